@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls: the back-to-back user agent (RFC 7092) that joins two dialogs and their media, relays registrations, applies the zones'
+ * policy and hides each side from the other. Single-threaded; keeps no file and opens no socket of its own beyond the
+ * transport layer's: media and store are reached through callbacks. */
+#ifndef RINGWALL_CALL_CALL_H
+#define RINGWALL_CALL_CALL_H
+
+#include "config/config.h"
+#include "ipc/ipc.h"
+#include "media/media.h"
+#include "transport/transport.h"
+
+struct gateway;
+
+struct gateway_callbacks {
+	/* To the media process. `stream` holds keys: the callee wipes its copies. */
+	void (*stream_set)(void *context, const struct media_stream *stream);
+	void (*stream_close)(void *context, uint64_t session, uint8_t index);
+	void (*session_close)(void *context, uint64_t session);
+	/* To the store. */
+	void (*binding_save)(void *context, const struct ipc_binding *binding);
+	void (*binding_remove)(void *context, const char *token);
+	/* After gateway_stop: the last call has ended. */
+	void (*stopped)(void *context);
+	void *context;
+};
+
+/* NULL when memory is short. The loop outlives the gateway. `config` must be resolved; the gateway refers to it until
+ * gateway_configure replaces it. */
+struct gateway *gateway_new(struct event_base *loop, const struct config *config,
+			    const struct gateway_callbacks *callbacks, struct random_source random);
+void gateway_free(struct gateway *gateway); /* NULL is allowed */
+
+/* For listeners and TLS, which the role sets. */
+struct net *gateway_net(struct gateway *gateway);
+
+/* Takes a new snapshot; calls and bindings of zones that are still there by name go on with it. */
+void gateway_configure(struct gateway *gateway, const struct config *config);
+
+/* What media and store say. */
+void gateway_media_event(struct gateway *gateway, const struct media_event *event);
+void gateway_media_lost(
+	struct gateway *gateway); /* the media process died: its calls are told the streams anew when it is back */
+void gateway_media_back(struct gateway *gateway);
+void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *binding);
+void gateway_account_set(struct gateway *gateway, const struct ipc_account *account);
+void gateway_account_remove(struct gateway *gateway, const char *user);
+/* Before this, REGISTER is answered 503 with Retry-After: what is known on disk is not loaded yet. */
+void gateway_loaded(struct gateway *gateway);
+
+/* Ends all calls with BYE, CANCEL or 503, refuses new ones, and says `stopped` (within 4 s at the latest). */
+void gateway_stop(struct gateway *gateway);
+
+/* Ends one call by its id (of `ringwall calls`). Returns 0 or -ENOENT. */
+int gateway_hangup(struct gateway *gateway, uint64_t call);
+
+/* For the commands: each visits in no order. Texts are valid during the visit. */
+struct gateway_call_leg {
+	const char *zone, *user, *codec; /* codec: of the first active stream, or "" */
+	const char *encryption;          /* suite name, "none", or "" before an answer */
+	const char *transport;
+	struct address peer;
+};
+struct gateway_call_view {
+	uint64_t id;
+	const char *state;   /* "calling", "ringing", "established", "ending" */
+	uint32_t duration_s; /* since answered */
+	uint8_t stream_count;
+	struct gateway_call_leg legs[2]; /* caller's, callee's */
+};
+void gateway_calls_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_call_view *view),
+			void *context);
+
+struct gateway_binding_view {
+	const char *account, *zone, *contact, *transport, *user_agent;
+	struct address remote;
+	uint32_t expires_s; /* from now */
+	bool reachable;
+};
+void gateway_bindings_each(struct gateway *gateway,
+			   void (*visit)(void *context, const struct gateway_binding_view *view), void *context);
+
+void gateway_accounts_each(struct gateway *gateway, void (*visit)(void *context, const struct ipc_account *account),
+			   void *context);
+
+/* X(name, help): counters of the gateway, for status. */
+#define GATEWAY_COUNTERS(X) \
+	X(calls_started, "INVITEs that were routed") \
+	X(calls_answered, "calls that were answered") \
+	X(calls_failed, "calls that ended before an answer, other than cancelled ones") \
+	X(calls_refused_full, "calls refused because a table was full") \
+	X(calls_refused_policy, "requests refused by policy or route") \
+	X(calls_refused_encryption, "calls refused because a zone requires encryption (M1)") \
+	X(calls_silent, "calls ended after media silence") \
+	X(registrations_relayed, "REGISTERs relayed to the registrar") \
+	X(registrations_refreshed, "REGISTERs answered from an existing binding") \
+	X(registrations_refused, "REGISTERs refused") \
+	X(challenges_sent, "challenges sent by local authentication") \
+	X(authentication_failed, "wrong credentials") \
+	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
+	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \
+	X(headers_dropped, "headers that policy kept from crossing (S16)")
+struct gateway_counters {
+#define X(name, help) uint64_t name;
+	GATEWAY_COUNTERS(X)
+#undef X
+};
+struct gateway_status {
+	struct gateway_counters counters;
+	uint32_t calls, bindings, accounts, transactions, connections;
+	const uint64_t *rejects; /* SIP_REJECT_COUNT numbers */
+};
+void gateway_status_get(struct gateway *gateway, struct gateway_status *out);
+
+#endif

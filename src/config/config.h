@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The configuration: one YAML file, described by one table (config/keys.c: path, type, range, default, unit, help), read into an
+ * immutable snapshot. `ringwall check`, `check --explain` and docs/configuration.md come from the same table. */
+#ifndef RINGWALL_CONFIG_CONFIG_H
+#define RINGWALL_CONFIG_CONFIG_H
+
+#include "base/flow.h"
+#include "base/log.h"
+
+#define CONFIG_PATH "/etc/ringwall/ringwall.yaml"
+#define CONFIG_ZONES_MAXIMUM 64
+#define CONFIG_LISTENERS_MAXIMUM 16 /* of one zone */
+#define CONFIG_PEERS_MAXIMUM 64     /* of one zone */
+#define CONFIG_ROUTES_MAXIMUM 256
+
+enum zone_kind { ZONE_ACCESS, ZONE_CORE, ZONE_TRUNK };
+enum zone_authentication { AUTHENTICATION_NONE, AUTHENTICATION_RELAY, AUTHENTICATION_LOCAL };
+enum zone_encryption {
+	ENCRYPTION_NONE,     /* plain RTP only */
+	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
+	ENCRYPTION_REQUIRED, /* SRTP, or the call is refused */
+};
+const char *zone_kind_name(enum zone_kind kind);
+const char *zone_encryption_name(enum zone_encryption encryption);
+
+struct config_listener {
+	enum transport transport;
+	struct address address;
+	char *text; /* as written: "tls:203.0.113.7:5061" */
+};
+
+struct config_peer {
+	char *text;             /* as written: a sip URI */
+	char *host;             /* name or IP address */
+	struct address address; /* of an IP-address host; family NONE for a name, which config_resolve fills in */
+	enum transport transport;
+	uint16_t port; /* never 0 */
+};
+
+struct config_zone {
+	char *name;
+	enum zone_kind kind;
+	struct config_listener *listeners;
+	uint8_t listener_count;
+	struct config_peer *peers;
+	uint8_t peer_count;
+	enum zone_authentication authentication; /* access only; NONE elsewhere */
+	bool allow_md5;                          /* local authentication offers MD5 beside SHA-256 */
+	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain */
+	bool verify;  /* certificates of TLS peers dialled; default true */
+	struct {
+		struct address address; /* port 0; default: that of the first listener */
+		char *advertised; /* IP address written into SDP instead, when behind static NAT; NULL: the same */
+		struct address advertised_address;
+		uint16_t port_low, port_high;
+		enum zone_encryption encryption;
+		uint8_t suites[8]; /* enum sdp_suite numbers, most wanted first */
+		uint8_t suite_count;
+		bool suites_from_default;
+	} media;
+	struct {
+		char *user; /* NULL: no registration. The register section is accepted and its account used for
+		                             * answering the trunk's challenges only once client registration is built */
+		char *password_file;
+	} registration;
+	struct {
+		uint32_t expires_s;           /* told to phones over streams */
+		uint32_t expires_udp_s;       /* told to phones on UDP, short to keep NAT open */
+		uint32_t registrar_expires_s; /* asked of the PBX */
+		uint32_t contacts_maximum;    /* of one account */
+	} bindings;
+};
+
+enum route_condition { ROUTE_ALWAYS, ROUTE_REGISTERED };
+struct config_route {
+	uint8_t from, to; /* indices of zones */
+	enum route_condition when;
+};
+
+struct config {
+	struct {
+		char *domain;
+		char *country;    /* ISO 3166 alpha-2 */
+		char **emergency; /* numbers; NULL-terminated */
+	} site;
+	char *state_directory;
+	char *user; /* whom roles become when started as root */
+	struct {
+		char *certificate, *key; /* paths; made in state_directory/tls when `generate` */
+		char *authorities;       /* path, or NULL: the system's */
+		bool generate;           /* neither key was written in the file and none exists there */
+	} tls;
+	struct config_zone *zones;
+	uint8_t zone_count;
+	struct config_route *routes;
+	uint16_t route_count;
+	struct {
+		uint32_t calls, registrations, connections, connections_per_source, handshakes, transactions;
+		uint32_t message_bytes, body_bytes, line_bytes, headers;
+		uint32_t handshake_ms, first_byte_ms, idle_ms, connect_ms, send_queue_bytes;
+	} limits;
+	struct {
+		uint32_t ring_s;          /* unanswered calls end */
+		uint32_t media_silence_s; /* RTP silence ends a call; 0: never */
+		uint32_t duration_s;      /* longest call; 0: no limit */
+	} calls;
+	uint32_t media_workers; /* 0: one a core */
+	enum log_level log_level;
+};
+
+/* Collects errors; each is "file:line: key: what is wrong, what would be right". */
+struct config_errors;
+struct config_errors *config_errors_new(void);
+void config_errors_free(struct config_errors *errors);
+uint32_t config_errors_count(const struct config_errors *errors);
+const char *config_errors_text(const struct config_errors *errors, uint32_t index);
+
+/* Parses `text`; `file` is for messages. All errors at once. Returns a snapshot owned by the caller, or NULL when there is
+ * any error. Touches no file but what the text names when `check_files`: certificate, key, password files must be readable and
+ * agree. */
+struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors);
+void config_free(struct config *config); /* NULL is allowed */
+
+/* Looks names of peers up with getaddrinfo (blocking). Names that cannot be found are errors. Returns 0 or -EHOSTUNREACH. */
+int config_resolve(struct config *config, struct config_errors *errors);
+
+/* The embedded default, as YAML: one access zone on this machine's address, the test PBX as core. The text is
+ * written into `out`. `address` is what phones reach us at; `state_directory` is quoted into it. */
+void config_embedded(struct buffer *out, const struct address *address, const char *state_directory);
+
+/* Whether a source address is one of the zone's peers (THREATS N7). Access zones admit all. */
+bool config_zone_admits(const struct config_zone *zone, const struct address *source);
+
+/* From the table: explanation of one key ("zones.media.encryption"; a prefix explains its section) and the whole reference
+ * as Markdown. explain returns 0 or -ENOENT. */
+int config_explain(const char *key, struct buffer *out);
+void config_reference(struct buffer *out);
+
+#endif

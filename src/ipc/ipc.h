@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages between roles: typed, versioned, described by one table, over SOCK_SEQPACKET pairs. The receiver
+ * checks everything; a malformed message, or one its sender may not send, ends the channel, never the receiver. */
+#ifndef RINGWALL_IPC_IPC_H
+#define RINGWALL_IPC_IPC_H
+
+#include "base/address.h"
+
+#define IPC_VERSION 1
+#define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
+
+/* X(enum, name) */
+#define IPC_ROLES(X) X(SUPERVISOR, "supervisor") X(GATE, "gate") X(MEDIA, "media") X(STORE, "store")
+enum ipc_role {
+#define X(id, name) IPC_ROLE_##id,
+	IPC_ROLES(X)
+#undef X
+		IPC_ROLE_COUNT,
+};
+const char *ipc_role_name(enum ipc_role role);
+
+enum ipc_file_kind { /* what a FILE message's descriptor (a sealed memory file) holds */
+		     IPC_FILE_CONFIGURATION,
+		     IPC_FILE_CERTIFICATE,
+		     IPC_FILE_KEY,
+		     IPC_FILE_AUTHORITIES,
+		     IPC_FILE_TRUNK_SECRET, /* `zone` says whose */
+		     IPC_FILE_COUNT,
+};
+
+/* clang-format off: tables */
+/* Fields: F(kind, name, capacity). Kinds: U8 U16 U32 U64 BOOL (capacity unused, 0), ADDRESS, TEXT (NUL-terminated, capacity with
+ * the NUL), BYTES (exactly capacity). On the wire: little-endian, in order, TEXT with a 16-bit length. */
+#define IPC_NOTHING(F)
+#define IPC_PEER_FIELDS(F) F(U8, role, 0)
+#define IPC_FILE_FIELDS(F) F(U32, generation, 0) F(U8, file, 0) F(U8, zone, 0)
+#define IPC_LISTENER_FIELDS(F) \
+	F(U32, generation, 0) F(U8, zone, 0) F(U8, listener, 0) F(U8, transport, 0) F(ADDRESS, local, 0)
+#define IPC_CONTROL_FIELDS(F) F(U32, generation, 0)
+#define IPC_APPLY_FIELDS(F) F(U32, generation, 0)
+#define IPC_READY_FIELDS(F) F(U32, generation, 0)
+#define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)
+#define IPC_RELOAD_FIELDS(F) F(U64, request, 0)
+#define IPC_RELOADED_FIELDS(F) F(U64, request, 0) F(BOOL, done, 0) F(TEXT, text, 4096)
+
+#define IPC_SIDE_FIELDS(F, s) \
+	F(ADDRESS, s##_local, 0) \
+	F(ADDRESS, s##_peer_rtp, 0) F(ADDRESS, s##_peer_rtcp, 0) F(ADDRESS, s##_learn_from, 0) F(U8, s##_suite_in, 0) \
+		F(U8, s##_suite_out, 0) F(BYTES, s##_key_in, 46) F(BYTES, s##_key_out, 46) F(BOOL, s##_may_send, 0)
+#define IPC_STREAM_SET_FIELDS(F) \
+	F(U64, session, 0) \
+	F(U8, index, 0) F(U8, kind, 0) F(U32, silence_timeout_ms, 0) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
+#define IPC_STREAM_CLOSE_FIELDS(F) F(U64, session, 0) F(U8, index, 0)
+#define IPC_SESSION_CLOSE_FIELDS(F) F(U64, session, 0)
+#define IPC_SESSION_EVENT_FIELDS(F) \
+	F(U64, session, 0) F(U8, kind, 0) F(U8, stream, 0) F(U8, side, 0) F(ADDRESS, peer, 0)
+#define IPC_COUNTERS_GET_FIELDS(F) F(U64, request, 0) F(U64, session, 0) F(U8, index, 0)
+#define IPC_COUNTERS_FIELDS(F) \
+	F(U64, request, 0) \
+	F(U64, session, 0) F(U8, index, 0) F(BOOL, found, 0) F(U64, a_packets_in, 0) F(U64, a_packets_out, 0) \
+		F(U64, a_lost, 0) F(U32, a_jitter_us, 0) F(U64, a_dropped, 0) F(U64, b_packets_in, 0) \
+			F(U64, b_packets_out, 0) F(U64, b_lost, 0) F(U32, b_jitter_us, 0) F(U64, b_dropped, 0)
+
+#define IPC_BINDING_FIELDS(F) \
+	F(TEXT, token, 32) \
+	F(TEXT, zone, 64) F(TEXT, account, 256) F(TEXT, contact, 1024) F(TEXT, call_id, 256) F(U32, cseq, 0) \
+		F(TEXT, registrar_contact, 256) F(U8, transport, 0) F(ADDRESS, local, 0) F(ADDRESS, remote, 0) \
+			F(U64, expires_at_s, 0) F(U64, registrar_expires_at_s, 0) F(TEXT, user_agent, 128)
+#define IPC_BINDING_REMOVE_FIELDS(F) F(TEXT, token, 32)
+#define IPC_ACCOUNT_FIELDS(F) \
+	F(U64, request, 0) \
+	F(TEXT, user, 128) F(TEXT, realm, 128) F(TEXT, ha1_md5, 65) F(TEXT, ha1_sha256, 65) F(U64, created_at_s, 0)
+#define IPC_ACCOUNT_REMOVE_FIELDS(F) F(U64, request, 0) F(TEXT, user, 128)
+#define IPC_STORED_FIELDS(F) F(U64, request, 0) F(U32, error, 0)
+
+/* clang-format on */
+#define IPC_FROM(role) (1u << IPC_ROLE_##role)
+
+/* X(enum, struct name, fields, may be sent by, carries a descriptor). */
+#define IPC_MESSAGES(X) \
+	X(PEER, peer, IPC_PEER_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(FILE, file, IPC_FILE_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(LISTENER, listener, IPC_LISTENER_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(CONTROL, control, IPC_CONTROL_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(APPLY, apply, IPC_APPLY_FIELDS, IPC_FROM(SUPERVISOR), false) \
+	X(STOP, stop, IPC_NOTHING, IPC_FROM(SUPERVISOR), false) \
+	X(READY, ready, IPC_READY_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \
+	X(FAILED, failed, IPC_FAILED_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \
+	X(RELOAD, reload, IPC_RELOAD_FIELDS, IPC_FROM(GATE), false) \
+	X(RELOADED, reloaded, IPC_RELOADED_FIELDS, IPC_FROM(SUPERVISOR), false) \
+	X(STREAM_SET, stream_set, IPC_STREAM_SET_FIELDS, IPC_FROM(GATE), false) \
+	X(STREAM_CLOSE, stream_close, IPC_STREAM_CLOSE_FIELDS, IPC_FROM(GATE), false) \
+	X(SESSION_CLOSE, session_close, IPC_SESSION_CLOSE_FIELDS, IPC_FROM(GATE), false) \
+	X(SESSIONS_CLEAR, sessions_clear, IPC_NOTHING, IPC_FROM(GATE), false) \
+	X(SESSION_EVENT, session_event, IPC_SESSION_EVENT_FIELDS, IPC_FROM(MEDIA), false) \
+	X(COUNTERS_GET, counters_get, IPC_COUNTERS_GET_FIELDS, IPC_FROM(GATE), false) \
+	X(COUNTERS, counters, IPC_COUNTERS_FIELDS, IPC_FROM(MEDIA), false) \
+	X(LOAD, load, IPC_NOTHING, IPC_FROM(GATE), false) \
+	X(LOADED, loaded, IPC_NOTHING, IPC_FROM(STORE), false) \
+	X(BINDING, binding, IPC_BINDING_FIELDS, IPC_FROM(GATE) | IPC_FROM(STORE), false) \
+	X(BINDING_REMOVE, binding_remove, IPC_BINDING_REMOVE_FIELDS, IPC_FROM(GATE), false) \
+	X(ACCOUNT, account, IPC_ACCOUNT_FIELDS, IPC_FROM(GATE) | IPC_FROM(STORE), false) \
+	X(ACCOUNT_REMOVE, account_remove, IPC_ACCOUNT_REMOVE_FIELDS, IPC_FROM(GATE), false) \
+	X(STORED, stored, IPC_STORED_FIELDS, IPC_FROM(STORE), false)
+
+enum ipc_type {
+#define X(id, name, fields, from, descriptor) IPC_##id,
+	IPC_MESSAGES(X)
+#undef X
+		IPC_TYPE_COUNT,
+};
+
+#define IPC_MEMBER_U8(name, capacity) uint8_t name;
+#define IPC_MEMBER_U16(name, capacity) uint16_t name;
+#define IPC_MEMBER_U32(name, capacity) uint32_t name;
+#define IPC_MEMBER_U64(name, capacity) uint64_t name;
+#define IPC_MEMBER_BOOL(name, capacity) bool name;
+#define IPC_MEMBER_ADDRESS(name, capacity) struct address name;
+#define IPC_MEMBER_TEXT(name, capacity) char name[capacity];
+#define IPC_MEMBER_BYTES(name, capacity) uint8_t name[capacity];
+#define IPC_MEMBER(kind, name, capacity) IPC_MEMBER_##kind(name, capacity)
+#define X(id, name, fields, from, descriptor) \
+	struct ipc_##name { \
+		fields(IPC_MEMBER) \
+	};
+IPC_MESSAGES(X)
+#undef X
+
+/* A decoded message. */
+struct ipc_message {
+	enum ipc_type type;
+	int descriptor; /* -1 when it carries none; the receiver owns it */
+	union {
+#define X(id, name, fields, from, descriptor) struct ipc_##name name;
+		IPC_MESSAGES(X)
+#undef X
+	};
+};
+
+const char *ipc_type_name(enum ipc_type type);
+
+/* To and from the wire, for tests and fuzzing; channels use them. encode: bytes written, or -EINVAL (a TEXT without its NUL),
+ * -ENOSPC. decode: 0, or -EPROTO for anything wrong (version, type, sender, length, text with NUL inside, trailing bytes). */
+ptrdiff_t ipc_encode(const struct ipc_message *message, uint8_t *out, size_t capacity);
+int ipc_decode(const uint8_t *bytes, size_t length, enum ipc_role sender, struct ipc_message *message);
+
+struct event_base;
+struct ipc_channel;
+
+struct ipc_callbacks {
+	/* `message` is the callee's during the call only, but for its descriptor. */
+	void (*message)(void *context, struct ipc_channel *channel, struct ipc_message *message);
+	/* The other end is gone or misbehaved (already logged). The callee frees the channel, now or later. */
+	void (*closed)(void *context, struct ipc_channel *channel);
+	void *context;
+};
+
+/* Takes over `descriptor` (one end of ipc_pair). `peer` is who is at the other end: only its message types are accepted.
+ * NULL when memory is short (descriptor closed). */
+struct ipc_channel *ipc_channel_new(struct event_base *loop, int descriptor, enum ipc_role peer,
+				    const struct ipc_callbacks *callbacks);
+void ipc_channel_free(struct ipc_channel *channel); /* NULL is allowed; sends what can be sent without waiting */
+enum ipc_role ipc_channel_peer(const struct ipc_channel *channel);
+
+/* Sends in order; queues up to 16 MiB when the other end is slow. A descriptor in the message stays the caller's (it is duplicated).
+ * Secrets in the queue are wiped once sent. Returns 0; -ENOBUFS (queue full), -EPIPE, -EINVAL. The caller decides what that means. */
+int ipc_send(struct ipc_channel *channel, const struct ipc_message *message);
+
+/* A connected SOCK_SEQPACKET pair, close-on-exec. Returns 0 or a negative errno. */
+int ipc_pair(int descriptors[2]);
+
+/* A sealed memory file with these bytes. Returns the descriptor or a negative errno. */
+int ipc_file_make(const char *name, struct span bytes);
+/* Reads one whole (at most `maximum` bytes); closes the descriptor. Freed by the caller with memory_free_secret(*out, *length + 1);
+ * NUL-terminated. Returns 0 or a negative errno. */
+int ipc_file_read(int descriptor, size_t maximum, char **out, size_t *length);
+
+#endif

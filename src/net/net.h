@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Network level: sockets, TLS connections and flows. Knows nothing of SIP: it delivers datagrams
+ * and stream bytes with the flow they came on, and sends bytes on a flow. Single-threaded, on one
+ * libevent loop; limits are enforced before anything is allocated. */
+#ifndef RINGWALL_NET_NET_H
+#define RINGWALL_NET_NET_H
+
+#include "base/clock.h"
+#include "base/flow.h"
+
+struct event_base;
+struct net;
+
+enum net_close_reason {
+	NET_CLOSED_BY_PEER,
+	NET_CLOSED_BY_US,
+	NET_CLOSED_IDLE,        /* no bytes for idle_timeout_ms */
+	NET_CLOSED_HANDSHAKE,   /* TLS failed, or took longer than handshake_timeout_ms */
+	NET_CLOSED_SLOW,        /* first byte or a whole message took too long */
+	NET_CLOSED_UNREACHABLE, /* connect failed or timed out */
+	NET_CLOSED_FULL,        /* the peer did not read: its outgoing queue is over the limit */
+	NET_CLOSED_CERTIFICATE, /* a dialled peer's certificate does not hold its name (RFC 5922) */
+};
+const char *net_close_reason_text(enum net_close_reason reason);
+
+struct net_limits {
+	uint32_t connections_maximum;            /* all */
+	uint32_t connections_per_source_maximum; /* accepted, by remote IP address */
+	uint32_t handshakes_maximum;             /* TLS handshakes under way at a time */
+	uint32_t send_queue_maximum_bytes;       /* of one connection */
+	uint32_t handshake_timeout_ms;
+	uint32_t first_byte_timeout_ms; /* after connect or handshake */
+	uint32_t idle_timeout_ms;
+	uint32_t connect_timeout_ms;
+};
+
+/* Everything is called on the loop's thread. The bytes are the callee's only during the call. */
+struct net_callbacks {
+	/* One UDP datagram, 1 to 65,535 bytes. flow->proven is false. */
+	void (*datagram)(void *context, const struct flow *flow, struct span bytes);
+
+	/* All bytes of a stream that were not consumed yet, oldest first. Returns how many are consumed
+	 * (0: wait for more), or a negative number to close the connection. Called again while bytes
+	 * remain and the last call consumed some. The callee bounds what it waits for. */
+	ptrdiff_t (*stream)(void *context, const struct flow *flow, struct span bytes);
+
+	/* A dialled connection is up, or an accepted one completed its handshake. May be NULL. */
+	void (*opened)(void *context, const struct flow *flow);
+
+	/* The connection is gone; nothing more is said about it. `flow` holds its last values. */
+	void (*closed)(void *context, const struct flow *flow, enum net_close_reason reason);
+
+	void *context;
+};
+
+/* NULL when memory is short. The loop outlives the net. */
+struct net *net_new(struct event_base *loop, const struct net_limits *limits, const struct net_callbacks *callbacks,
+		    struct random_source random);
+
+/* Closes every socket at once; no callbacks. NULL is allowed. */
+void net_free(struct net *net);
+
+/* Takes over `descriptor` (a bound UDP socket, or a listening TCP socket; made non-blocking).
+ * `zone` and `listener` are copied into its flows. Returns 0, or a negative error with the
+ * descriptor closed. */
+int net_listener_add(struct net *net, int descriptor, enum transport transport, uint8_t zone, uint8_t listener);
+
+/* Stops listening; accepted connections live on. Returns 0 or -ENOENT. */
+int net_listener_remove(struct net *net, uint8_t zone, uint8_t listener);
+
+/* Opens and binds (and for streams listens on) a socket, for who has the privilege.
+ * Returns the descriptor, or a negative errno. */
+int net_socket_open(enum transport transport, const struct address *local);
+
+/* The certificate (chain) and key that TLS listeners show, and the authorities that dialled peers
+ * are verified by (PEM; authorities empty: the system's store). Connections that are up keep what they have.
+ * Returns 0; or a negative error and the reason in `error`, the old ones then staying in force. */
+int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pem, struct span authorities_pem,
+		char *error, size_t error_capacity);
+
+/* Makes a self-signed certificate (EC P-256, ten years) for `names` (DNS names or IP addresses), as PEM.
+ * Returns 0 or a negative error. The caller wipes the key. */
+int net_certificate_make(const struct span *names, size_t name_count, struct buffer *certificate_pem,
+			 struct buffer *key_pem);
+
+/* Sends. UDP: one datagram, dropped by the kernel's leave. Streams: queued in order.
+ * Returns 0; -ENOTCONN (connection gone), -EAGAIN (UDP socket full), -ENOBUFS (queue full, the
+ * connection is then closed), -EMSGSIZE. Never closes in the call itself: `closed` comes later. */
+int net_send(struct net *net, const struct flow *flow, struct span bytes);
+
+/* How to reach a peer that is dialled. */
+struct net_peer {
+	struct address address;
+	enum transport transport;
+	struct span name; /* for SNI and RFC 5922; empty: an IP address, checked as such */
+	bool verify;      /* false only for peers inside the owner's network */
+};
+
+/* A flow to `peer` from zone and listener: UDP at once; a stream may be reused when one to the same
+ * address, transport and name is up or being opened, else it is dialled and bytes sent meanwhile wait.
+ * Returns 0 and sets *flow; or -ENFILE (limits), -ENOENT (no such UDP listener), -ENOMEM. */
+int net_flow_open(struct net *net, const struct net_peer *peer, uint8_t zone, uint8_t listener, struct flow *flow);
+
+/* Ends a stream after what is queued is sent. No effect when it is gone. */
+void net_flow_close(struct net *net, const struct flow *flow);
+
+/* Whether something sent now has a way: true for UDP while its listener is there. */
+bool net_flow_is_open(const struct net *net, const struct flow *flow);
+
+/* Marks a flow's remote address as proven (a returned nonce, say), for streams and the callbacks' flows. */
+void net_flow_prove(struct net *net, const struct flow *flow);
+
+/* Restarts the first-byte or whole-message deadline: the stream callee calls it with `waiting` true
+ * when it has part of a message, false when it has none. */
+void net_flow_deadline(struct net *net, const struct flow *flow, bool waiting);
+
+struct net_statistics {
+	uint64_t datagrams_in, datagrams_out, datagrams_dropped;
+	uint64_t connections_accepted, connections_refused, handshakes_failed;
+	uint32_t connections_open;
+};
+void net_statistics_get(const struct net *net, struct net_statistics *out);
+
+#endif

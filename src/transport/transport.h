@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The SIP transport layer (RFC 3261 section 18): SIP messages over net's flows. Joins `net` and `sip` for
+ * whoever speaks SIP: the gateway's calls, the test PBX, the test caller. Frames streams, answers
+ * keep-alives (RFC 5626 section 3.5.1 CRLF, section 3.5.2 STUN), checks and counts rejects. Single-threaded. */
+#ifndef RINGWALL_TRANSPORT_TRANSPORT_H
+#define RINGWALL_TRANSPORT_TRANSPORT_H
+
+#include "net/net.h"
+#include "sip/sip.h"
+
+struct transport_layer;
+
+struct transport_callbacks {
+	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7). NULL: all may. */
+	bool (*admit)(void *context, const struct flow *flow);
+	/* A stream that was used is gone. May be NULL. */
+	void (*closed)(void *context, const struct flow *flow);
+	/* The transaction user's; `send` is filled in by the layer. */
+	struct sip_transaction_callbacks transactions;
+	void *context; /* of admit and closed */
+};
+
+struct transport_settings {
+	struct sip_limits sip;
+	struct sip_transaction_limits transactions;
+	struct net_limits net;
+};
+
+/* NULL when memory is short. `loop` and `wheel` outlive the layer; the layer drives neither clock. */
+struct transport_layer *transport_new(struct event_base *loop, struct timer_wheel *wheel,
+				      const struct transport_settings *settings,
+				      const struct transport_callbacks *callbacks, struct random_source random);
+void transport_free(struct transport_layer *layer); /* NULL is allowed */
+
+struct net *transport_net(struct transport_layer *layer); /* for listeners and TLS */
+struct sip_transactions *transport_transactions(struct transport_layer *layer);
+
+/* Sends outside any transaction: the ACK of a 2xx. Returns as net_send. */
+int transport_send(struct transport_layer *layer, const struct flow *flow, struct span bytes);
+
+/* Writes "SIP/2.0/TLS host:port;rport;branch=…" for requests on `flow`. `sent_by` overrides the
+ * flow's local address when not empty (a name the certificate holds). */
+void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch);
+
+/* How often each reject reason came; SIP_REJECT_COUNT numbers. */
+const uint64_t *transport_rejects(const struct transport_layer *layer);
+
+#endif
