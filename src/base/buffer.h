@@ -26,13 +26,16 @@ void buffer_put_text(struct buffer *buffer, const char *text);
 void buffer_put_byte(struct buffer *buffer, char byte);
 void buffer_put_uint(struct buffer *buffer, uint64_t value);                  /* decimal */
 void buffer_put_hex(struct buffer *buffer, const void *bytes, size_t length); /* lower case */
+
+/* As printf. Needs room for one byte more than it writes. */
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What was written; empty after an overflow. */
 struct span buffer_span(const struct buffer *buffer);
 
 /* Terminates with NUL (which is not counted) so that data is a C string; always possible
- * if capacity is at least 1, the last byte being given up for it. Returns data. */
+ * if capacity is at least 1: in a full buffer the last byte is given up for it, and `overflow` set.
+ * Returns data. */
 const char *buffer_text(struct buffer *buffer);
 
 #endif

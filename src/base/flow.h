@@ -15,7 +15,7 @@ enum transport {
 /* Lower case, as in URIs and in the configuration: "udp", "tcp", "tls". */
 const char *transport_name(enum transport transport);
 
-/* Returns 0 or -EINVAL. */
+/* Letters in either case, as RFC 3261 section 7.3.1 has it. Returns 0 or -EINVAL. */
 int transport_parse(struct span name, enum transport *transport);
 
 static inline bool transport_is_stream(enum transport transport)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The log: one line an event on standard error, `time level role area: text key=value …`.
- * Bytes that are not printable ASCII are escaped, so that nothing from outside can forge a line
+ * Bytes that are not printable ASCII are escaped as \xNN, and `\` is doubled, so that nothing from outside can forge a line
  * or speak to a terminal. Secrets and whole messages are never given to it. */
 #ifndef RINGWALL_BASE_LOG_H
 #define RINGWALL_BASE_LOG_H

@@ -23,7 +23,7 @@ struct timer_wheel *timer_wheel_new(uint64_t now_us);
 void timer_wheel_free(struct timer_wheel *wheel); /* NULL is allowed; timers still running are forgotten */
 
 /* (Re)starts: fires at the first timer_wheel_advance at or after now + delay_ms, counted from the
- * time last given to the wheel. */
+ * time last given to the wheel. Started by a callback, it never fires within the same advance. */
 void timer_start(struct timer_wheel *wheel, struct timer *timer, uint64_t delay_ms);
 
 /* No effect on a timer that does not run. */
