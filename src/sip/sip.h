@@ -244,10 +244,11 @@ struct sip_address {
 enum sip_reject sip_address_parse(struct span text, struct sip_address *address);
 
 /* Walks a comma list ("Route: <a>, <b>"): *rest starts as a header's value. Returns false at the end
- * or on malformed text. Commas in quotes and in <> do not part. */
+ * (*rest is then empty) or on malformed text (*rest is not). Commas in quotes and in <> do not part. */
 bool sip_list_next(struct span *rest, struct span *element);
 
 struct sip_via {
+	struct span text; /* the whole value; the header may hold more values behind it */
 	enum transport transport;
 	bool unknown_transport; /* e.g. SCTP, WS: `transport_text` tells */
 	struct span transport_text;
@@ -383,7 +384,8 @@ enum sip_failure {
 	SIP_FAILURE_TRANSPORT, /* could not be sent: treat as 503 */
 };
 
-/* Called inside sip_transactions_receive, _advance or _transport_failed. */
+/* Called inside sip_transactions_receive and timer_wheel_advance only, so that no transaction goes
+ * while a call of the user's into the layer runs. */
 struct sip_transaction_callbacks {
 	/* A new request, never ACK or CANCEL. Not answering in the call is fine; the transaction sends 100
 	 * by itself for an INVITE that waits 200 ms. The user may set its own pointer. */
@@ -422,14 +424,20 @@ struct sip_transactions *sip_transactions_new(const struct sip_transaction_limit
 					      struct random_source random);
 void sip_transactions_free(struct sip_transactions *transactions); /* without callbacks; NULL is allowed */
 
-/* Gives a valid message in. A full table answers 503 with Retry-After statelessly. */
+/* Gives a valid message in. A full table answers 503 with Retry-After statelessly (never larger than the request
+ * when the source is unproven); from three quarters on it refuses unproven sources outside a dialog, from
+ * seven eighths on all but proven ones inside a dialog.
+ * Server transactions are matched by branch (byte by byte), sent-by, method, and the source's zone, transport and IP address;
+ * responses must come from where the request went (on streams: that host). */
 void sip_transactions_receive(struct sip_transactions *transactions, const struct flow *flow,
 			      const struct sip_message *message);
 
 /* Answers. `bytes` is the whole response, copied for retransmission; `status` must be its status.
+ * To other requests than INVITE, provisional responses and 408 are not sent (RFC 4320); the layer sends 100 itself when due.
  * A 2xx to INVITE is kept and sent again on UDP and streams alike (T1 doubling to T2) until sip_server_acknowledge or
  * 64*T1, then `unacknowledged`. Reliable provisional responses (RFC 3262) are sent again by the user's side: the
- * gateway relays them end to end. Returns 0; -EINVAL after a final response; -ENOMEM; or a send error. */
+ * gateway relays them end to end. Never calls back. Returns 0; or, the transaction going on all the same, -ENOMEM (sent, but
+ * cannot be sent again) or a send error; -EINVAL after a final response. */
 int sip_server_respond(struct sip_server_transaction *transaction, uint16_t status, struct span bytes);
 
 /* The ACK of a 2xx has come: stop sending it. */
@@ -440,8 +448,12 @@ void sip_server_user_set(struct sip_server_transaction *transaction, void *user)
 void *sip_server_user(const struct sip_server_transaction *transaction);
 const struct flow *sip_server_flow(const struct sip_server_transaction *transaction);
 
-/* The request as it was received, re-parsed from the transaction's own copy, valid until server_gone. */
+/* The request as it was received, in the transaction's own copy, valid until server_gone. */
 const struct sip_message *sip_server_request(const struct sip_server_transaction *transaction);
+
+/* The user needs the request no more: its memory (some 2.5 kB) goes now and not with the transaction, which stays for 32 s on
+ * UDP. sip_server_request then returns NULL. For after the final response. */
+void sip_server_request_release(struct sip_server_transaction *transaction);
 bool sip_server_is_answered(const struct sip_server_transaction *transaction); /* finally */
 
 /* A new branch for the topmost Via: the magic cookie and 20 random characters. */
@@ -461,7 +473,7 @@ void *sip_client_user(const struct sip_client_transaction *transaction);
 void sip_client_user_set(struct sip_client_transaction *transaction, void *user);
 enum sip_method sip_client_method(const struct sip_client_transaction *transaction);
 
-/* A stream is gone: client transactions on it that wait fail. */
+/* A stream is gone: client transactions on it that wait fail, at the next timer_wheel_advance. */
 void sip_transactions_transport_failed(struct sip_transactions *transactions, const struct flow *flow);
 
 struct sip_transaction_statistics {
