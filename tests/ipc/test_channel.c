@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Channels: order, descriptors, slow readers, and peers that misbehave. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -12,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/memory.h"
 #include "ipc/ipc.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sealed memory files. */
-#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -8,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/memory.h"
 #include "ipc/ipc.h"

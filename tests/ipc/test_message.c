@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Every message type there and back, and everything that is not exactly a message refused. */
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/memory.h"
 #include "ipc/ipc.h"
