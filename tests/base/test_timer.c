@@ -350,6 +350,22 @@ static void test_waiting_as_told(void **state)
 	timer_wheel_free(wheel);
 }
 
+/* The time slept through without timers does not count. */
+static void test_waiting_after_an_idle_time(void **state)
+{
+	struct timer_wheel *wheel = timer_wheel_new(0);
+	struct probe probe = probe_on(wheel);
+
+	(void)state;
+	for (uint64_t now_ms = 100; now_ms < 10000000; now_ms = now_ms * 3 + 1) {
+		timer_wheel_advance(wheel, now_ms * 1000);
+		start(&probe, 50);
+		assert_in_range(timer_wheel_wait_ms(wheel, 60000), 1, 50);
+		timer_stop(wheel, &probe.timer);
+	}
+	timer_wheel_free(wheel);
+}
+
 static void test_memory_short(void **state)
 {
 	(void)state;
