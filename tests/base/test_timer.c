@@ -391,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_random_against_a_model),
 		cmocka_unit_test(test_order_of_time_over_long_sleeps),
 		cmocka_unit_test(test_waiting_as_told),
+		cmocka_unit_test(test_waiting_after_an_idle_time),
 		cmocka_unit_test(test_memory_short),
 	};
 
