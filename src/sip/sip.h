@@ -317,6 +317,18 @@ void sip_write_status_line(struct buffer *out, uint16_t status, struct span reas
 void sip_write_header(struct buffer *out, enum sip_header_id id, struct span value);
 void sip_write_header_named(struct buffer *out, struct span name, struct span value);
 void sip_write_header_number(struct buffer *out, enum sip_header_id id, uint32_t value);
+
+/* A value written from `count` pieces, one behind the other. */
+void sip_write_header_pieces(struct buffer *out, enum sip_header_id id, const struct span *pieces, size_t count);
+
+/* A quoted-string: quotes around, '"' and '\\' escaped. For display names that are not taken as written. */
+void sip_write_quoted(struct buffer *out, struct span text);
+
+/* "From: display <uri>parameters;tag=tag". `display` as written (quotes included), `parameters` with its leading
+ * ';'; display, parameters and tag may be empty. */
+void sip_write_address(struct buffer *out, enum sip_header_id id, struct span display, struct span uri,
+		       struct span parameters, struct span tag);
+
 /* Content-Type (unless empty), Content-Length and the body; ends the message. */
 void sip_write_body(struct buffer *out, struct span content_type, struct span body);
 const char *sip_reason_phrase(uint16_t status); /* RFC 3261 section 21 and the registry */
@@ -412,8 +424,9 @@ struct sip_transaction_callbacks {
 	void (*server_gone)(void *context, struct sip_server_transaction *transaction);
 	void (*client_gone)(void *context, struct sip_client_transaction *transaction);
 
-	/* Sends bytes on a flow. Returns 0 or a negative error (a failed transport). */
-	int (*send)(void *context, const struct flow *flow, struct span bytes);
+	/* Sends bytes on a flow, with `send_context`. Returns 0 or a negative error (a failed transport). */
+	int (*send)(void *send_context, const struct flow *flow, struct span bytes);
+	void *send_context;
 
 	void *context;
 };
