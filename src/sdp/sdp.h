@@ -49,15 +49,32 @@ enum sdp_protocol {
 	SDP_RTP_AVPF,
 	SDP_RTP_SAVP,
 	SDP_RTP_SAVPF,
+	SDP_UDP_TLS_RTP_SAVP, /* DTLS-SRTP (RFC 5764); some phones offer it with a=crypto lines and take an answer with one */
+	SDP_UDP_TLS_RTP_SAVPF,
 	SDP_UDPTL,
 	SDP_PROTOCOL_OTHER,
 };
+static inline bool sdp_protocol_is_rtp(enum sdp_protocol protocol)
+{
+	return protocol <= SDP_UDP_TLS_RTP_SAVPF;
+}
+static inline bool sdp_protocol_is_encrypted(enum sdp_protocol protocol)
+{
+	return protocol >= SDP_RTP_SAVP && protocol <= SDP_UDP_TLS_RTP_SAVPF;
+}
+
+/* The profile to offer on a leg that is encrypted with SDES, or not, for a stream that came as `protocol`: feedback
+ * (the F) is kept. What is not RTP stays as it is. An answer takes the profile of its own offer instead. */
+enum sdp_protocol sdp_protocol_offer(enum sdp_protocol protocol, bool encrypted);
+
 enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 const char *sdp_direction_name(enum sdp_direction direction);
 
+/* `value` is empty for a flag. `row` is private to the module: the line of its table (attributes.h). */
 struct sdp_attribute {
 	struct span name, value;
-}; /* value empty for a flag */
+	uint8_t row;
+};
 
 struct sdp_stream {
 	enum sdp_media media;
@@ -65,17 +82,20 @@ struct sdp_stream {
 	uint16_t port; /* 0: refused or disabled */
 	enum sdp_protocol protocol;
 	struct span protocol_text;
-	struct span formats[SDP_FORMATS_MAXIMUM];
-	uint8_t format_count;
+	struct span *formats;      /* in the arena, at least one; of RTP: numbers 0 to 127, none twice */
+	uint8_t format_count;      /* at most SDP_FORMATS_MAXIMUM */
 	struct address connection; /* address of RTP, port included; ADDRESS_NONE for a name */
-	struct address rtcp;       /* a=rtcp or port + 1 */
+	struct address rtcp;       /* a=rtcp or port + 1; ADDRESS_NONE as above, and when there is no such port */
+	/* Of the line or the session. A stream on hold the old way counts as its sender means it: what would be
+	 * sendrecv is SDP_SENDONLY, what would be recvonly is SDP_INACTIVE. */
 	enum sdp_direction direction;
-	uint32_t ptime_ms;       /* 0 when absent */
-	uint32_t bandwidth_kbps; /* b=AS, or of the session; 0 when absent */
+	uint32_t ptime_ms;           /* 0 when absent; a fraction is rounded up */
+	uint32_t bandwidth_kbps;     /* b=AS; else b=TIAS rounded up; else of the session; 0 when absent */
+	uint32_t bandwidth_tias_bps; /* b=TIAS of the line (RFC 3890); 0 when absent */
 	bool rtcp_mux;
-	bool on_hold; /* c=0.0.0.0, the old way (RFC 3264 section 8.4) */
-	struct sdp_crypto cryptos[SDP_CRYPTOS_MAXIMUM];
-	uint8_t crypto_count;
+	bool on_hold;               /* c=0.0.0.0 or ::, the old way (RFC 3264 section 8.4); nothing can be sent there */
+	struct sdp_crypto *cryptos; /* in the arena: usable lines in the peer's order, no tag twice */
+	uint8_t crypto_count;       /* at most SDP_CRYPTOS_MAXIMUM */
 	struct sdp_attribute *attributes; /* in the arena, all of the m-line's, in order */
 	uint16_t attribute_count;
 };
@@ -86,6 +106,7 @@ struct sdp_session {
 	struct span name;
 	struct sdp_stream *streams; /* in the arena */
 	uint8_t stream_count;
+	uint32_t bandwidth_kbps; /* b=AS before the first m-line; 0 when absent */
 	struct sdp_attribute *attributes;
 	uint16_t attribute_count;
 };
@@ -102,7 +123,9 @@ enum sdp_reject {
 const char *sdp_reject_text(enum sdp_reject reject);
 
 /* Parses a whole body. Spans point into `text`; arrays into `arena`. LF alone ends a line too (RFC 8866 section 5).
- * Wipe with sdp_session_wipe when done: it may hold keys. */
+ * What could be read in two ways is refused: a payload type or crypto tag twice, two c= lines, directions that disagree.
+ * Wipe with sdp_session_wipe when done: it may hold keys (after a refusal there are none, and *session is empty).
+ * `text` itself is the caller's to wipe. */
 enum sdp_reject sdp_parse(struct span text, struct arena *arena, struct sdp_session *session);
 void sdp_session_wipe(struct sdp_session *session);
 
