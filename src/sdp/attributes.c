@@ -74,12 +74,13 @@ struct span sdp_word(struct span *rest)
 
 bool sdp_is_token(struct span text, const char *extra)
 {
-	for (size_t i = 0; i < text.length; i++) {
-		char byte = text.data[i];
+	/* A bit for each allowed byte: 0x21 to 0x7e without "(),/:;<=>?@[\] */
+	static const uint64_t allowed[4] = {0x03ff6cfa00000000, 0x7fffffffc7fffffe, 0, 0};
 
-		if (byte <= ' ' || byte > '~')
-			return false;
-		if (strchr("\"(),/:;<=>?@[\\]", byte) && !strchr(extra, byte))
+	for (size_t i = 0; i < text.length; i++) {
+		uint8_t byte = (uint8_t)text.data[i];
+
+		if (!(allowed[byte / 64] >> (byte % 64) & 1) && (byte == 0 || !strchr(extra, byte)))
 			return false;
 	}
 	return text.length > 0;
