@@ -19,6 +19,7 @@ static const uint16_t span_offsets[] = {
 	offsetof(struct sip_message, method_text),
 	offsetof(struct sip_message, reason),
 	URI_SPANS(request_uri),
+	offsetof(struct sip_message, via.text),
 	offsetof(struct sip_message, via.transport_text),
 	offsetof(struct sip_message, via.host),
 	offsetof(struct sip_message, via.parameters),

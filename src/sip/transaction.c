@@ -78,7 +78,7 @@ void sip_transactions_statistics(const struct sip_transactions *transactions, st
 
 int transactions_send(struct sip_transactions *transactions, const struct flow *flow, struct span bytes)
 {
-	return transactions->callbacks.send(transactions->callbacks.context, flow, bytes);
+	return transactions->callbacks.send(transactions->callbacks.send_context, flow, bytes);
 }
 
 int transactions_keep(char **kept, size_t *length, struct span bytes)

@@ -67,7 +67,7 @@ static bool parse_own(struct sip_transactions *transactions, struct span bytes, 
 static struct span build_from_invite(struct sip_transactions *transactions, struct span invite, enum sip_method method,
 				     const struct sip_header *to)
 {
-	struct span method_name = span_from(sip_method_name(method)), via_list, via;
+	struct span method_name = span_from(sip_method_name(method));
 	struct buffer out = scratch(transactions);
 	const struct sip_header *header;
 	struct sip_message request;
@@ -76,15 +76,12 @@ static struct span build_from_invite(struct sip_transactions *transactions, stru
 
 	if (!parse_own(transactions, invite, &request))
 		return SPAN_EMPTY;
-	via_list = sip_message_header(&request, SIP_HEADER_VIA)->value;
-	if (!sip_list_next(&via_list, &via))
-		return SPAN_EMPTY;
 	if (!to)
 		to = sip_message_header(&request, SIP_HEADER_TO);
 	buffer_printf(&cseq_text, "%" PRIu32 " %.*s", request.cseq, SPAN_PRINT(method_name));
 
 	sip_write_request_line(&out, method_name, request.request_uri.text);
-	sip_write_header(&out, SIP_HEADER_VIA, via);
+	sip_write_header(&out, SIP_HEADER_VIA, request.via.text);
 	for (header = sip_message_header(&request, SIP_HEADER_ROUTE); header;
 	     header = sip_message_header_next(&request, header))
 		sip_write_header(&out, SIP_HEADER_ROUTE, header->value);
