@@ -1,0 +1,39 @@
+# The few commands people type; Meson and ninja do the work. `make help` lists them.
+.DEFAULT_GOAL := all
+.PHONY: all run test bench fuzz format lint docs clean help
+
+all: ## build build/ringwall (installs missing Debian packages when root)
+	@scripts/setup.sh build
+	@test -f build/build.ninja || meson setup build --buildtype=release -Dtests=false
+	@ln -sfn build/compile_commands.json compile_commands.json
+	@ninja -C build
+
+run: all ## build, then start a gateway on the embedded default configuration
+	@exec build/ringwall run
+
+test: ## everything that must pass: both compilers, sanitizers, fuzzing, end to end, lint
+	@scripts/test.sh
+
+bench: all ## measure beside peers; results to bench/out/
+	@scripts/setup.sh test bench
+	@bench/run.sh
+
+fuzz: ## fuzz longer: make fuzz SECONDS=600 [TARGETS="sip sdp"]
+	@scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+format: ## lay out all C files with clang-format
+	@scripts/setup.sh build test
+	@find src tests bench -name '*.[ch]' | xargs clang-format -i
+
+lint: ## include directions, layout, clang-tidy
+	@scripts/lint.sh
+
+docs: all ## write docs/configuration.md from the table of keys
+	@build/ringwall check --reference >build/configuration.md
+	@mv build/configuration.md docs/configuration.md
+
+clean: ## remove all that was built
+	@rm -rf build build-gcc build-clang bench/out compile_commands.json
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
