@@ -358,21 +358,23 @@ struct sip_digest {
 };
 
 /* `value` of Authorization, Proxy-Authorization, WWW-Authenticate or Proxy-Authenticate. Returns 0; -EINVAL
- * when malformed or a parameter stands twice; -ENOTSUP for another scheme than Digest. */
+ * when malformed, a parameter stands twice, or realm or nonce is missing; -ENOTSUP for another scheme than Digest. */
 int sip_digest_parse(struct span value, struct sip_digest *digest);
 
 /* HA1 of user, realm and password, as lower-case hexadecimal. Returns 0 or -EIO. */
 int sip_digest_ha1(enum sip_digest_algorithm algorithm, struct span user, struct span realm, struct span password,
 		   char ha1[SIP_HA1_CAPACITY]);
 
-/* The response value for credentials (qop auth when digest->qop is set, else RFC 2069's). Returns 0 or -EIO. */
+/* The response value for credentials (qop auth when digest->qop is set, else RFC 2069's). Returns 0; -ENOTSUP for an
+ * unknown algorithm or another qop than auth; or -EIO. */
 int sip_digest_response(const struct sip_digest *digest, const char *ha1, struct span method,
 			char response[SIP_HA1_CAPACITY]);
 
-/* Compares in constant time. */
+/* Compares in constant time. False for everything sip_digest_response refuses, and for qop without nc or cnonce. */
 bool sip_digest_verify(const struct sip_digest *credentials, const char *ha1, struct span method);
 
-/* Nonces that need no memory: time, and a keyed hash over time, source address and realm. */
+/* Nonces that need no memory: time, random bytes, and a keyed hash over both, source address (not its port),
+ * transport and zone. A nonce that comes back from another address is forged. Lower-case hexadecimal. */
 #define SIP_NONCE_CAPACITY 64
 void sip_nonce_make(const uint8_t key[16], const struct flow *flow, int64_t now_s, struct random_source random,
 		    char nonce[SIP_NONCE_CAPACITY]);

@@ -5,7 +5,7 @@
 
 #include "sip/scan.h"
 
-/* One header line cannot hold more of them; the limit keeps comparing them cheap. */
+/* The limit on their number (here and below) keeps comparing them with each other cheap. */
 static bool parameters_parse(struct scan *scan, struct span *parameters)
 {
 	const char *start = scan->at;
@@ -28,12 +28,13 @@ static bool parameters_parse(struct scan *scan, struct span *parameters)
 static bool headers_parse(struct scan *scan, struct span *headers)
 {
 	const char *start = scan->at + 1;
+	unsigned count = 0;
 
 	if (!scan_sees(scan, '?'))
 		return true;
 	do {
 		scan->at++;
-		if (!scan_escaped(scan, CLASS_HEADER).length || !scan_byte(scan, '='))
+		if (++count > PARAMETERS_MAXIMUM || !scan_escaped(scan, CLASS_HEADER).length || !scan_byte(scan, '='))
 			return false;
 		scan_escaped(scan, CLASS_HEADER);
 	} while (scan_sees(scan, '&'));
