@@ -23,16 +23,17 @@ enum srtp_suite {
 };
 #define SRTP_KEY_MAXIMUM 46
 #define SRTP_OVERHEAD_MAXIMUM 32 /* bytes that protecting adds at most: tag, and SRTCP's index */
-#define SRTP_STREAMS_MAXIMUM 8   /* SSRCs of one direction */
+#define SRTP_STREAMS_MAXIMUM 64  /* SSRCs of one direction while its keys last */
 
 enum srtp_result {
 	SRTP_OK,
 	SRTP_MALFORMED, /* not RTP or RTCP, or too short */
 	SRTP_FORGED,    /* the tag does not verify; nothing changed */
-	SRTP_REPLAYED,  /* seen before, or older than the window */
-	SRTP_TOO_MANY,  /* more SSRCs than SRTP_STREAMS_MAXIMUM; the one silent longest makes room only for
-	                         * a packet whose tag verifies */
-	SRTP_KEY_WORN,  /* 2^48 packets or 2^31 RTCP packets: the key must not be used further */
+	SRTP_REPLAYED,  /* seen before, or older than the window; protecting: the sequence number was used already */
+	SRTP_TOO_MANY,  /* more SSRCs than SRTP_STREAMS_MAXIMUM (or no memory for one more). None is forgotten while the
+	                 * keys last: its packets could be replayed, or its key stream used twice */
+	SRTP_KEY_WORN,  /* 2^48 packets or 2^31 RTCP packets: the key must not be used further. Also when OpenSSL has no
+	                 * memory to protect a packet */
 };
 const char *srtp_result_text(enum srtp_result result);
 
@@ -46,7 +47,8 @@ void srtp_context_free(struct srtp_context *context); /* wipes; NULL is allowed 
 uint8_t srtp_key_bytes(enum srtp_suite suite);
 
 /* New keys within the session (a re-INVITE with a new crypto line): roll-over counters start anew, as for a new context
- * (RFC 3711 section 3.3.1). Returns 0 or -ENOMEM, the old keys then staying. */
+ * (RFC 3711 section 3.3.1). The same suite and key again change nothing: the counters go on.
+ * Returns 0 or -ENOMEM, the old keys then staying. */
 int srtp_context_rekey(struct srtp_context *context, enum srtp_suite suite, const uint8_t *key);
 
 /* Work in place. `packet` has room for *length + SRTP_OVERHEAD_MAXIMUM when protecting. On anything but SRTP_OK the packet
