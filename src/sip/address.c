@@ -59,14 +59,14 @@ static bool parameters_parse(struct scan *scan, struct sip_address *address)
 	while ((step = scan_parameter(scan, &name, &value)) == STEP_TAKEN) {
 		if (!name_set_add(&names, name))
 			return false;
-		if (name.length != 3 || !span_is(name, "tag"))
+		if (!token_equal(name, SPAN("tag")))
 			continue;
 		/* A tag is a token: an empty or quoted one is read differently by different servers. */
 		if (!value.length || *value.data == '"')
 			return false;
 		address->tag = value;
 	}
-	address->parameters = span_trim(span_between(start, scan->at));
+	address->parameters = trimmed_between(start, scan->at);
 	return step == STEP_END;
 }
 
@@ -92,7 +92,7 @@ static bool take(struct scan *scan, struct sip_address *address)
 	}
 	if (!parameters_parse(scan, address))
 		return false;
-	address->text = span_trim(span_between(start, scan->at));
+	address->text = trimmed_between(start, scan->at);
 	return scan->at == scan->end || *scan->at == ',';
 }
 

@@ -2,7 +2,10 @@
  * The header table: names found by length and first letter, confirmed by full comparison. */
 #include "sip/header.h"
 
+#include <endian.h>
 #include <string.h>
+
+#include "sip/scan.h"
 
 const struct sip_header_row sip_header_rows[SIP_HEADER_COUNT] = {
 #define X(id, name, compact, kind, flags) [SIP_HEADER_##id] = {SPAN_INIT(name), compact, kind, flags},
@@ -32,21 +35,11 @@ static enum sip_header_id compact_find(char letter)
 	}
 }
 
-/* Among the eight headers from `base`, some of which have this key. */
-static enum sip_header_id confirm(struct span name, uint8_t key, unsigned base)
-{
-	for (unsigned id = base; id < base + 8 && id < SIP_HEADER_OTHER; id++) {
-		if (keys[id] == key && span_equal_nocase(name, sip_header_rows[id].name))
-			return (enum sip_header_id)id;
-	}
-	return SIP_HEADER_OTHER;
-}
-
 enum sip_header_id sip_header_find(struct span name)
 {
 	const uint64_t ones = 0x0101010101010101u;
-	enum sip_header_id id;
-	uint64_t word, different;
+	uint64_t word, marks;
+	unsigned id;
 	uint8_t key;
 
 	if (name.length < 2)
@@ -54,12 +47,13 @@ enum sip_header_id sip_header_find(struct span name)
 	key = KEY(name.length, *name.data);
 	for (unsigned base = 0; base < KEYS_PADDED; base += 8) {
 		memcpy(&word, keys + base, 8);
-		different = word ^ (ones * key);
-		if (!((different - ones) & ~different & (ones * 0x80)))
-			continue;
-		id = confirm(name, key, base);
-		if (id != SIP_HEADER_OTHER)
-			return id;
+		word = le64toh(word) ^ (ones * key);
+		/* A byte that is zero gets a mark; the borrow may mark more behind it, which the comparison sorts out. */
+		for (marks = (word - ones) & ~word & (ones * 0x80); marks; marks &= marks - 1) {
+			id = base + (unsigned)__builtin_ctzll(marks) / 8;
+			if (id < SIP_HEADER_OTHER && token_equal(name, sip_header_rows[id].name))
+				return (enum sip_header_id)id;
+		}
 	}
 	return SIP_HEADER_OTHER;
 }

@@ -12,7 +12,7 @@ struct sip_header_row {
 };
 extern const struct sip_header_row sip_header_rows[SIP_HEADER_COUNT];
 
-/* SIP_HEADER_OTHER if the table does not have it. Names are matched in either case, long or compact. */
+/* SIP_HEADER_OTHER if the table does not have it. Names are matched in either case, long or compact. `name` is a token. */
 enum sip_header_id sip_header_find(struct span name);
 
 #endif

@@ -210,12 +210,22 @@ static void body_find(struct sip_parse *parse, struct span bytes, const struct s
 		sip_parse_reject(parse, SIP_REJECT_TOO_LARGE);
 }
 
+/* One bit a header, in words of 64. */
+#define MANDATORY_BIT(id, flags, word) \
+	(((flags)&SIP_MANDATORY) && SIP_HEADER_##id / 64 == (word) ? 1ull << (SIP_HEADER_##id & 63) : 0)
+static const uint64_t mandatory[2] = {
+#define X(id, name, compact, kind, flags) | MANDATORY_BIT(id, flags, 0)
+	0 SIP_HEADERS(X),
+#undef X
+#define X(id, name, compact, kind, flags) | MANDATORY_BIT(id, flags, 1)
+	0 SIP_HEADERS(X),
+#undef X
+};
+
 static void mandatory_check(struct sip_parse *parse)
 {
-	for (unsigned id = 0; id < SIP_HEADER_OTHER && parse->reject == SIP_OK; id++) {
-		if (sip_header_rows[id].flags & SIP_MANDATORY && !parse_has_seen(parse, id))
-			sip_parse_reject(parse, SIP_REJECT_HEADER_MISSING);
-	}
+	if ((parse->seen[0] & mandatory[0]) != mandatory[0] || (parse->seen[1] & mandatory[1]) != mandatory[1])
+		sip_parse_reject(parse, SIP_REJECT_HEADER_MISSING);
 }
 
 /* What holds between headers and start line. */

@@ -30,11 +30,6 @@ struct sip_parse {
 /* Notes that the message is refused. */
 void sip_parse_reject(struct sip_parse *parse, enum sip_reject reject);
 
-static inline bool parse_has_seen(const struct sip_parse *parse, unsigned id)
-{
-	return parse->seen[id >> 6] >> (id & 63) & 1;
-}
-
 /* Looks for the end of the header section. */
 void sip_section_find(struct span bytes, struct sip_section *section);
 

@@ -225,11 +225,9 @@ static enum sip_reject header_take(struct sip_parse *parse, struct sip_header *h
 		parse->via_lost |= !has_name || header->id == SIP_HEADER_VIA;
 		return reject != SIP_OK ? reject : SIP_REJECT_HEADER;
 	}
-	header->value = span_trim(span_between(value, end));
+	header->value = trimmed_between(value, end);
 	if ((size_t)(end - start) > parse->limits->line_maximum_bytes)
 		reject = SIP_REJECT_LINE_TOO_LONG;
-	else if (parse->message->header_count == parse->capacity)
-		reject = SIP_REJECT_HEADERS_TOO_MANY;
 	else
 		reject = header_check(parse, header);
 	parse->via_lost |= reject != SIP_OK && header->id == SIP_HEADER_VIA;
@@ -239,13 +237,19 @@ static enum sip_reject header_take(struct sip_parse *parse, struct sip_header *h
 void sip_headers_parse(struct sip_parse *parse)
 {
 	struct sip_message *message = parse->message;
-	struct sip_header header;
+	struct sip_header surplus;
 	enum sip_reject reject;
 
 	while (parse->scan.at < parse->scan.end) {
-		reject = header_take(parse, &header);
+		bool full = message->header_count == parse->capacity;
+
+		reject = header_take(parse, full ? &surplus : &message->headers[message->header_count]);
+		if (reject == SIP_OK && full) {
+			parse->via_lost |= surplus.id == SIP_HEADER_VIA;
+			reject = SIP_REJECT_HEADERS_TOO_MANY;
+		}
 		if (reject == SIP_OK)
-			message->headers[message->header_count++] = header;
+			message->header_count++;
 		else
 			sip_parse_reject(parse, reject);
 	}

@@ -2,12 +2,15 @@
  * Character classes and scanning steps; see scan.h. */
 #include "sip/scan.h"
 
+#include <endian.h>
 #include <string.h>
+
+#define HOST_MAXIMUM 255 /* RFC 1035 section 2.3.4 */
 
 /* clang-format off */
 #define TOK (CLASS_TOKEN | CLASS_WORD | CLASS_VALUE | CLASS_DISPLAY)
 #define URI4 (CLASS_USER | CLASS_PASSWORD | CLASS_PARAMETER | CLASS_HEADER | CLASS_URI) /* unreserved */
-#define LETTER (TOK | URI4 | CLASS_HOST | CLASS_ALPHA)
+#define LETTER (TOK | URI4 | CLASS_LABEL | CLASS_ALPHA)
 
 const uint16_t sip_classes[256] = {
 	['\t'] = CLASS_BLANK | CLASS_DISPLAY,
@@ -24,10 +27,10 @@ const uint16_t sip_classes[256] = {
 	['*'] = TOK | URI4 | CLASS_TEL,
 	['+'] = TOK | URI4 | CLASS_TEL,
 	[','] = CLASS_USER | CLASS_PASSWORD | CLASS_URI,
-	['-'] = TOK | URI4 | CLASS_HOST | CLASS_TEL,
-	['.'] = TOK | URI4 | CLASS_HOST | CLASS_TEL,
+	['-'] = TOK | URI4 | CLASS_LABEL | CLASS_TEL,
+	['.'] = TOK | URI4 | CLASS_TEL,
 	['/'] = CLASS_WORD | CLASS_USER | CLASS_PARAMETER | CLASS_HEADER | CLASS_URI,
-	['0' ... '9'] = TOK | URI4 | CLASS_HOST | CLASS_DIGIT | CLASS_HEX | CLASS_TEL,
+	['0' ... '9'] = TOK | URI4 | CLASS_LABEL | CLASS_DIGIT | CLASS_HEX | CLASS_TEL,
 	[':'] = CLASS_WORD | CLASS_PARAMETER | CLASS_HEADER | CLASS_URI | CLASS_VALUE,
 	[';'] = CLASS_USER | CLASS_URI,
 	['<'] = CLASS_WORD,
@@ -40,7 +43,7 @@ const uint16_t sip_classes[256] = {
 	['['] = CLASS_WORD | CLASS_PARAMETER | CLASS_HEADER | CLASS_VALUE | CLASS_URI,
 	['\\'] = CLASS_WORD,
 	[']'] = CLASS_WORD | CLASS_PARAMETER | CLASS_HEADER | CLASS_VALUE | CLASS_URI,
-	['_'] = TOK | URI4 | CLASS_HOST,
+	['_'] = TOK | URI4 | CLASS_LABEL,
 	['`'] = TOK,
 	['a' ... 'f'] = LETTER | CLASS_HEX | CLASS_TEL,
 	['g' ... 'z'] = LETTER,
@@ -65,11 +68,11 @@ const char *scan_printable(const char *at, const char *end)
 {
 	uint64_t word;
 
-	while (end - at >= 8) {
+	for (; end - at >= 8; at += 8) {
 		memcpy(&word, at, 8);
-		if (word_unprintable(word))
-			break;
-		at += 8;
+		word = word_unprintable(le64toh(word));
+		if (word)
+			return at + __builtin_ctzll(word) / 8;
 	}
 	while (at < end && (uint8_t)(*at - 0x20) < 0x5f)
 		at++;
@@ -140,32 +143,54 @@ bool scan_number(struct scan *scan, uint64_t maximum, uint64_t *value)
 	return scan->at > start;
 }
 
-/* "192.0.2.1" or a name. A name that ends in a number is neither (RFC 1123 section 2.1), and resolvers
- * disagree about it: inet_aton takes "127.1" for an address. */
-static bool host_name_is_valid(struct span host)
+/* Four numbers up to 255 without leading zeros, which some read as octal. Steps over them. */
+static bool scan_ipv4(struct scan *scan)
 {
-	const char *end = host.data + host.length, *label;
-	struct address address;
+	const char *at = scan->at, *start;
+	unsigned number;
 
-	if (!host.length || host.length > 255 || *host.data == '.' || *host.data == '-')
-		return false;
-	for (const char *at = host.data + 1; at < end; at++) {
-		if (*at == '.' && (at[-1] == '.' || at[-1] == '-' || (at + 1 < end && at[1] == '-')))
+	for (int i = 0; i < 4; i++) {
+		if (i && (at == scan->end || *at++ != '.'))
+			return false;
+		start = at;
+		for (number = 0; at < scan->end && byte_is(*at, CLASS_DIGIT) && at - start < 3; at++)
+			number = number * 10 + (unsigned)(*at - '0');
+		if (at == start || number > 255 || (*start == '0' && at - start > 1))
 			return false;
 	}
-	if (end[-1] == '-')
+	if (at < scan->end && (byte_is(*at, CLASS_LABEL) || *at == '.'))
 		return false;
-	if (end[-1] == '.')
-		end--;
-	for (label = end; label > host.data && label[-1] != '.';)
-		label--;
-	if (byte_is(*label, CLASS_ALPHA))
-		return true;
-	for (; label < end; label++) {
-		if (!byte_is(*label, CLASS_DIGIT))
-			return true;
+	scan->at = at;
+	return true;
+}
+
+/* Labels with dots between and perhaps one behind. A name that ends in a number is none (RFC 1123 section 2.1), and
+ * resolvers disagree about it: inet_aton takes "127.1" for an address. */
+static bool scan_name(struct scan *scan)
+{
+	const char *at = scan->at, *label;
+	struct scan last;
+
+	do {
+		label = at;
+		while (at < scan->end && byte_is(*at, CLASS_LABEL))
+			at++;
+		if (at == label || *label == '-' || at[-1] == '-')
+			return false;
+		last = (struct scan){label, at};
+		if (at == scan->end || *at != '.')
+			break;
+		at++;
+	} while (at < scan->end && (byte_is(*at, CLASS_LABEL) || *at == '.'));
+	if (byte_is(*label, CLASS_DIGIT)) {
+		scan_while(&last, CLASS_DIGIT);
+		if (last.at == last.end)
+			return false;
 	}
-	return end == host.data + host.length && address_parse_ip(host, &address) == 0;
+	if (at - scan->at > HOST_MAXIMUM)
+		return false;
+	scan->at = at;
+	return true;
 }
 
 static bool scan_host(struct scan *scan, struct span *host)
@@ -174,8 +199,10 @@ static bool scan_host(struct scan *scan, struct span *host)
 	struct address address;
 
 	if (!scan_byte(scan, '[')) {
-		*host = scan_while(scan, CLASS_HOST);
-		return host_name_is_valid(*host);
+		if (start == scan->end || !((byte_is(*start, CLASS_DIGIT) && scan_ipv4(scan)) || scan_name(scan)))
+			return false;
+		*host = span_between(start, scan->at);
+		return true;
 	}
 	while (scan->at < scan->end && (byte_is(*scan->at, CLASS_HEX) || *scan->at == ':' || *scan->at == '.'))
 		scan->at++;
@@ -219,7 +246,7 @@ bool name_set_add(struct name_set *set, struct span name)
 		return false;
 	if (set->mask & bit) {
 		for (unsigned i = 0; i < set->count; i++) {
-			if (span_equal_nocase(set->names[i], name))
+			if (token_equal(set->names[i], name))
 				return false;
 		}
 	}
@@ -281,6 +308,6 @@ bool scan_parameters(struct scan *scan, struct span *all)
 		if (!name_set_add(&names, name))
 			return false;
 	}
-	*all = span_trim(span_between(start, scan->at));
+	*all = trimmed_between(start, scan->at);
 	return step == STEP_END;
 }

@@ -3,14 +3,17 @@
 #ifndef RINGWALL_SIP_SCAN_H
 #define RINGWALL_SIP_SCAN_H
 
+#include <string.h>
+
 #include "sip/sip.h"
 
 enum {
 	CLASS_TOKEN = 0x0001,
-	CLASS_WORD = 0x0002,      /* Call-ID */
-	CLASS_USER = 0x0004,      /* unreserved and user-unreserved */
-	CLASS_PASSWORD = 0x0008,  /* unreserved and what a password adds */
-	CLASS_HOST = 0x0010,      /* a name's letters; the underscore, which real networks have, is let through */
+	CLASS_WORD = 0x0002,     /* Call-ID */
+	CLASS_USER = 0x0004,     /* unreserved and user-unreserved */
+	CLASS_PASSWORD = 0x0008, /* unreserved and what a password adds */
+	CLASS_LABEL =
+		0x0010, /* between the dots of a host name; the underscore, which real networks have, is let through */
 	CLASS_PARAMETER = 0x0020, /* paramchar of a URI */
 	CLASS_HEADER = 0x0040,    /* hname and hvalue of a URI */
 	CLASS_URI = 0x0080,       /* uric: schemes that are not ours */
@@ -47,6 +50,43 @@ static inline bool byte_is(char byte, unsigned classes)
 static inline struct span span_between(const char *start, const char *end)
 {
 	return (struct span){start, (size_t)(end - start)};
+}
+
+/* Without blanks at both ends; as span_trim, but seen by the compiler. */
+static inline struct span trimmed_between(const char *start, const char *end)
+{
+	while (start < end && byte_is(*start, CLASS_BLANK))
+		start++;
+	while (end > start && byte_is(end[-1], CLASS_BLANK))
+		end--;
+	return span_between(start, end);
+}
+
+/* Whether two tokens are equal, letters in either case. Both must hold nothing but token characters: among those, only
+ * letters have their other case one bit away ('_' has DEL, which is no token character). */
+static inline bool token_equal(struct span a, struct span b)
+{
+	const uint64_t cases = 0x2020202020202020u;
+	uint64_t x, y;
+
+	if (a.length != b.length)
+		return false;
+	if (a.length < 8) {
+		for (size_t i = 0; i < a.length; i++) {
+			if ((a.data[i] | 0x20) != (b.data[i] | 0x20))
+				return false;
+		}
+		return true;
+	}
+	for (size_t i = 0; i < a.length; i += 8) {
+		size_t at = i + 8 <= a.length ? i : a.length - 8;
+
+		memcpy(&x, a.data + at, 8);
+		memcpy(&y, b.data + at, 8);
+		if ((x | cases) != (y | cases))
+			return false;
+	}
+	return true;
 }
 
 /* Whether `byte` is next. */

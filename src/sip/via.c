@@ -11,26 +11,24 @@ static bool protocol_parse(struct scan *scan, struct sip_via *via)
 {
 	struct span name, version;
 
-	name = scan_while(scan, CLASS_TOKEN);
-	scan_blanks(scan);
-	if (!span_equal_nocase(name, SPAN("SIP")) || !scan_byte(scan, '/'))
-		return false;
-	scan_blanks(scan);
-	version = scan_while(scan, CLASS_TOKEN);
-	scan_blanks(scan);
-	if (!span_equal(version, SPAN("2.0")) || !scan_byte(scan, '/'))
-		return false;
-	scan_blanks(scan);
+	if (scan->end - scan->at > 8 && memcmp(scan->at, "SIP/2.0/", 8) == 0) {
+		scan->at += 8;
+	} else {
+		name = scan_while(scan, CLASS_TOKEN);
+		scan_blanks(scan);
+		if (!span_equal_nocase(name, SPAN("SIP")) || !scan_byte(scan, '/'))
+			return false;
+		scan_blanks(scan);
+		version = scan_while(scan, CLASS_TOKEN);
+		scan_blanks(scan);
+		if (!span_equal(version, SPAN("2.0")) || !scan_byte(scan, '/'))
+			return false;
+		scan_blanks(scan);
+	}
 	via->transport_text = scan_while(scan, CLASS_TOKEN);
 	if (!via->transport_text.length)
 		return false;
-	via->unknown_transport = true;
-	for (int i = 0; i < TRANSPORT_COUNT; i++) {
-		if (!span_is(via->transport_text, transport_name((enum transport)i)))
-			continue;
-		via->transport = (enum transport)i;
-		via->unknown_transport = false;
-	}
+	via->unknown_transport = transport_parse(via->transport_text, &via->transport) != 0;
 	return true;
 }
 
@@ -48,17 +46,17 @@ static bool parameter_take(struct sip_via *via, struct span name, struct span va
 {
 	uint64_t number;
 
-	if (span_is(name, "branch")) {
+	if (token_equal(name, SPAN("branch"))) {
 		/* The cookie alone names no transaction, and all who send it would share one
 		 * (RFC 4475 section 3.2.1). */
 		via->branch = value;
 		return value.length && *value.data != '"' && !span_equal(value, SPAN(MAGIC_COOKIE));
 	}
-	if (span_is(name, "received")) {
+	if (token_equal(name, SPAN("received"))) {
 		via->received = value;
 		return received_is_valid(value);
 	}
-	if (span_is(name, "rport")) {
+	if (token_equal(name, SPAN("rport"))) {
 		via->rport = true;
 		if (!value.data)
 			return true;
@@ -83,7 +81,7 @@ static bool parameters_parse(struct scan *scan, struct sip_via *via)
 		if (!name_set_add(&names, name) || !parameter_take(via, name, value))
 			return false;
 	}
-	via->parameters = span_trim(span_between(start, scan->at));
+	via->parameters = trimmed_between(start, scan->at);
 	return step == STEP_END;
 }
 
@@ -98,7 +96,7 @@ static bool take(struct scan *scan, struct sip_via *via)
 	scan_blanks(scan);
 	if (!scan_host_port(scan, true, &via->host, &via->port) || !parameters_parse(scan, via))
 		return false;
-	via->text = span_trim(span_between(start, scan->at));
+	via->text = trimmed_between(start, scan->at);
 	return scan->at == scan->end || *scan->at == ',';
 }
 
