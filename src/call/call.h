@@ -39,8 +39,7 @@ void gateway_configure(struct gateway *gateway, const struct config *config);
 
 /* What media and store say. */
 void gateway_media_event(struct gateway *gateway, const struct media_event *event);
-void gateway_media_lost(
-	struct gateway *gateway); /* the media process died: its calls are told the streams anew when it is back */
+/* The media process is a new one: every call's streams are declared again. */
 void gateway_media_back(struct gateway *gateway);
 void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *binding);
 void gateway_account_set(struct gateway *gateway, const struct ipc_account *account);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Local authentication: the gateway challenges phones itself (RFC 3261 section 22, RFC 8760). Known and unknown users
+ * get the same answers (THREATS S2). */
+#include "call/internal.h"
+
+#define NONCE_LIFETIME_S 300
+
+static void challenge(struct gateway *gateway, struct sip_server_transaction *server, bool stale)
+{
+	static const char *const algorithms[] = {"SHA-256", "MD5"}; /* strongest first */
+	const struct sip_message *request = sip_server_request(server);
+	const struct config_zone *zone = gateway_zone(gateway, sip_server_flow(server)->zone);
+	bool is_register = request->method == SIP_REGISTER;
+	char nonce[SIP_NONCE_CAPACITY], text[1200];
+	struct buffer extra = BUFFER_OVER(text);
+
+	sip_nonce_make(gateway->nonce_key, sip_server_flow(server), clock_wall_s(), gateway->random, nonce);
+	for (size_t i = 0; i < (zone->allow_md5 ? 2u : 1u); i++)
+		buffer_printf(&extra, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
+			      is_register ? "WWW-Authenticate" : "Proxy-Authenticate", gateway->config->site.domain,
+			      nonce, algorithms[i], stale ? ", stale=true" : "");
+	gateway->counters.challenges_sent++;
+	respond(gateway, server, is_register ? 401 : 407, NULL, extra.overflow ? NULL : buffer_text(&extra));
+}
+
+static const struct account *account_find(struct gateway *gateway, const char *user)
+{
+	struct table_link *link =
+		table_find(gateway->accounts, table_hash(gateway->accounts, user, strlen(user)), user);
+
+	return link ? table_object(link, struct account, link) : NULL;
+}
+
+/* Verifies against the account or, where there is none, against a digest of nothing, so that both take as long. */
+static const struct account *verify(struct gateway *gateway, const struct sip_message *request,
+				    const struct sip_digest *credentials)
+{
+	static const char nothing[] = "0000000000000000000000000000000000000000000000000000000000000000";
+	const struct account *account = NULL;
+	const char *ha1 = nothing;
+	char user[128];
+
+	if (!sip_user_decode(credentials->username, user, sizeof(user)))
+		account = account_find(gateway, user);
+	if (account)
+		ha1 = credentials->algorithm == SIP_DIGEST_SHA256 ? account->record.ha1_sha256
+								  : account->record.ha1_md5;
+	if (!*ha1) { /* this account has no such digest */
+		ha1 = nothing;
+		account = NULL;
+	}
+	return sip_digest_verify(credentials, ha1, request->method_text) ? account : NULL;
+}
+
+/* The credentials for our realm, whose algorithm the zone allows. */
+static bool credentials_find(struct gateway *gateway, const struct config_zone *zone, const struct sip_message *request,
+			     struct sip_digest *out)
+{
+	enum sip_header_id id =
+		request->method == SIP_REGISTER ? SIP_HEADER_AUTHORIZATION : SIP_HEADER_PROXY_AUTHORIZATION;
+
+	for (const struct sip_header *header = sip_message_header(request, id); header;
+	     header = sip_message_header_next(request, header))
+		if (!sip_digest_parse(header->value, out) && !out->unknown_algorithm && out->qop.length &&
+		    (out->algorithm == SIP_DIGEST_SHA256 || zone->allow_md5) &&
+		    span_equal(out->realm, span_from(gateway->config->site.domain)))
+			return true;
+	return false;
+}
+
+bool authenticate(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
+		  const struct account **user)
+{
+	const struct flow *flow = sip_server_flow(server);
+	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
+	struct sip_digest credentials;
+	enum sip_nonce_verdict verdict;
+
+	*user = NULL;
+	if (zone->kind != ZONE_ACCESS || zone->authentication != AUTHENTICATION_LOCAL)
+		return true;
+	if (!credentials_find(gateway, zone, request, &credentials)) {
+		challenge(gateway, server, false);
+		return false;
+	}
+	verdict = sip_nonce_check(gateway->nonce_key, flow, clock_wall_s(), NONCE_LIFETIME_S, credentials.nonce);
+	*user = verify(gateway, request, &credentials);
+	if (verdict != SIP_NONCE_FRESH || !*user) {
+		gateway->counters.authentication_failed += verdict == SIP_NONCE_FRESH;
+		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
+		return false;
+	}
+	/* Who authenticated is who is named, and nobody else (THREATS S11). */
+	if (!sip_user_equal(request->from.uri.user, span_from((*user)->record.user))) {
+		gateway->counters.calls_refused_policy++;
+		respond(gateway, server, 403, NULL, NULL);
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bindings: where registered phones are reached. A contact belongs to the flow that registered it (THREATS S4). */
+#include "call/internal.h"
+
+#define GRACE_S 15 /* a phone that refreshes at the last moment is not late */
+
+struct binding *binding_by_token(struct gateway *gateway, struct span token)
+{
+	struct table_link *link;
+
+	if (token.length != TAG_LENGTH)
+		return NULL;
+	link = table_find(gateway->bindings, table_hash(gateway->bindings, token.data, token.length), &token);
+	return link ? table_object(link, struct binding, by_token) : NULL;
+}
+
+struct owner *owner_find(struct gateway *gateway, const char *account)
+{
+	struct table_link *link =
+		table_find(gateway->owners, table_hash(gateway->owners, account, strlen(account)), account);
+
+	return link ? table_object(link, struct owner, link) : NULL;
+}
+
+bool binding_reachable(const struct binding *binding)
+{
+	return net_flow_is_open(gateway_net(binding->gateway), &binding->flow);
+}
+
+/* Of several the one that is reachable and registered last. */
+struct binding *binding_by_account(struct gateway *gateway, struct span user)
+{
+	char account[256];
+	struct owner *owner = sip_user_decode(user, account, sizeof(account)) ? NULL : owner_find(gateway, account);
+	struct binding *best = NULL;
+
+	if (!owner)
+		return NULL;
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (!best || (binding_reachable(binding) &&
+			      (!binding_reachable(best) || binding->expires_at_s >= best->expires_at_s)))
+			best = binding;
+	}
+	return best;
+}
+
+struct binding *binding_by_contact(struct owner *owner, uint8_t zone, const struct sip_uri *contact)
+{
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+		struct sip_uri uri;
+
+		if (binding->zone == zone && sip_uri_parse(span_from(binding->contact), &uri) == SIP_OK &&
+		    sip_uri_equal(&uri, contact))
+			return binding;
+	}
+	return NULL;
+}
+
+bool binding_flow_is_of(struct gateway *gateway, const struct flow *flow, const char *account)
+{
+	struct owner *owner = owner_find(gateway, account);
+
+	if (!owner)
+		return false;
+	list_each(link, &owner->bindings)
+		if (flow_equal(&list_object(link, struct binding, in_owner)->flow, flow))
+			return true;
+	return false;
+}
+
+static struct owner *owner_get(struct gateway *gateway, const char *account)
+{
+	struct owner *owner = owner_find(gateway, account);
+
+	if (owner)
+		return owner;
+	owner = memory_alloc(sizeof(*owner));
+	if (!owner)
+		return NULL;
+	owner->account = memory_copy_text(span_from(account));
+	if (!owner->account) {
+		memory_free(owner);
+		return NULL;
+	}
+	list_init(&owner->bindings);
+	table_add(gateway->owners, &owner->link, table_hash(gateway->owners, account, strlen(account)));
+	return owner;
+}
+
+static void owner_release(struct gateway *gateway, struct owner *owner)
+{
+	if (!list_is_empty(&owner->bindings))
+		return;
+	table_remove(gateway->owners, &owner->link);
+	memory_free(owner->account);
+	memory_free(owner);
+}
+
+static void expired(void *context)
+{
+	struct binding *binding = context;
+
+	log_write(LOG_INFO, "call", "binding of %s expired", binding->owner->account);
+	binding_drop(binding, true);
+}
+
+struct binding *binding_add(struct gateway *gateway, const char *account, const char *token)
+{
+	struct binding *binding = pool_take(gateway->binding_pool);
+
+	if (!binding)
+		return NULL;
+	binding->owner = owner_get(gateway, account);
+	if (!binding->owner || span_copy(span_from(token), binding->token, sizeof(binding->token))) {
+		if (binding->owner)
+			owner_release(gateway, binding->owner);
+		pool_give(gateway->binding_pool, binding);
+		return NULL;
+	}
+	binding->gateway = gateway;
+	binding->expiry.fire = expired;
+	binding->expiry.context = binding;
+	list_append(&binding->owner->bindings, &binding->in_owner);
+	binding->owner->count++;
+	table_add(gateway->bindings, &binding->by_token,
+		  table_hash(gateway->bindings, binding->token, strlen(binding->token)));
+	return binding;
+}
+
+void binding_drop(struct binding *binding, bool tell_store)
+{
+	struct gateway *gateway = binding->gateway;
+	struct owner *owner = binding->owner;
+
+	if (tell_store)
+		gateway->callbacks.binding_remove(gateway->callbacks.context, binding->token);
+	timer_stop(gateway->wheel, &binding->expiry);
+	table_remove(gateway->bindings, &binding->by_token);
+	list_remove(&binding->in_owner);
+	owner->count--;
+	owner_release(gateway, owner);
+	memory_free(binding->contact);
+	memory_free(binding->call_id);
+	memory_free(binding->user_agent);
+	pool_give(gateway->binding_pool, binding);
+}
+
+void binding_expire_at(struct binding *binding, uint64_t expires_at_s)
+{
+	int64_t left = (int64_t)expires_at_s - clock_wall_s();
+
+	binding->expires_at_s = expires_at_s;
+	timer_stop(binding->gateway->wheel, &binding->expiry);
+	timer_start(binding->gateway->wheel, &binding->expiry, (uint64_t)((left > 0 ? left : 0) + GRACE_S) * 1000);
+}
+
+void binding_save(struct binding *binding)
+{
+	struct gateway *gateway = binding->gateway;
+	struct ipc_binding record = {
+		.cseq = binding->cseq,
+		.transport = binding->flow.transport,
+		.local = binding->flow.local,
+		.remote = binding->flow.remote,
+		.expires_at_s = binding->expires_at_s,
+		.registrar_expires_at_s = binding->registrar_expires_at_s,
+	};
+	const struct config_zone *zone = gateway_zone(gateway, binding->zone);
+
+	span_copy(span_from(binding->token), record.token, sizeof(record.token));
+	span_copy(span_from(zone->name), record.zone, sizeof(record.zone));
+	span_copy(span_from(binding->owner->account), record.account, sizeof(record.account));
+	span_copy(span_from(binding->contact), record.contact, sizeof(record.contact));
+	span_copy(span_from(binding->call_id), record.call_id, sizeof(record.call_id));
+	span_copy(span_from(binding->user_agent), record.user_agent, sizeof(record.user_agent));
+	gateway->callbacks.binding_save(gateway->callbacks.context, &record);
+}
+
+static int zone_by_name(const struct config *config, const char *name)
+{
+	for (uint8_t i = 0; i < config->zone_count; i++)
+		if (!strcmp(config->zones[i].name, name))
+			return i;
+	return -1;
+}
+
+/* The listener a flow of before the restart came in by, so that a UDP phone is reached by the same way. */
+static void flow_restore(const struct config_zone *zone, struct flow *flow)
+{
+	for (uint8_t i = 0; i < zone->listener_count; i++)
+		if (zone->listeners[i].transport == flow->transport &&
+		    zone->listeners[i].address.port == flow->local.port) {
+			flow->listener = i;
+			return;
+		}
+}
+
+void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *record)
+{
+	struct span token = span_from(record->token);
+	int zone = zone_by_name(gateway->config, record->zone);
+	struct binding *binding;
+
+	/* A stream of before the restart is gone with it, but its phone is known: 480 until it is back, not 404. */
+	if (zone < 0 || token.length != TAG_LENGTH || binding_by_token(gateway, token))
+		return;
+	binding = binding_add(gateway, record->account, record->token);
+	if (!binding)
+		return;
+	binding->zone = (uint8_t)zone;
+	binding->flow = (struct flow){.transport = record->transport,
+				      .zone = (uint8_t)zone,
+				      .local = record->local,
+				      .remote = record->remote};
+	flow_restore(gateway_zone(gateway, binding->zone), &binding->flow);
+	binding->cseq = record->cseq;
+	binding->registrar_expires_at_s = record->registrar_expires_at_s;
+	binding->contact = memory_copy_text(span_from(record->contact));
+	binding->call_id = memory_copy_text(span_from(record->call_id));
+	binding->user_agent = memory_copy_text(span_from(record->user_agent));
+	if (!binding->contact || !binding->call_id || !binding->user_agent) {
+		binding_drop(binding, false);
+		return;
+	}
+	binding_expire_at(binding, record->expires_at_s);
+}
+
+static void forget(void *context, struct table_link *link)
+{
+	(void)context;
+	binding_drop(table_object(link, struct binding, by_token), false);
+}
+
+void bindings_free(struct gateway *gateway)
+{
+	if (gateway->bindings)
+		table_each(gateway->bindings, forget, NULL);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages of our own making: requests within a dialog and plain answers. */
+#include "call/internal.h"
+
+void build_host(struct gateway *gateway, struct buffer *out, const struct flow *flow)
+{
+	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
+	const struct config_listener *listener =
+		&zone->listeners[flow->listener < zone->listener_count ? flow->listener : 0];
+	struct address seen = zone->media.advertised_address.family && zone->kind != ZONE_CORE
+				      ? zone->media.advertised_address
+				      : flow->local;
+
+	/* Phones verify the name in in-dialog requests they dial (interoperability: Linphone): the domain
+	 * that the certificate holds stands there where there is one. */
+	if (zone->kind == ZONE_ACCESS && transport_is_secure(flow->transport))
+		buffer_put_text(out, gateway->config->site.domain);
+	else
+		address_write_ip(out, &seen, true);
+	buffer_put_byte(out, ':');
+	buffer_put_uint(out, listener->address.port);
+}
+
+void build_via(struct gateway *gateway, struct buffer *out, const struct flow *flow, const char *branch)
+{
+	char sent_by[300], value[512];
+	struct buffer host = BUFFER_OVER(sent_by), via = BUFFER_OVER(value);
+
+	build_host(gateway, &host, flow);
+	transport_write_via(&via, flow, buffer_span(&host), branch);
+	sip_write_header(out, SIP_HEADER_VIA, buffer_span(&via));
+}
+
+void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg)
+{
+	char text[400];
+	struct buffer value = BUFFER_OVER(text);
+
+	buffer_put_text(&value, leg->secure_uri ? "<sips:" : "<sip:");
+	build_host(gateway, &value, &leg->flow);
+	if (leg->flow.transport != TRANSPORT_UDP) {
+		buffer_put_text(&value, ";transport=");
+		buffer_put_text(&value, transport_name(leg->secure_uri ? TRANSPORT_TCP : leg->flow.transport));
+	}
+	buffer_put_byte(&value, '>');
+	sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
+}
+
+void build_address(struct buffer *out, struct span display, struct span uri)
+{
+	if (display.length) {
+		buffer_put_span(out, display);
+		buffer_put_byte(out, ' ');
+	}
+	buffer_put_byte(out, '<');
+	buffer_put_span(out, uri);
+	buffer_put_byte(out, '>');
+}
+
+static void write_party(struct buffer *out, enum sip_header_id id, const char *uri, const char *tag)
+{
+	char text[2048];
+	struct buffer value = BUFFER_OVER(text);
+
+	buffer_put_text(&value, uri);
+	if (tag && *tag) {
+		buffer_put_text(&value, ";tag=");
+		buffer_put_text(&value, tag);
+	}
+	if (value.overflow)
+		out->overflow = true;
+	sip_write_header(out, id, buffer_span(&value));
+}
+
+void build_request(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method, uint32_t cseq,
+		   const char *branch, int32_t max_forwards, struct buffer *out)
+{
+	struct leg *leg = &call->legs[leg_index];
+	bool to_caller = leg_index == CALLER;
+	const char *target = to_caller ? leg->target : fork->target ? fork->target : leg->target;
+	const char *routes = to_caller ? leg->routes : fork->routes;
+	char number[64];
+	struct buffer value = BUFFER_OVER(number);
+
+	sip_write_request_line(out, span_from(sip_method_name(method)), span_from(target ? target : ""));
+	build_via(call->gateway, out, &leg->flow, branch);
+	sip_write_header_number(out, SIP_HEADER_MAX_FORWARDS, (uint32_t)max_forwards);
+	write_party(out, SIP_HEADER_FROM, leg->local_uri, to_caller ? fork->caller_tag : leg->local_tag);
+	write_party(out, SIP_HEADER_TO, leg->remote_uri, to_caller ? leg->remote_tag : fork->callee_tag);
+	sip_write_header(out, SIP_HEADER_CALL_ID, span_from(leg->call_id));
+	buffer_put_uint(&value, cseq);
+	buffer_put_byte(&value, ' ');
+	buffer_put_text(&value, sip_method_name(method));
+	sip_write_header(out, SIP_HEADER_CSEQ, buffer_span(&value));
+	if (routes)
+		sip_write_header(out, SIP_HEADER_ROUTE, span_from(routes));
+}
+
+void respond(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *to_tag,
+	     const char *extra)
+{
+	const struct sip_message *request = sip_server_request(server);
+	struct buffer out = gateway_scratch(gateway);
+	char fresh[TAG_LENGTH + 1];
+
+	if (!to_tag && status > 100 && !request->to.tag.length) {
+		random_token(gateway->random, fresh, TAG_LENGTH);
+		to_tag = fresh;
+	}
+	sip_write_response_start(&out, request, status, SPAN_EMPTY, span_from(to_tag), sip_server_flow(server));
+	if (extra)
+		buffer_put_text(&out, extra);
+	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (!out.overflow)
+		sip_server_respond(server, status, buffer_span(&out));
+}
+
+void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
+		      const char *extra)
+{
+	struct gateway *gateway = call->gateway;
+	struct buffer out = gateway_scratch(gateway);
+	char branch[SIP_BRANCH_CAPACITY];
+
+	sip_branch_make(gateway->random, branch);
+	build_request(call, fork, leg, method, ++call->legs[leg].cseq, branch, 70, &out);
+	if (extra)
+		buffer_put_text(&out, extra);
+	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (!out.overflow)
+		sip_client_start(gateway_transactions(gateway), &call->legs[leg].flow, method, branch,
+				 buffer_span(&out), NULL);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The life of calls and of relays. */
+#include "call/internal.h"
+
+struct call *call_new(struct gateway *gateway)
+{
+	struct call *call = pool_take(gateway->call_pool);
+
+	if (!call)
+		return NULL;
+	call->gateway = gateway;
+	do
+		call->id = random_u64(gateway->random) >> 16; /* 48 bits: short to type for `ringwall hangup` */
+	while (!call->id ||
+	       table_find(gateway->calls, table_hash(gateway->calls, &call->id, sizeof(call->id)), &call->id));
+	list_init(&call->relays);
+	list_append(&gateway->all_calls, &call->in_all);
+	table_add(gateway->calls, &call->by_id, table_hash(gateway->calls, &call->id, sizeof(call->id)));
+	random_token(gateway->random, call->legs[CALLEE].local_tag, TAG_LENGTH);
+	call->callee_key = (struct dialog_key){.tag = call->legs[CALLEE].local_tag, .call = call};
+	table_add(gateway->dialogs, &call->callee_key.link,
+		  table_hash(gateway->dialogs, call->callee_key.tag, TAG_LENGTH));
+	for (int leg = 0; leg < 2; leg++) {
+		/* RFC 8866 section 5.2: numeric; below 2^62 for those who read it as a signed number. */
+		call->session.origin_ids[leg] = random_u64(gateway->random) >> 2;
+		call->session.versions[leg] = 0;
+	}
+	return call;
+}
+
+void call_free(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+
+	timer_stop(gateway->wheel, &call->timer);
+	session_close(call);
+	list_each(link, &call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		list_remove(&relay->in_call);
+		relay->call = NULL;
+		relay->fork = NULL;
+	}
+	while (call->forks) {
+		struct fork *fork = call->forks;
+
+		call->forks = fork->next;
+		fork_free(fork);
+	}
+	table_remove(gateway->dialogs, &call->callee_key.link);
+	table_remove(gateway->calls, &call->by_id);
+	list_remove(&call->in_all);
+	leg_clear(&call->legs[CALLER]);
+	leg_clear(&call->legs[CALLEE]);
+	pool_give(gateway->call_pool, call);
+}
+
+struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
+			const struct sip_message *request)
+{
+	struct relay *relay = pool_take(gateway->relay_pool);
+
+	if (!relay)
+		return NULL;
+	relay->gateway = gateway;
+	relay->call = call;
+	relay->from = from;
+	relay->method = (uint8_t)request->method;
+	relay->server = server;
+	relay->server_cseq = request->cseq;
+	list_init(&relay->in_call);
+	if (call)
+		list_append(&call->relays, &relay->in_call);
+	list_append(&gateway->all_relays, &relay->in_all);
+	sip_server_user_set(server, relay);
+	return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+	if (relay->server)
+		sip_server_user_set(relay->server, NULL);
+	if (relay->client)
+		sip_client_user_set(relay->client, NULL);
+	list_remove(&relay->in_call);
+	list_remove(&relay->in_all);
+	memory_free_secret(relay->ack, relay->ack_length);
+	memory_free_secret(relay->provisional, relay->provisional_length);
+	registration_free(relay->registration);
+	pool_give(relay->gateway->relay_pool, relay);
+}
+
+void relay_refuse(struct relay *relay, uint16_t status, const char *extra)
+{
+	if (!relay->server || relay->answered)
+		return;
+	relay->answered = true;
+	respond(relay->gateway, relay->server, status, relay->fork ? relay->fork->caller_tag : NULL, extra);
+}
+
+void bytes_keep(char **bytes, size_t *length, struct span span)
+{
+	memory_free_secret(*bytes, *length);
+	*bytes = memory_alloc(span.length);
+	*length = *bytes ? span.length : 0;
+	if (*bytes)
+		memcpy(*bytes, span.data, span.length);
+}
+
+void relay_ack(struct relay *relay, struct fork *fork, struct span content_type, struct span body)
+{
+	struct call *call = relay->call;
+	struct gateway *gateway = relay->gateway;
+	struct buffer out = gateway_scratch(gateway);
+	uint8_t leg = other_leg(relay->from);
+	char branch[SIP_BRANCH_CAPACITY];
+
+	sip_branch_make(gateway->random, branch);
+	build_request(call, fork, leg, SIP_ACK, relay->client_cseq, branch, 70, &out);
+	sip_write_body(&out, content_type, body);
+	if (out.overflow)
+		return;
+	transport_send(gateway->transport, &call->legs[leg].flow, buffer_span(&out));
+	/* Kept for the copies of the 2xx (RFC 3261 section 13.2.2.4), but for that of a fork that is not the dialog. */
+	if (fork != relay->fork)
+		return;
+	bytes_keep(&relay->ack, &relay->ack_length, buffer_span(&out));
+}
+
+/* An INVITE on its way to the other leg: taken back; one whose 2xx waits for its ACK gets that. */
+static void relay_end(struct relay *relay, uint16_t status)
+{
+	struct call *call = relay->call;
+
+	if (!relay->answered) {
+		relay_refuse(relay, status, status == 503 ? "Retry-After: 10\r\n" : NULL);
+		if (relay->client && relay->method == SIP_INVITE)
+			sip_client_cancel(relay->client);
+	} else if (relay->accepted && relay->method == SIP_INVITE && !relay->ack && call->state == CALL_ESTABLISHED) {
+		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
+	}
+}
+
+void call_end(struct call *call, int skip, uint16_t status, const char *reason)
+{
+	char extra[160];
+
+	if (call->state == CALL_ENDING)
+		return;
+	if (call->state == CALL_CALLING || call->state == CALL_RINGING)
+		call->gateway->counters.calls_failed += status != 487;
+	timer_stop(call->gateway->wheel, &call->timer);
+	list_each(link, &call->relays)
+		relay_end(list_object(link, struct relay, in_call), status);
+	snprintf(extra, sizeof(extra), "Reason: SIP;cause=%u;text=\"%s\"\r\n", status, reason);
+	if (call->state == CALL_ESTABLISHED)
+		for (uint8_t leg = 0; leg < 2; leg++)
+			if (leg != skip)
+				send_own_request(call, call->dialog, leg, SIP_BYE, extra);
+	call->state = CALL_ENDING;
+	session_close(call);
+	call_settle(call);
+}
+
+static bool relay_awaits_final(const struct relay *relay)
+{
+	return relay->method == SIP_INVITE && relay->client && !relay->final;
+}
+
+void call_settle(struct call *call)
+{
+	if (call->state != CALL_ENDING)
+		return;
+	/* A cancelled INVITE may still be answered with a 2xx, which must be acknowledged and ended. */
+	list_each(link, &call->relays)
+		if (relay_awaits_final(list_object(link, struct relay, in_call)))
+			return;
+	call_free(call);
+}

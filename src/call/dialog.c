@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Dialogs (RFC 3261 section 12): found by our tag, and only for the peer they were made with. */
+#include "call/internal.h"
+
+static struct dialog_key *key_find(struct gateway *gateway, struct span tag)
+{
+	struct table_link *link;
+
+	if (tag.length != TAG_LENGTH)
+		return NULL;
+	link = table_find(gateway->dialogs, table_hash(gateway->dialogs, tag.data, tag.length), &tag);
+	return link ? table_object(link, struct dialog_key, link) : NULL;
+}
+
+struct fork *fork_find(struct call *call, struct span callee_tag)
+{
+	for (struct fork *fork = call->forks; fork; fork = fork->next)
+		if (span_equal(span_from(fork->callee_tag), callee_tag))
+			return fork;
+	return NULL;
+}
+
+struct fork *fork_add(struct call *call, struct span callee_tag)
+{
+	struct gateway *gateway = call->gateway;
+	struct fork *fork;
+
+	if (call->fork_count >= FORKS_MAXIMUM)
+		return NULL;
+	fork = pool_take(gateway->fork_pool);
+	if (!fork)
+		return NULL;
+	fork->callee_tag = memory_copy_text(callee_tag);
+	if (!fork->callee_tag) {
+		pool_give(gateway->fork_pool, fork);
+		return NULL;
+	}
+	random_token(gateway->random, fork->caller_tag, TAG_LENGTH);
+	fork->call = call;
+	fork->key = (struct dialog_key){.tag = fork->caller_tag, .call = call, .fork = fork};
+	table_add(gateway->dialogs, &fork->key.link, table_hash(gateway->dialogs, fork->caller_tag, TAG_LENGTH));
+	fork->next = call->forks;
+	call->forks = fork;
+	call->fork_count++;
+	return fork;
+}
+
+void fork_free(struct fork *fork)
+{
+	struct gateway *gateway = fork->call->gateway;
+
+	table_remove(gateway->dialogs, &fork->key.link);
+	memory_free(fork->callee_tag);
+	memory_free(fork->target);
+	memory_free(fork->routes);
+	pool_give(gateway->fork_pool, fork);
+}
+
+void leg_clear(struct leg *leg)
+{
+	memory_free(leg->call_id);
+	memory_free(leg->local_uri);
+	memory_free(leg->remote_uri);
+	memory_free(leg->remote_tag);
+	memory_free(leg->target);
+	memory_free(leg->routes);
+	memory_free(leg->account);
+}
+
+/* A dialog belongs to the zone and the address it was made with; a phone whose address changed must first
+ * have registered from the new one. What passes moves the leg to the flow it came on. */
+static bool flow_is_of_leg(struct call *call, uint8_t leg_index, const struct flow *flow)
+{
+	struct leg *leg = &call->legs[leg_index];
+
+	if (flow->zone != leg->zone)
+		return false;
+	if (gateway_zone(call->gateway, leg->zone)->kind != ZONE_ACCESS)
+		return true; /* peers only: admitted by address already */
+	if (!address_equal_ip(&flow->remote, &leg->flow.remote) &&
+	    !(leg->account && binding_flow_is_of(call->gateway, flow, leg->account)))
+		return false;
+	/* Never from an encrypted flow down to a clear one: keys would follow (THREATS M1). */
+	if (transport_is_secure(leg->flow.transport) && !transport_is_secure(flow->transport))
+		return false;
+	leg->flow = *flow;
+	return true;
+}
+
+static bool dialog_matches(struct dialog_key *key, const struct sip_message *request, struct dialog *out)
+{
+	struct call *call = key->call;
+
+	out->call = call;
+	out->leg = key->fork ? CALLER : CALLEE;
+	if (!span_equal(request->call_id, span_from(call->legs[out->leg].call_id)))
+		return false;
+	if (key->fork) {
+		out->fork = key->fork;
+		return span_equal(request->from.tag, span_from(call->legs[CALLER].remote_tag));
+	}
+	out->fork = fork_find(call, request->from.tag);
+	return out->fork != NULL;
+}
+
+bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
+		 struct dialog *out)
+{
+	struct dialog_key *key = key_find(gateway, request->to.tag);
+
+	return key && dialog_matches(key, request, out) && flow_is_of_leg(out->call, out->leg, flow);
+}
+
+bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq)
+{
+	uint32_t *last = &dialog->fork->remote_cseq[dialog->leg];
+
+	if (cseq <= *last)
+		return false;
+	*last = cseq;
+	return true;
+}
+
+static void text_replace(char **text, struct span span)
+{
+	char *copy = memory_copy_text(span);
+
+	if (!copy)
+		return; /* the old one stays: better than none */
+	memory_free(*text);
+	*text = copy;
+}
+
+/* The Record-Route values as one Route value: in their order for who was called, reversed for who called
+ * (RFC 3261 section 12.1). */
+static void routes_write(const struct sip_message *message, bool reversed, struct buffer *out)
+{
+	struct span values[16];
+	size_t count = 0;
+
+	for (const struct sip_header *header = sip_message_header(message, SIP_HEADER_RECORD_ROUTE); header;
+	     header = sip_message_header_next(message, header)) {
+		struct span rest = header->value;
+
+		while (count < sizeof(values) / sizeof(values[0]) && sip_list_next(&rest, &values[count]))
+			count++;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (i)
+			buffer_put_text(out, ", ");
+		buffer_put_span(out, values[reversed ? count - 1 - i : i]);
+	}
+}
+
+void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
+		  bool with_routes)
+{
+	char **target = leg == CALLER ? &call->legs[CALLER].target : &fork->target;
+	char **routes = leg == CALLER ? &call->legs[CALLER].routes : &fork->routes;
+	char text[2048];
+	struct buffer out = BUFFER_OVER(text);
+
+	if (message->contact.uri.text.length && !message->contact.star &&
+	    !(*target && span_equal(span_from(*target), message->contact.uri.text)))
+		text_replace(target, message->contact.uri.text);
+	if (!with_routes || *routes)
+		return;
+	routes_write(message, leg == CALLEE, &out);
+	if (buffer_span(&out).length)
+		text_replace(routes, buffer_span(&out));
+}

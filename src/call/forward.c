@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From one leg to the other: bodies, requests and responses, rewritten on the way. */
+#include "call/internal.h"
+
+static bool is_description(const struct sip_message *message)
+{
+	return message->body.length && policy_body_allowed(SIP_INVITE, message->content_type);
+}
+
+int forward_body(struct call *call, uint8_t leg, const struct sip_message *message, uint32_t *exchange,
+		 struct span *content_type, struct span *body)
+{
+	struct buffer out = buffer_over(call->gateway->body, SDP_BYTES_MAXIMUM);
+	uint8_t offerer = 0;
+	bool answered = !session_offer_pending(call, &offerer);
+	bool own_offer_open = call->session.exchange && offerer != leg;
+	int status;
+
+	*content_type = *body = SPAN_EMPTY;
+	if (!is_description(message))
+		return 0;
+	if (own_offer_open && (!answered || !message->is_request)) {
+		/* An answer, or its repetition in a later response; one to an offer that another request made is not ours. */
+		if (!message->is_request && *exchange != call->session.exchanges)
+			return 0;
+		status = session_answer(call, leg, message->body, &out);
+	} else if (!message->is_request && *exchange) {
+		return 0; /* said already in a reliable provisional response */
+	} else {
+		if (!answered)
+			return 491; /* one offer at a time (RFC 3264 section 4) */
+		status = session_offer(call, leg, message->body, &out);
+		*exchange = call->session.exchanges;
+	}
+	if (status)
+		return status;
+	if (out.overflow)
+		return 500;
+	*content_type = SPAN("application/sdp");
+	*body = buffer_span(&out);
+	return 0;
+}
+
+static void write_rack(struct relay *relay, const struct sip_message *request, struct buffer *out)
+{
+	const struct sip_header *header = sip_message_header(request, SIP_HEADER_RACK);
+	struct relay *invite = NULL;
+	char text[64];
+	struct buffer value = BUFFER_OVER(text);
+	ptrdiff_t end;
+
+	/* RAck names the INVITE by its CSeq, which is another one on the other leg (RFC 3262 section 7.2). */
+	list_each(link, &relay->call->relays) {
+		struct relay *candidate = list_object(link, struct relay, in_call);
+
+		if (candidate->method == SIP_INVITE && candidate->from != relay->from && !candidate->answered)
+			continue;
+		if (candidate->method == SIP_INVITE && candidate->from == relay->from)
+			invite = candidate;
+	}
+	end = header ? span_index(header->value, ' ') : -1;
+	if (end < 0 || !invite) {
+		out->overflow = true;
+		return;
+	}
+	buffer_put_span(&value, span_slice(header->value, 0, (size_t)end));
+	buffer_put_byte(&value, ' ');
+	buffer_put_uint(&value, invite->client_cseq);
+	buffer_put_text(&value, " INVITE");
+	sip_write_header(out, SIP_HEADER_RACK, buffer_span(&value));
+}
+
+bool forward_request(struct relay *relay, const struct sip_message *request, struct span content_type, struct span body)
+{
+	struct call *call = relay->call;
+	struct gateway *gateway = relay->gateway;
+	uint8_t to = other_leg(relay->from);
+	struct leg *leg = &call->legs[to];
+	struct buffer out = gateway_scratch(gateway);
+	char branch[SIP_BRANCH_CAPACITY];
+	int32_t max_forwards = request->max_forwards < 0 ? 70 : request->max_forwards - 1;
+
+	sip_branch_make(gateway->random, branch);
+	relay->client_cseq = ++leg->cseq;
+	build_request(call, relay->fork, to, request->method, relay->client_cseq, branch, max_forwards, &out);
+	if (request->method == SIP_INVITE || request->method == SIP_UPDATE) {
+		build_contact(gateway, &out, leg);
+		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
+	}
+	if (request->method == SIP_PRACK)
+		write_rack(relay, request, &out);
+	policy_options(request, &out);
+	policy_copy(gateway, request, call->legs[relay->from].zone, leg->zone, &out);
+	sip_write_body(&out, content_type, body);
+	if (out.overflow)
+		return false;
+	relay->client = sip_client_start(gateway_transactions(gateway), &leg->flow, request->method, branch,
+					 buffer_span(&out), relay);
+	return relay->client != NULL;
+}
+
+static void copy_record_routes(const struct sip_message *request, struct buffer *out)
+{
+	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_RECORD_ROUTE); header;
+	     header = sip_message_header_next(request, header))
+		sip_write_header(out, SIP_HEADER_RECORD_ROUTE, header->value);
+}
+
+static bool makes_dialog(const struct relay *relay, uint16_t status)
+{
+	return (relay->method == SIP_INVITE || relay->method == SIP_UPDATE) && status > 100 && status < 300;
+}
+
+void forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
+		      struct span content_type, struct span body)
+{
+	struct gateway *gateway = relay->gateway;
+	struct call *call = relay->call;
+	struct leg *leg = &call->legs[relay->from];
+	const struct sip_message *request = sip_server_request(relay->server);
+	uint16_t shown = policy_status(status, gateway_zone(gateway, call->legs[other_leg(relay->from)].zone)->kind,
+				       gateway_zone(gateway, leg->zone)->kind);
+	struct buffer out = gateway_scratch(gateway);
+	struct span tag = fork ? span_from(fork->caller_tag) : SPAN_EMPTY;
+	char fresh[TAG_LENGTH + 1];
+
+	if (!fork && shown > 100) {
+		random_token(gateway->random, fresh, TAG_LENGTH);
+		tag = span_from(fresh);
+	}
+	sip_write_response_start(&out, request, shown, SPAN_EMPTY, tag, &leg->flow);
+	if (makes_dialog(relay, shown)) {
+		copy_record_routes(request, &out);
+		build_contact(gateway, &out, leg);
+		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
+	}
+	policy_options(response, &out);
+	policy_copy(gateway, response, call->legs[other_leg(relay->from)].zone, leg->zone, &out);
+	sip_write_body(&out, content_type, body);
+	relay->answered |= shown >= 200;
+	relay->accepted |= shown >= 200 && shown < 300;
+	if (out.overflow) {
+		relay->answered = relay->accepted = false;
+		relay_refuse(relay, 500, NULL);
+		return;
+	}
+	if (shown > 100 && shown < 200 && sip_message_header(response, SIP_HEADER_RSEQ))
+		bytes_keep(&relay->provisional, &relay->provisional_length, buffer_span(&out));
+	sip_server_respond(relay->server, shown, buffer_span(&out));
+}
+
+bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	char tags[256], extra[300];
+	struct buffer unsupported = BUFFER_OVER(tags);
+
+	if (request->max_forwards == 0) {
+		respond(gateway, server, 483, NULL, NULL);
+	} else if (policy_unsupported(request, &unsupported)) {
+		snprintf(extra, sizeof(extra), "Unsupported: %.*s\r\n", SPAN_PRINT(buffer_span(&unsupported)));
+		respond(gateway, server, 420, NULL, unsupported.overflow ? NULL : extra);
+	} else if (sip_message_header(request, SIP_HEADER_CONTENT_ENCODING)) {
+		respond(gateway, server, 415, NULL, "Accept-Encoding: identity\r\n");
+	} else if (request->body.length && !policy_body_allowed(request->method, request->content_type)) {
+		respond(gateway, server, 415, NULL,
+			request->method == SIP_INVITE ? "Accept: application/sdp\r\n" : NULL);
+	} else {
+		return false;
+	}
+	gateway->counters.calls_refused_policy++;
+	return true;
+}

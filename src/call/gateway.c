@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The gateway as a whole: making and ending it, time, and where messages from the transport layer go. */
+#include "call/internal.h"
+
+#define TICK_MS 20
+#define STOP_LONGEST_US 3800000
+#define ARENA_CAPACITY (192 * 1024) /* the largest description takes apart within this */
+
+/* ---- From the transaction layer ---- */
+
+static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	struct gateway *gateway = context;
+	bool in_dialog = request->to.tag.length > 0;
+
+	switch (request->method) {
+	case SIP_INVITE: (in_dialog ? midcall_receive : invite_receive)(gateway, server, request); return;
+	case SIP_BYE:
+	case SIP_PRACK:
+	case SIP_UPDATE:
+	case SIP_INFO: midcall_receive(gateway, server, request); return;
+	case SIP_MESSAGE:
+	case SIP_OPTIONS: (in_dialog ? midcall_receive : outside_receive)(gateway, server, request); return;
+	case SIP_REGISTER: register_receive(gateway, server, request); return;
+	default:
+		gateway->counters.calls_refused_policy++;
+		respond(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL,
+			"Allow: " OWN_ALLOW ", REGISTER\r\n");
+	}
+}
+
+static void on_ack(void *context, const struct flow *flow, const struct sip_message *ack)
+{
+	invite_ack(context, flow, ack);
+}
+
+static void on_cancelled(void *context, struct sip_server_transaction *server, const struct sip_message *cancel)
+{
+	struct relay *relay = sip_server_user(server);
+
+	(void)context;
+	(void)cancel;
+	if (!relay || relay->answered || relay->method != SIP_INVITE)
+		return;
+	if (relay->initial && relay->call) {
+		call_end(relay->call, -1, 487, "Cancelled");
+		return;
+	}
+	if (relay->client) /* a re-INVITE: the other side answers 487, which comes back */
+		sip_client_cancel(relay->client);
+	else
+		relay_refuse(relay, 487, NULL);
+}
+
+static void on_response(void *context, struct sip_client_transaction *client, const struct sip_message *response)
+{
+	struct relay *relay = sip_client_user(client);
+
+	(void)context;
+	if (!relay)
+		return;
+	if (relay->registration)
+		register_response(relay, response);
+	else if (relay->method == SIP_MESSAGE && !relay->fork)
+		outside_response(relay, response);
+	else if (relay->method == SIP_OPTIONS && !relay->fork)
+		outside_response(relay, response);
+	else if (relay->call)
+		(relay->initial ? invite_response : midcall_response)(relay, response);
+}
+
+static void on_failed(void *context, struct sip_client_transaction *client, enum sip_failure failure)
+{
+	struct relay *relay = sip_client_user(client);
+	uint16_t status = failure == SIP_FAILURE_TIMEOUT ? 408 : 503;
+
+	(void)context;
+	if (!relay)
+		return;
+	relay->final = true;
+	if (relay->initial && relay->call && relay->call->state == CALL_ENDING) {
+		call_settle(relay->call);
+		return;
+	}
+	if (relay->exchange && relay->call && relay->exchange == relay->call->session.exchanges)
+		session_exchange_done(relay->call);
+	relay_refuse(relay, status, NULL);
+	/* RFC 3261 section 12.2.1.2: no answer within a dialog ends it. */
+	if (relay->call && (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+		call_end(relay->call, -1, status, "No response");
+}
+
+static void on_unacknowledged(void *context, struct sip_server_transaction *server)
+{
+	struct relay *relay = sip_server_user(server);
+
+	(void)context;
+	if (relay && relay->call && relay->accepted)
+		call_end(relay->call, -1, 408, "No ACK");
+}
+
+static void relay_settle(struct relay *relay)
+{
+	if (!relay->server && !relay->client)
+		relay_free(relay);
+}
+
+static void on_server_gone(void *context, struct sip_server_transaction *server)
+{
+	struct relay *relay = sip_server_user(server);
+
+	(void)context;
+	if (!relay)
+		return;
+	relay->server = NULL;
+	relay_settle(relay);
+}
+
+static void on_client_gone(void *context, struct sip_client_transaction *client)
+{
+	struct relay *relay = sip_client_user(client);
+	struct call *call = relay ? relay->call : NULL;
+
+	(void)context;
+	if (!relay)
+		return;
+	relay->client = NULL;
+	relay_settle(relay);
+	if (call)
+		call_settle(call);
+}
+
+static bool on_admit(void *context, const struct flow *flow)
+{
+	struct gateway *gateway = context;
+
+	if (flow->zone < gateway->config->zone_count &&
+	    config_zone_admits(gateway_zone(gateway, flow->zone), &flow->remote))
+		return true;
+	gateway->counters.sources_refused++;
+	return false;
+}
+
+/* ---- Time ---- */
+
+static void on_tick(evutil_socket_t descriptor, short what, void *context)
+{
+	struct gateway *gateway = context;
+	struct sip_transaction_statistics statistics;
+
+	(void)descriptor;
+	(void)what;
+	timer_wheel_advance(gateway->wheel, clock_monotonic_us());
+	if (!gateway->stopping)
+		return;
+	sip_transactions_statistics(gateway_transactions(gateway), &statistics);
+	if (!statistics.clients_alive || clock_monotonic_us() > gateway->stop_deadline_us) {
+		gateway->stopping = false;
+		event_del(gateway->tick);
+		gateway->callbacks.stopped(gateway->callbacks.context);
+	}
+}
+
+/* ---- Making it ---- */
+
+static bool dialog_equal(const struct table_link *link, const void *key)
+{
+	const struct dialog_key *dialog = table_object(link, const struct dialog_key, link);
+
+	return span_equal(span_from(dialog->tag), *(const struct span *)key);
+}
+
+static bool call_equal(const struct table_link *link, const void *key)
+{
+	return table_object(link, const struct call, by_id)->id == *(const uint64_t *)key;
+}
+
+static bool binding_equal(const struct table_link *link, const void *key)
+{
+	return span_equal(span_from(table_object(link, const struct binding, by_token)->token),
+			  *(const struct span *)key);
+}
+
+static bool owner_equal(const struct table_link *link, const void *key)
+{
+	return !strcmp(table_object(link, const struct owner, link)->account, key);
+}
+
+static bool account_equal(const struct table_link *link, const void *key)
+{
+	return !strcmp(table_object(link, const struct account, link)->record.user, key);
+}
+
+static struct transport_settings transport_settings(const struct config *config)
+{
+	return (struct transport_settings){
+		.sip = {.message_maximum_bytes = config->limits.message_bytes,
+			.body_maximum_bytes = config->limits.body_bytes,
+			.line_maximum_bytes = config->limits.line_bytes,
+			.headers_maximum = (uint16_t)config->limits.headers,
+			.values_maximum = sip_limits_default.values_maximum},
+		.transactions = {.server_maximum = config->limits.transactions,
+				 .client_maximum = config->limits.transactions,
+				 .t1_ms = 500,
+				 .t2_ms = 4000,
+				 .t4_ms = 5000},
+		.net = {.connections_maximum = config->limits.connections,
+			.connections_per_source_maximum = config->limits.connections_per_source,
+			.handshakes_maximum = config->limits.handshakes,
+			.send_queue_maximum_bytes = config->limits.send_queue_bytes,
+			.handshake_timeout_ms = config->limits.handshake_ms,
+			.first_byte_timeout_ms = config->limits.first_byte_ms,
+			.idle_timeout_ms = config->limits.idle_ms,
+			.connect_timeout_ms = config->limits.connect_ms},
+	};
+}
+
+static bool transport_make(struct gateway *gateway)
+{
+	struct transport_settings settings = transport_settings(gateway->config);
+	struct transport_callbacks callbacks = {
+		.admit = on_admit,
+		.context = gateway,
+		.transactions = {.request = on_request,
+				 .ack = on_ack,
+				 .cancelled = on_cancelled,
+				 .response = on_response,
+				 .failed = on_failed,
+				 .unacknowledged = on_unacknowledged,
+				 .server_gone = on_server_gone,
+				 .client_gone = on_client_gone,
+				 .context = gateway},
+	};
+
+	gateway->transport = transport_new(gateway->loop, gateway->wheel, &settings, &callbacks, gateway->random);
+	return gateway->transport != NULL;
+}
+
+static bool tables_make(struct gateway *gateway)
+{
+	const struct config *config = gateway->config;
+
+	gateway->dialogs = table_new(dialog_equal, gateway->random);
+	gateway->calls = table_new(call_equal, gateway->random);
+	gateway->bindings = table_new(binding_equal, gateway->random);
+	gateway->owners = table_new(owner_equal, gateway->random);
+	gateway->accounts = table_new(account_equal, gateway->random);
+	gateway->call_pool = pool_new(sizeof(struct call), config->limits.calls);
+	gateway->relay_pool = pool_new(sizeof(struct relay), config->limits.transactions);
+	gateway->fork_pool = pool_new(sizeof(struct fork), config->limits.calls * 4);
+	gateway->binding_pool = pool_new(sizeof(struct binding), config->limits.registrations);
+	gateway->ports = port_pools_new();
+	gateway->scratch = memory_alloc(MESSAGE_CAPACITY);
+	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
+	gateway->arena = memory_alloc(ARENA_CAPACITY);
+	gateway->arena_capacity = ARENA_CAPACITY;
+	return gateway->dialogs && gateway->calls && gateway->bindings && gateway->owners && gateway->accounts &&
+	       gateway->call_pool && gateway->relay_pool && gateway->fork_pool && gateway->binding_pool &&
+	       gateway->ports && gateway->scratch && gateway->body && gateway->arena;
+}
+
+struct gateway *gateway_new(struct event_base *loop, const struct config *config,
+			    const struct gateway_callbacks *callbacks, struct random_source random)
+{
+	struct gateway *gateway = memory_alloc(sizeof(*gateway));
+	struct timeval tick = {.tv_usec = TICK_MS * 1000};
+
+	if (!gateway)
+		return NULL;
+	gateway->config = config;
+	gateway->callbacks = *callbacks;
+	gateway->random = random;
+	gateway->loop = loop;
+	list_init(&gateway->all_calls);
+	list_init(&gateway->all_relays);
+	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
+	gateway->wheel = timer_wheel_new(clock_monotonic_us());
+	gateway->tick = event_new(loop, -1, EV_PERSIST, on_tick, gateway);
+	if (!gateway->wheel || !gateway->tick || !tables_make(gateway) || !transport_make(gateway)) {
+		gateway_free(gateway);
+		return NULL;
+	}
+	event_add(gateway->tick, &tick);
+	return gateway;
+}
+
+static void account_forget(void *context, struct table_link *link)
+{
+	struct gateway *gateway = context;
+	struct account *account = table_object(link, struct account, link);
+
+	table_remove(gateway->accounts, link);
+	memory_free_secret(account, sizeof(*account));
+}
+
+void gateway_free(struct gateway *gateway)
+{
+	if (!gateway)
+		return;
+	list_each(link, &gateway->all_calls)
+		call_free(list_object(link, struct call, in_all));
+	list_each(link, &gateway->all_relays)
+		relay_free(list_object(link, struct relay, in_all));
+	bindings_free(gateway);
+	if (gateway->accounts)
+		table_each(gateway->accounts, account_forget, gateway);
+	transport_free(gateway->transport);
+	if (gateway->tick)
+		event_free(gateway->tick);
+	timer_wheel_free(gateway->wheel);
+	table_free(gateway->dialogs);
+	table_free(gateway->calls);
+	table_free(gateway->bindings);
+	table_free(gateway->owners);
+	table_free(gateway->accounts);
+	pool_free(gateway->call_pool);
+	pool_free(gateway->relay_pool);
+	pool_free(gateway->fork_pool);
+	pool_free(gateway->binding_pool);
+	port_pools_free(gateway->ports);
+	memory_free_secret(gateway->scratch, MESSAGE_CAPACITY);
+	memory_free_secret(gateway->body, SDP_BYTES_MAXIMUM);
+	memory_free_secret(gateway->arena, ARENA_CAPACITY);
+	memory_free_secret(gateway, sizeof(*gateway));
+}
+
+struct net *gateway_net(struct gateway *gateway)
+{
+	return transport_net(gateway->transport);
+}
+
+/* ---- What store and media say ---- */
+
+void gateway_account_set(struct gateway *gateway, const struct ipc_account *record)
+{
+	size_t length = strlen(record->user);
+	uint64_t hash = table_hash(gateway->accounts, record->user, length);
+	struct table_link *link = table_find(gateway->accounts, hash, record->user);
+	struct account *account = link ? table_object(link, struct account, link) : memory_alloc(sizeof(*account));
+
+	if (!account)
+		return;
+	account->record = *record;
+	if (!link)
+		table_add(gateway->accounts, &account->link, hash);
+}
+
+void gateway_account_remove(struct gateway *gateway, const char *user)
+{
+	struct table_link *link =
+		table_find(gateway->accounts, table_hash(gateway->accounts, user, strlen(user)), user);
+
+	if (link)
+		account_forget(gateway, link);
+}
+
+void gateway_loaded(struct gateway *gateway)
+{
+	gateway->loaded = true;
+}
+
+static struct call *call_find(struct gateway *gateway, uint64_t id)
+{
+	struct table_link *link = table_find(gateway->calls, table_hash(gateway->calls, &id, sizeof(id)), &id);
+
+	return link ? table_object(link, struct call, by_id) : NULL;
+}
+
+void gateway_media_event(struct gateway *gateway, const struct media_event *event)
+{
+	struct call *call = call_find(gateway, event->session);
+
+	if (!call || call->state == CALL_ENDING)
+		return;
+	if (event->kind == MEDIA_SILENCE) {
+		gateway->counters.calls_silent++;
+		log_write(LOG_INFO, "call", "call %llx ended: no media", (unsigned long long)call->id);
+		call_end(call, -1, 408, "No media");
+	} else if (event->kind == MEDIA_PORT_UNAVAILABLE) {
+		log_write(LOG_ERROR, "call",
+			  "a media port of zone %s is used by another program; give the zone a range of its own",
+			  gateway_zone(gateway, call->legs[event->side & 1].zone)->name);
+		call_end(call, -1, 503, "Media port unavailable");
+	}
+}
+
+void gateway_media_back(struct gateway *gateway)
+{
+	list_each(link, &gateway->all_calls)
+		session_tell_media(list_object(link, struct call, in_all));
+}
+
+/* ---- Ending ---- */
+
+void gateway_stop(struct gateway *gateway)
+{
+	if (gateway->stopping)
+		return;
+	gateway->stopping = true;
+	gateway->stop_deadline_us = clock_monotonic_us() + STOP_LONGEST_US;
+	list_each(link, &gateway->all_calls)
+		call_end(list_object(link, struct call, in_all), -1, 503, "Gateway stops");
+}
+
+int gateway_hangup(struct gateway *gateway, uint64_t id)
+{
+	struct call *call = call_find(gateway, id);
+
+	if (!call || call->state == CALL_ENDING)
+		return -ENOENT;
+	call_end(call, -1, 480, "Ended by the operator");
+	return 0;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the call module share. A call has two legs, each a dialog of its own; a relay ties a request that came in
+ * on one leg to the one sent on the other. */
+#ifndef RINGWALL_CALL_INTERNAL_H
+#define RINGWALL_CALL_INTERNAL_H
+
+#include <event2/event.h>
+
+#include "base/list.h"
+#include "base/table.h"
+#include "call/call.h"
+#include <errno.h>
+#include <string.h>
+
+#include "sdp/sdp.h"
+
+#define TAG_LENGTH 20 /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
+#define FORKS_MAXIMUM 12
+#define CALLER 0
+#define CALLEE 1
+#define MESSAGE_CAPACITY 65535
+
+/* ---- Ports: one pool for every distinct address and range, shared by the zones that name it ---- */
+
+struct port_pool;
+struct port_pools;
+struct port_pools *port_pools_new(void);
+void port_pools_free(struct port_pools *pools);
+/* The pool of a zone's media address and range; NULL when memory is short. */
+struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone, struct random_source random);
+/* An even port whose odd neighbour is free too; 0 when all are taken. The one given back longest ago comes first. */
+uint16_t port_take(struct port_pool *pool);
+void port_give(struct port_pool *pool, uint16_t port);
+
+/* ---- Sessions: offer and answer between the legs, and what media is told ---- */
+
+struct exchange; /* an offer that waits for its answer */
+
+struct session_stream {
+	bool active;  /* both sides accepted it; media knows it */
+	uint8_t kind; /* enum media_kind */
+	struct port_pool *pools[2];
+	uint16_t ports[2];      /* ours, by leg; 0: none yet */
+	uint16_t peer_ports[2]; /* as signalled; 0: refused by that leg */
+	struct address peers[2], peers_rtcp[2];
+	uint8_t directions[2]; /* enum sdp_direction, as that leg said */
+	uint8_t suites[2];     /* in force toward that leg */
+	uint8_t keys_in[2][SDP_KEY_MAXIMUM], keys_out[2][SDP_KEY_MAXIMUM];
+	char codec[24];
+};
+
+struct session {
+	struct session_stream *streams;
+	uint8_t stream_count;
+	uint64_t origin_ids[2], versions[2]; /* of the descriptions we send to each leg */
+	struct exchange *exchange;
+	uint32_t exchanges; /* begun so far: the number of the current one */
+};
+
+/* ---- Legs, forks, relays, calls ---- */
+
+struct leg {
+	uint8_t zone;
+	bool secure_uri;  /* the dialog was begun with a sips URI: our Contact is one too */
+	struct flow flow; /* where requests to this peer go */
+	char *call_id;
+	char *local_uri, *remote_uri;   /* name-addr of us and of the peer, without tags */
+	char *remote_tag;               /* caller's leg only; the callee's is the fork's */
+	char *target, *routes;          /* caller's leg only: remote target, route set as a Route value or NULL */
+	char *account;                  /* registered or authenticated user, or NULL */
+	char local_tag[TAG_LENGTH + 1]; /* callee's leg only; toward the caller it is the fork's */
+	uint32_t cseq;                  /* last one we used */
+};
+
+/* How a dialog is found: by the tag we gave it. */
+struct dialog_key {
+	struct table_link link; /* in gateway->dialogs */
+	const char *tag;
+	struct call *call;
+	struct fork *fork; /* NULL: the callee's leg, whose forks differ by the callee's tag */
+};
+
+/* One dialog of the callee's side, early or confirmed, with the tag the caller knows it by. */
+struct fork {
+	struct dialog_key key;
+	struct call *call;
+	struct fork *next;
+	char caller_tag[TAG_LENGTH + 1];
+	char *callee_tag, *target, *routes;
+	uint32_t remote_cseq[2]; /* highest seen from each leg; 0: none */
+};
+
+enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_ENDING };
+
+struct call {
+	struct table_link by_id;
+	struct dialog_key callee_key;
+	struct list in_all;
+	struct list relays;
+	struct gateway *gateway;
+	uint64_t id; /* of the call and of its media session */
+	enum call_state state;
+	uint64_t answered_us;
+	struct leg legs[2];
+	struct fork *forks;
+	uint8_t fork_count;
+	struct fork *dialog; /* the one that was answered */
+	struct session session;
+	struct timer timer; /* rings too long, then lasts too long */
+	bool media_open;
+};
+
+struct relay {
+	struct list in_call; /* of call->relays; alone when call is NULL */
+	struct list in_all;  /* of gateway->relays */
+	struct gateway *gateway;
+	struct call *call; /* NULL: outside a call, or its call is gone */
+	struct fork *fork; /* the dialog it belongs to; NULL for the first INVITE */
+	uint8_t from;      /* leg the request came on */
+	uint8_t method;    /* enum sip_method */
+	uint8_t zones[2];  /* from, to */
+	bool initial;      /* the INVITE that makes the call */
+	bool answered;     /* a final response went back */
+	bool accepted;     /* and it was a 2xx */
+	bool final;        /* a final response came from the other side */
+	uint32_t exchange; /* of the offer that this request or its response began; 0: none */
+	struct sip_server_transaction *server;
+	struct sip_client_transaction *client;
+	uint32_t server_cseq, client_cseq;
+	char *ack; /* bytes of the ACK to a 2xx, once sent */
+	size_t ack_length;
+	uint32_t rseq;     /* of the last reliable provisional response (RFC 3262), which may come again */
+	char *provisional; /* its bytes as they went back */
+	size_t provisional_length;
+	struct registration *registration; /* REGISTER: what was asked (register.c) */
+};
+
+/* ---- Bindings ---- */
+
+struct owner {
+	struct table_link link;
+	char *account;
+	struct list bindings;
+	uint32_t count;
+};
+
+struct binding {
+	struct table_link by_token;
+	struct list in_owner;
+	struct owner *owner;
+	struct gateway *gateway;
+	uint8_t zone;
+	struct flow flow;
+	char token[TAG_LENGTH + 1];
+	char *contact, *call_id, *user_agent;
+	uint32_t cseq;
+	uint64_t expires_at_s, registrar_expires_at_s;
+	struct timer expiry;
+};
+
+struct account {
+	struct table_link link;
+	struct ipc_account record;
+};
+
+struct gateway {
+	const struct config *config;
+	struct gateway_callbacks callbacks;
+	struct random_source random;
+	struct event_base *loop;
+	struct event *tick;
+	struct timer_wheel *wheel;
+	struct transport_layer *transport;
+	struct port_pools *ports;
+	struct table *dialogs; /* forks and calls, by our tag */
+	struct table *calls;   /* by id */
+	struct list all_calls, all_relays;
+	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool;
+	struct table *bindings; /* by token */
+	struct table *owners;   /* by account */
+	struct table *accounts; /* by user */
+	struct gateway_counters counters;
+	uint8_t nonce_key[HASH_KEY_BYTES];
+	bool loaded, stopping;
+	uint64_t stop_deadline_us;
+	char *scratch; /* MESSAGE_CAPACITY: the message being built */
+	char *body;    /* SDP_BYTES_MAXIMUM: the description being built */
+	char *arena;   /* for parsing descriptions */
+	size_t arena_capacity;
+};
+
+static inline const struct config_zone *gateway_zone(const struct gateway *gateway, uint8_t zone)
+{
+	return &gateway->config->zones[zone];
+}
+static inline struct buffer gateway_scratch(struct gateway *gateway)
+{
+	return buffer_over(gateway->scratch, MESSAGE_CAPACITY);
+}
+static inline struct sip_transactions *gateway_transactions(struct gateway *gateway)
+{
+	return transport_transactions(gateway->transport);
+}
+static inline uint8_t other_leg(uint8_t leg)
+{
+	return leg ^ 1;
+}
+
+/* dialog.c: finding, writing and remembering dialogs */
+struct dialog { /* what an in-dialog request belongs to */
+	struct call *call;
+	struct fork *fork;
+	uint8_t leg; /* it came on */
+};
+/* By To tag, From tag and Call-ID, from the dialog's own peer only (THREATS S5, S6). False: no such dialog. */
+bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
+		 struct dialog *out);
+struct fork *fork_find(struct call *call, struct span callee_tag);
+struct fork *fork_add(struct call *call, struct span callee_tag);
+void fork_free(struct fork *fork);
+/* Remembers remote target and route set from a message that made or refreshes the dialog. */
+void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
+		  bool with_routes);
+/* Takes a request's CSeq: false when it is not higher than the last (RFC 3261 section 12.2.2). */
+bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq);
+void leg_clear(struct leg *leg);
+
+/* build.c: messages, always from the model */
+void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg);
+void build_address(struct buffer *out, struct span display, struct span uri);
+/* The request line and everything a request in the dialog must carry; the caller adds headers and the body. */
+void build_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method, uint32_t cseq,
+		   const char *branch, int32_t max_forwards, struct buffer *out);
+/* Host of our URIs as the zone's peers see us: "203.0.113.7:5061". */
+void build_host(struct gateway *gateway, struct buffer *out, const struct flow *flow);
+void build_via(struct gateway *gateway, struct buffer *out, const struct flow *flow, const char *branch);
+/* Our own answer without a body. `extra` NULL or whole header lines. Uses the scratch buffer. */
+void respond(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *to_tag,
+	     const char *extra);
+/* A request of our own in the dialog (BYE), nobody waits for its answer. */
+void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
+		      const char *extra);
+#define OWN_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE"
+
+/* policy.c: what crosses */
+/* Copies from `message` what may cross between these zones. */
+void policy_copy(struct gateway *gateway, const struct sip_message *message, uint8_t from_zone, uint8_t to_zone,
+		 struct buffer *out);
+/* Writes Supported and Require with the option tags that cross. */
+void policy_options(const struct sip_message *message, struct buffer *out);
+/* Option tags of Require that nobody here understands, as a list for Unsupported. True when there are any. */
+bool policy_unsupported(const struct sip_message *request, struct buffer *out);
+/* The text to go on for a Reason header: its cause and quoted text when both are plain. False: none. */
+bool policy_reason(struct span value, char *text, size_t capacity);
+/* Whether a body of this type may cross in this method. */
+bool policy_body_allowed(enum sip_method method, struct span content_type);
+/* The status the other side may see for `status` received from a zone of this kind (THREATS S3: no foreign challenge). */
+uint16_t policy_status(uint16_t status, enum zone_kind from, enum zone_kind to);
+
+/* session.c */
+/* An offer from `leg`, rewritten for the other. `to_flow` is where it will go. 0, or the SIP status to refuse with. */
+int session_offer(struct call *call, uint8_t leg, struct span description, struct buffer *out);
+/* An answer from `leg` to the offer under way, rewritten for the other; media is told. May come again (18x, then 2xx).
+ * 0, or the status to refuse with. */
+int session_answer(struct call *call, uint8_t leg, struct span description, struct buffer *out);
+/* Whether an offer waits for its first answer; *offerer is who made it. */
+bool session_offer_pending(const struct call *call, uint8_t *offerer);
+/* The exchange is complete, or came to nothing: what stood before stays in force. */
+void session_exchange_done(struct call *call);
+void session_close(struct call *call);
+void session_tell_media(struct call *call);
+
+/* forward.c: from one leg to the other */
+/* The description in a message from `leg`, offer or answer as the state says, rewritten into gateway->body. *body is
+ * empty when there is none or it is a repetition that need not cross. *exchange is set when it was an offer.
+ * 0, or the status to refuse with. */
+int forward_body(struct call *call, uint8_t leg, const struct sip_message *message, uint32_t *exchange,
+		 struct span *content_type, struct span *body);
+/* Sends the relay's request on to the other leg. False: it could not be sent and nothing was answered. */
+bool forward_request(struct relay *relay, const struct sip_message *request, struct span content_type,
+		     struct span body);
+/* Sends a response back to where the relay's request came from. `fork` may be NULL. */
+void forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
+		      struct span content_type, struct span body);
+/* Before anything else is done for a request: Max-Forwards, extensions, body. True when it was refused and answered. */
+bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+
+/* invite.c: the INVITE that makes a call */
+void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+void invite_response(struct relay *relay, const struct sip_message *response);
+void invite_ack(struct gateway *gateway, const struct flow *flow, const struct sip_message *ack);
+
+/* midcall.c: requests inside a dialog */
+void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+void midcall_response(struct relay *relay, const struct sip_message *response);
+
+/* calls.c: the life of a call and of relays */
+struct call *call_new(struct gateway *gateway);
+/* Ends whatever is left on both legs: BYE, CANCEL or `status`. The call goes when its transactions have. `skip` is a leg that
+ * ended by itself, or -1. */
+void call_end(struct call *call, int skip, uint16_t status, const char *reason);
+void call_free(struct call *call);
+/* Frees an ending call whose transactions are done. */
+void call_settle(struct call *call);
+struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
+			const struct sip_message *request);
+void relay_free(struct relay *relay);
+/* Answers what waits on the relay's server side, once. */
+void relay_refuse(struct relay *relay, uint16_t status, const char *extra);
+/* Keeps a copy in place of what was kept; both may hold keys and are wiped when let go. */
+void bytes_keep(char **bytes, size_t *length, struct span span);
+/* ACK for a 2xx that got none yet; body may be empty. */
+void relay_ack(struct relay *relay, struct fork *fork, struct span content_type, struct span body);
+
+/* outside.c: MESSAGE and OPTIONS outside dialogs */
+void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+void outside_response(struct relay *relay, const struct sip_message *response);
+
+/* route.c */
+struct route_target {
+	uint8_t zone;
+	struct flow flow;
+	struct binding *binding; /* when the target is a registered phone */
+	char uri[1200];          /* Request-URI */
+};
+/* Where a request from `flow`'s zone to `uri` goes. 0, or the status to refuse with. */
+int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out);
+int route_peer_flow(struct gateway *gateway, uint8_t zone, struct flow *flow);
+/* Domain of our URIs toward a zone. */
+const char *route_domain(const struct gateway *gateway, uint8_t zone);
+
+/* authenticate.c: local authentication */
+/* True when the request may go on; *user is then who it is (NULL where the zone does not authenticate here). False: it was answered. */
+bool authenticate(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
+		  const struct account **user);
+
+/* bindings.c, register.c */
+struct binding *binding_by_token(struct gateway *gateway, struct span token);
+struct binding *binding_by_account(struct gateway *gateway, struct span user);
+bool binding_reachable(const struct binding *binding);
+struct binding *binding_by_contact(struct owner *owner, uint8_t zone, const struct sip_uri *contact);
+struct owner *owner_find(struct gateway *gateway, const char *account);
+/* A new one, in the tables, owned by them; NULL: full or no memory. */
+struct binding *binding_add(struct gateway *gateway, const char *account, const char *token);
+void binding_drop(struct binding *binding, bool tell_store);
+void binding_expire_at(struct binding *binding, uint64_t expires_at_s);
+void binding_save(struct binding *binding);
+/* Whether the flow belongs to a phone registered for this account. */
+bool binding_flow_is_of(struct gateway *gateway, const struct flow *flow, const char *account);
+void bindings_free(struct gateway *gateway);
+void register_receive(struct gateway *gateway, struct sip_server_transaction *server,
+		      const struct sip_message *request);
+void register_response(struct relay *relay, const struct sip_message *response);
+void registration_free(struct registration *registration);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The INVITE that makes a call: out to the other side, its responses back, the caller's ACK. */
+#include "call/internal.h"
+
+static char *party_text(struct gateway *gateway, uint8_t zone, struct span display, struct span user, bool anonymous)
+{
+	char uri_text[600], text[1200];
+	struct buffer uri = BUFFER_OVER(uri_text), out = BUFFER_OVER(text);
+
+	buffer_put_text(&uri, "sip:");
+	if (user.length) {
+		buffer_put_span(&uri, user);
+		buffer_put_byte(&uri, '@');
+	}
+	buffer_put_text(&uri, anonymous ? "anonymous.invalid" : route_domain(gateway, zone));
+	build_address(&out, display, buffer_span(&uri));
+	return uri.overflow || out.overflow ? NULL : memory_copy_text(buffer_span(&out));
+}
+
+static char *address_copy(const struct sip_address *address)
+{
+	char text[2048];
+	struct buffer out = BUFFER_OVER(text);
+
+	build_address(&out, address->display, address->uri.text);
+	return out.overflow ? NULL : memory_copy_text(buffer_span(&out));
+}
+
+static bool caller_leg_set(struct call *call, const struct flow *flow, const struct sip_message *request)
+{
+	struct leg *leg = &call->legs[CALLER];
+
+	leg->zone = flow->zone;
+	leg->flow = *flow;
+	leg->secure_uri = request->request_uri.scheme == SIP_SCHEME_SIPS;
+	leg->call_id = memory_copy_text(request->call_id);
+	leg->local_uri = address_copy(&request->to);
+	leg->remote_uri = address_copy(&request->from);
+	leg->remote_tag = memory_copy_text(request->from.tag);
+	leg->account = memory_copy_text(request->from.uri.user);
+	return leg->call_id && leg->local_uri && leg->remote_uri && leg->remote_tag && leg->account;
+}
+
+static bool callee_leg_set(struct call *call, const struct route_target *target, const struct sip_message *request)
+{
+	struct gateway *gateway = call->gateway;
+	struct leg *leg = &call->legs[CALLEE];
+	char call_id[TAG_LENGTH + 1];
+	struct span user = target->binding ? span_from(target->binding->owner->account) : request->request_uri.user;
+
+	random_token(gateway->random, call_id, TAG_LENGTH);
+	leg->zone = target->zone;
+	leg->flow = target->flow;
+	leg->secure_uri = !strncmp(target->uri, "sips:", 5);
+	leg->call_id = memory_copy_text(span_from(call_id));
+	leg->local_uri = party_text(gateway, target->zone, request->from.display, request->from.uri.user,
+				    span_is(request->from.uri.host, "anonymous.invalid"));
+	leg->remote_uri = party_text(gateway, target->zone, SPAN_EMPTY, user, false);
+	leg->target = memory_copy_text(span_from(target->uri));
+	leg->account = memory_copy_text(user);
+	leg->cseq = (uint32_t)(random_u64(gateway->random) & 0xffff);
+	return leg->call_id && leg->local_uri && leg->remote_uri && leg->target && leg->account;
+}
+
+static void too_long(void *context)
+{
+	struct call *call = context;
+
+	call_end(call, -1, 480, call->state == CALL_ESTABLISHED ? "Longest call duration reached" : "No answer");
+}
+
+static void timer_set(struct call *call, uint32_t seconds)
+{
+	call->timer.fire = too_long;
+	call->timer.context = call;
+	timer_stop(call->gateway->wheel, &call->timer);
+	if (seconds)
+		timer_start(call->gateway->wheel, &call->timer, seconds * 1000ull);
+}
+
+/* The other leg's INVITE. 0, or the status to refuse with. */
+static int invite_forward(struct relay *relay, const struct sip_message *request)
+{
+	struct span content_type, body;
+	int status = forward_body(relay->call, CALLER, request, &relay->exchange, &content_type, &body);
+	struct fork unborn = {0}; /* no tag of the callee's yet */
+
+	if (status)
+		return status;
+	relay->fork = &unborn;
+	bool sent = forward_request(relay, request, content_type, body);
+
+	relay->fork = NULL;
+	return sent ? 0 : 503;
+}
+
+static void full(struct gateway *gateway, struct sip_server_transaction *server)
+{
+	gateway->counters.calls_refused_full++;
+	respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+}
+
+static bool call_start(struct gateway *gateway, struct sip_server_transaction *server,
+		       const struct sip_message *request, const struct route_target *target)
+{
+	struct call *call = call_new(gateway);
+	struct relay *relay = call ? relay_new(gateway, call, CALLER, server, request) : NULL;
+	int status;
+
+	if (!relay || !caller_leg_set(call, sip_server_flow(server), request) ||
+	    !callee_leg_set(call, target, request)) {
+		if (call)
+			call_free(call);
+		return false;
+	}
+	relay->initial = true;
+	dialog_learn(call, NULL, CALLER, request, true);
+	status = invite_forward(relay, request);
+	if (status) {
+		gateway->counters.calls_refused_full += status == 503;
+		call_end(call, -1, (uint16_t)status, "Refused");
+		return true;
+	}
+	gateway->counters.calls_started++;
+	timer_set(call, gateway->config->calls.ring_s);
+	return true;
+}
+
+void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	const struct account *user;
+	struct route_target target;
+	int status;
+
+	if (gateway->stopping) {
+		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+		return;
+	}
+	if (!request->contact.uri.text.length) {
+		respond(gateway, server, 400, NULL, NULL); /* RFC 3261 section 8.1.1.8 */
+		return;
+	}
+	if (refuse_unserved(gateway, server, request) || !authenticate(gateway, server, request, &user))
+		return;
+	status = route_find(gateway, sip_server_flow(server), &request->request_uri, &target);
+	if (status) {
+		gateway->counters.calls_refused_policy++;
+		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
+		return;
+	}
+	if (!call_start(gateway, server, request, &target))
+		full(gateway, server);
+}
+
+/* A 2xx that came too late or from a second branch: acknowledged and ended at once (RFC 3261 section 13.2.2.4). */
+static void unwanted(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+	struct fork *fork = fork_find(call, response->to.tag);
+
+	if (!fork)
+		fork = fork_add(call, response->to.tag);
+	if (!fork)
+		return;
+	dialog_learn(call, fork, CALLEE, response, true);
+	relay_ack(relay, fork, SPAN_EMPTY, SPAN_EMPTY);
+	send_own_request(call, fork, CALLEE, SIP_BYE, NULL);
+}
+
+static void established(struct relay *relay, struct fork *fork)
+{
+	struct call *call = relay->call;
+
+	relay->fork = fork;
+	call->dialog = fork;
+	call->state = CALL_ESTABLISHED;
+	call->answered_us = clock_monotonic_us();
+	call->gateway->counters.calls_answered++;
+	timer_set(call, call->gateway->config->calls.duration_s);
+}
+
+static void answered(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+	struct fork *fork = fork_find(call, response->to.tag);
+	struct span content_type, body;
+	int status;
+
+	if (call->state == CALL_ESTABLISHED && fork == call->dialog) {
+		if (relay->ack) /* a copy: our ACK was lost */
+			transport_send(relay->gateway->transport, &call->legs[CALLEE].flow,
+				       (struct span){relay->ack, relay->ack_length});
+		return;
+	}
+	if (call->state != CALL_CALLING && call->state != CALL_RINGING) {
+		unwanted(relay, response);
+		return;
+	}
+	if (!fork)
+		fork = response->to.tag.length ? fork_add(call, response->to.tag) : NULL;
+	if (fork)
+		dialog_learn(call, fork, CALLEE, response, true);
+	status = fork ? forward_body(call, CALLEE, response, &relay->exchange, &content_type, &body) : 500;
+	if (status) {
+		if (fork)
+			unwanted(relay, response);
+		call_end(call, -1, (uint16_t)status, "Media refused");
+		return;
+	}
+	established(relay, fork);
+	if (body.length && relay->exchange == call->session.exchanges && sip_server_request(relay->server)->body.length)
+		session_exchange_done(call);
+	forward_response(relay, response->status, response, fork, content_type, body);
+}
+
+static void provisional(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+	const struct sip_header *rseq = sip_message_header(response, SIP_HEADER_RSEQ);
+	struct fork *fork = NULL;
+	struct span content_type, body;
+	uint64_t number = 0;
+	int status;
+
+	if (response->status == 100 || call->state == CALL_ESTABLISHED || call->state == CALL_ENDING)
+		return;
+	if (response->to.tag.length) {
+		fork = fork_find(call, response->to.tag);
+		if (!fork)
+			fork = fork_add(call, response->to.tag);
+		if (!fork)
+			return;
+		dialog_learn(call, fork, CALLEE, response, true);
+	}
+	if (rseq && !span_to_uint(rseq->value, UINT32_MAX, &number) && relay->rseq == number && relay->provisional) {
+		sip_server_respond(relay->server, response->status,
+				   (struct span){relay->provisional, relay->provisional_length});
+		return;
+	}
+	relay->rseq = (uint32_t)number;
+	status = forward_body(call, CALLEE, response, &relay->exchange, &content_type, &body);
+	if (status) {
+		call_end(call, -1, (uint16_t)status, "Media refused");
+		return;
+	}
+	if (response->status >= 180)
+		call->state = CALL_RINGING;
+	forward_response(relay, response->status, response, fork, content_type, body);
+}
+
+static void refused(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+
+	if (call->state != CALL_ENDING) {
+		call->gateway->counters.calls_failed += response->status != 487;
+		forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY);
+		timer_stop(call->gateway->wheel, &call->timer);
+		call->state = CALL_ENDING;
+	}
+	call_settle(call);
+}
+
+void invite_response(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+
+	if (response->status < 200) {
+		provisional(relay, response);
+		return;
+	}
+	relay->final = true;
+	if (response->status >= 300)
+		refused(relay, response);
+	else if (call->state == CALL_ENDING) {
+		unwanted(relay, response);
+		call_settle(call);
+	} else
+		answered(relay, response);
+}
+
+/* The INVITE relay whose 2xx this ACK of `dialog` acknowledges. */
+static struct relay *acknowledged(const struct dialog *dialog, uint32_t cseq)
+{
+	list_each(link, &dialog->call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		if (relay->method == SIP_INVITE && relay->from == dialog->leg && relay->server_cseq == cseq &&
+		    relay->answered && relay->fork == dialog->fork)
+			return relay;
+	}
+	return NULL;
+}
+
+void invite_ack(struct gateway *gateway, const struct flow *flow, const struct sip_message *ack)
+{
+	struct dialog dialog;
+	struct relay *relay;
+	struct span content_type = SPAN_EMPTY, body = SPAN_EMPTY;
+	uint8_t offerer;
+	int status = 0;
+
+	if (!dialog_find(gateway, flow, ack, &dialog)) {
+		gateway->counters.dialog_strangers++;
+		return;
+	}
+	relay = acknowledged(&dialog, ack->cseq);
+	if (!relay || dialog.call->state == CALL_ENDING)
+		return;
+	if (relay->server)
+		sip_server_acknowledge(relay->server);
+	if (relay->ack) { /* a copy, because the callee's side lost ours: it sends its 2xx again by itself */
+		return;
+	}
+	if (session_offer_pending(dialog.call, &offerer) && offerer != dialog.leg) {
+		status = ack->body.length
+				 ? forward_body(dialog.call, dialog.leg, ack, &relay->exchange, &content_type, &body)
+				 : 488;
+		session_exchange_done(dialog.call);
+	}
+	relay_ack(relay, relay->fork, content_type, body);
+	if (status)
+		call_end(dialog.call, -1, (uint16_t)status, "No usable answer in ACK");
+}

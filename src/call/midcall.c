@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Requests inside a dialog: re-INVITE, UPDATE, PRACK, INFO, MESSAGE and OPTIONS cross; BYE ends the call. */
+#include "call/internal.h"
+
+/* An INVITE or UPDATE under way on the call, and whether it came from `leg` (RFC 3261 section 14.2, RFC 3311 section 5.2). */
+static struct relay *renegotiation(struct call *call)
+{
+	list_each(link, &call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		if (!relay->initial && !relay->answered && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+			return relay;
+	}
+	return NULL;
+}
+
+static void bye_receive(const struct dialog *dialog, struct sip_server_transaction *server,
+			const struct sip_message *request)
+{
+	struct call *call = dialog->call;
+	const struct sip_header *reason = sip_message_header(request, SIP_HEADER_REASON);
+	char text[100] = "Normal call clearing";
+
+	respond(call->gateway, server, 200, NULL, NULL);
+	if (reason && policy_reason(reason->value, text, sizeof(text)))
+		text[sizeof(text) - 1] = 0;
+	call_end(call, dialog->leg, call->state == CALL_ESTABLISHED ? 200 : 487, text);
+}
+
+/* What must not cross now, as a status; 0: it may. */
+static uint16_t not_now(struct call *call, const struct dialog *dialog, const struct sip_message *request)
+{
+	bool renegotiates = request->method == SIP_INVITE || request->method == SIP_UPDATE;
+	struct relay *other = renegotiates ? renegotiation(call) : NULL;
+	uint8_t offerer;
+
+	if (other)
+		return other->from == dialog->leg ? 500 : 491;
+	if (request->method == SIP_INVITE && call->state != CALL_ESTABLISHED)
+		return 491;
+	if (renegotiates && request->body.length && session_offer_pending(call, &offerer))
+		return offerer == dialog->leg ? 500 : 491;
+	return 0;
+}
+
+static void forward(const struct dialog *dialog, struct sip_server_transaction *server,
+		    const struct sip_message *request)
+{
+	struct call *call = dialog->call;
+	struct gateway *gateway = call->gateway;
+	struct relay *relay = relay_new(gateway, call, dialog->leg, server, request);
+	struct span content_type = request->content_type, body = request->body;
+	int status = 0;
+
+	if (!relay) {
+		respond(gateway, server, 503, NULL, "Retry-After: 1\r\n");
+		return;
+	}
+	relay->fork = dialog->fork;
+	if (body.length && policy_body_allowed(SIP_INVITE, content_type))
+		status = forward_body(call, dialog->leg, request, &relay->exchange, &content_type, &body);
+	if (!status && !forward_request(relay, request, content_type, body))
+		status = 503;
+	if (status) {
+		if (relay->exchange && relay->exchange == call->session.exchanges)
+			session_exchange_done(call);
+		relay_refuse(relay, (uint16_t)status, NULL);
+	}
+}
+
+void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	struct dialog dialog;
+	uint16_t status;
+
+	if (!dialog_find(gateway, sip_server_flow(server), request, &dialog)) {
+		gateway->counters.dialog_strangers++;
+		respond(gateway, server, 481, NULL, NULL);
+		return;
+	}
+	if (dialog.call->state == CALL_ENDING) {
+		respond(gateway, server, 481, NULL, NULL);
+		return;
+	}
+	if (!dialog_cseq_take(&dialog, request->cseq)) {
+		respond(gateway, server, 500, NULL, "Retry-After: 1\r\n");
+		return;
+	}
+	if (refuse_unserved(gateway, server, request))
+		return;
+	if (request->method == SIP_BYE) {
+		bye_receive(&dialog, server, request);
+		return;
+	}
+	status = not_now(dialog.call, &dialog, request);
+	if (status) {
+		respond(gateway, server, status, NULL, status == 500 ? "Retry-After: 2\r\n" : NULL);
+		return;
+	}
+	if (request->method == SIP_INVITE || request->method == SIP_UPDATE)
+		dialog_learn(dialog.call, dialog.fork, dialog.leg, request, false);
+	forward(&dialog, server, request);
+}
+
+static void offer_ends(struct relay *relay, uint16_t status)
+{
+	struct call *call = relay->call;
+
+	if (relay->exchange && relay->exchange == call->session.exchanges &&
+	    (status >= 300 || sip_server_request(relay->server)->body.length))
+		session_exchange_done(call);
+}
+
+/* A copy of a 2xx that was acknowledged already. */
+static bool is_copy(struct relay *relay, const struct sip_message *response)
+{
+	if (!relay->answered)
+		return false;
+	if (relay->method == SIP_INVITE && response->status < 300 && relay->ack)
+		transport_send(relay->gateway->transport, &relay->call->legs[other_leg(relay->from)].flow,
+			       (struct span){relay->ack, relay->ack_length});
+	return true;
+}
+
+void midcall_response(struct relay *relay, const struct sip_message *response)
+{
+	struct call *call = relay->call;
+	uint8_t leg = other_leg(relay->from);
+	struct span content_type = SPAN_EMPTY, body = SPAN_EMPTY;
+	int status = 0;
+
+	if (response->status == 100 || !relay->server || call->state == CALL_ENDING || is_copy(relay, response))
+		return;
+	relay->final |= response->status >= 200;
+	if (response->status < 300)
+		status = forward_body(call, leg, response, &relay->exchange, &content_type, &body);
+	if (status && response->status >= 200 && relay->method == SIP_INVITE) {
+		/* The other side changed its media as we may not: the call cannot go on in a known state (M1). */
+		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
+		call_end(call, -1, (uint16_t)status, "Media refused");
+		return;
+	}
+	if (response->status < 300 && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+		dialog_learn(call, relay->fork, leg, response, false);
+	forward_response(relay, response->status, response, relay->fork, content_type, body);
+	if (response->status >= 200)
+		offer_ends(relay, response->status);
+	/* RFC 3261 section 12.2.1.2: the dialog is gone on the other side. */
+	if (response->status == 481 || response->status == 408)
+		call_end(call, -1, 481, "The other side does not know the call");
+}

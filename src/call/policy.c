@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What crosses from one zone to another: an allow-list of headers, option tags, bodies and answers (THREATS S16, S18).
+ * What has no row here is left out; what identifies a dialog or a hop is never copied but built anew. */
+#include "call/internal.h"
+
+enum crossing {
+	DROP,
+	PASS,        /* as it stands */
+	REHOST,      /* addresses, with the host of each URI replaced by our domain toward that zone */
+	CHALLENGE,   /* only from the PBX to those who must answer it */
+	CREDENTIALS, /* only from phones to the PBX that challenged them */
+};
+
+struct policy_row {
+	enum sip_header_id id;
+	enum crossing from[3]; /* by enum zone_kind of where it comes from */
+};
+
+/* clang-format off: a table */
+static const struct policy_row policy_rows[] = {
+	/* header                          access       core       trunk */
+	{SIP_HEADER_SUBJECT, {PASS, PASS, PASS}},
+	{SIP_HEADER_PRIORITY, {PASS, PASS, PASS}},
+	{SIP_HEADER_DATE, {PASS, PASS, PASS}},
+	{SIP_HEADER_ACCEPT, {PASS, PASS, PASS}},
+	{SIP_HEADER_ACCEPT_LANGUAGE, {PASS, PASS, PASS}},
+	{SIP_HEADER_CONTENT_DISPOSITION, {PASS, PASS, PASS}},
+	{SIP_HEADER_CONTENT_LANGUAGE, {PASS, PASS, PASS}},
+	{SIP_HEADER_MIME_VERSION, {PASS, PASS, PASS}},
+	{SIP_HEADER_SESSION_EXPIRES, {PASS, PASS, PASS}},
+	{SIP_HEADER_MIN_SE, {PASS, PASS, PASS}},
+	{SIP_HEADER_EXPIRES, {PASS, PASS, PASS}},
+	{SIP_HEADER_REASON, {PASS, PASS, PASS}},
+	{SIP_HEADER_RETRY_AFTER, {PASS, PASS, PASS}},
+	{SIP_HEADER_PRIVACY, {PASS, PASS, PASS}},
+	{SIP_HEADER_RSEQ, {PASS, PASS, PASS}},
+	{SIP_HEADER_MIN_EXPIRES, {DROP, PASS, PASS}},
+	{SIP_HEADER_UNSUPPORTED, {PASS, PASS, PASS}},
+	{SIP_HEADER_INFO_PACKAGE, {PASS, PASS, PASS}},
+	{SIP_HEADER_RECV_INFO, {PASS, PASS, PASS}},
+	{SIP_HEADER_P_ASSERTED_IDENTITY, {DROP, REHOST, REHOST}},
+	{SIP_HEADER_WWW_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
+	{SIP_HEADER_PROXY_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
+	{SIP_HEADER_AUTHORIZATION, {CREDENTIALS, DROP, DROP}},
+	{SIP_HEADER_PROXY_AUTHORIZATION, {CREDENTIALS, DROP, DROP}},
+};
+
+/* Headers that say who somebody is or where something stands: dropping one of these is counted. */
+static const enum sip_header_id trust_headers[] = {
+	SIP_HEADER_P_ASSERTED_IDENTITY,
+	SIP_HEADER_P_PREFERRED_IDENTITY,
+	SIP_HEADER_REMOTE_PARTY_ID,
+	SIP_HEADER_IDENTITY,
+	SIP_HEADER_DIVERSION,
+	SIP_HEADER_HISTORY_INFO,
+	SIP_HEADER_PATH,
+	SIP_HEADER_SERVICE_ROUTE,
+	SIP_HEADER_GEOLOCATION,
+	SIP_HEADER_P_ACCESS_NETWORK_INFO,
+	SIP_HEADER_REFERRED_BY,
+};
+
+/* Option tags (RFC 3261 section 20.32) that two user agents may agree on through us. */
+static const char *const option_tags[] = {"100rel", "timer", "norefersub", "histinfo", "privacy", "answermode", NULL};
+
+static const struct {
+	enum sip_method method;
+	const char *type;
+} body_types[] = {
+	{SIP_INVITE, "application/sdp"},
+	{SIP_ACK, "application/sdp"},
+	{SIP_UPDATE, "application/sdp"},
+	{SIP_PRACK, "application/sdp"},
+	{SIP_INFO, "application/dtmf-relay"},
+	{SIP_INFO, "application/dtmf"},
+	{SIP_INFO, "application/media_control+xml"},
+	{SIP_MESSAGE, "text/plain"},
+	{SIP_MESSAGE, "application/im-iscomposing+xml"},
+	{SIP_MESSAGE, "message/cpim"},
+	{SIP_MESSAGE, "message/imdn+xml"},
+	{SIP_OPTIONS, "application/sdp"},
+};
+/* clang-format on */
+
+#define ROWS(table) (sizeof(table) / sizeof((table)[0]))
+
+static enum crossing row_action(enum sip_header_id id, enum zone_kind from)
+{
+	for (size_t i = 0; i < ROWS(policy_rows); i++)
+		if (policy_rows[i].id == id)
+			return policy_rows[i].from[from];
+	return DROP;
+}
+
+static bool is_trust_header(enum sip_header_id id)
+{
+	for (size_t i = 0; i < ROWS(trust_headers); i++)
+		if (trust_headers[i] == id)
+			return true;
+	return false;
+}
+
+static void copy_rehosted(struct buffer *out, const struct sip_header *header, const char *domain)
+{
+	struct span rest = header->value, element;
+	struct sip_address address;
+
+	while (sip_list_next(&rest, &element)) {
+		char text[1024];
+		struct buffer value = BUFFER_OVER(text);
+
+		if (sip_address_parse(element, &address) != SIP_OK || address.unknown_scheme || address.star)
+			continue;
+		buffer_put_span(&value, address.display);
+		buffer_put_text(&value, address.display.length ? " <sip:" : "<sip:");
+		buffer_put_span(&value, address.uri.user);
+		buffer_put_byte(&value, '@');
+		buffer_put_text(&value, domain);
+		buffer_put_byte(&value, '>');
+		sip_write_header(out, header->id, buffer_span(&value));
+	}
+}
+
+static bool may_cross(enum crossing action, enum zone_kind to)
+{
+	switch (action) {
+	case PASS: return true;
+	case REHOST: return to != ZONE_ACCESS;
+	case CHALLENGE: return to == ZONE_ACCESS;
+	case CREDENTIALS: return to == ZONE_CORE;
+	case DROP: break;
+	}
+	return false;
+}
+
+void policy_copy(struct gateway *gateway, const struct sip_message *message, uint8_t from_zone, uint8_t to_zone,
+		 struct buffer *out)
+{
+	const struct config_zone *from = gateway_zone(gateway, from_zone);
+	const struct config_zone *to = gateway_zone(gateway, to_zone);
+
+	for (uint16_t i = 0; i < message->header_count; i++) {
+		const struct sip_header *header = &message->headers[i];
+		enum crossing action = row_action(header->id, from->kind);
+
+		if (action == CREDENTIALS && from->authentication != AUTHENTICATION_RELAY)
+			action = DROP;
+		if (!may_cross(action, to->kind)) {
+			if (is_trust_header(header->id))
+				gateway->counters.headers_dropped++;
+			continue;
+		}
+		if (action == REHOST)
+			copy_rehosted(out, header, route_domain(gateway, to_zone));
+		else
+			sip_write_header(out, header->id, header->value);
+	}
+}
+
+static bool is_option_tag(struct span tag)
+{
+	for (size_t i = 0; option_tags[i]; i++)
+		if (span_is(tag, option_tags[i]))
+			return true;
+	return false;
+}
+
+/* The tags of headers `id` that are (known) or are not known, comma-separated. */
+static void collect_tags(const struct sip_message *message, enum sip_header_id id, bool known, struct buffer *out)
+{
+	for (const struct sip_header *header = sip_message_header(message, id); header;
+	     header = sip_message_header_next(message, header)) {
+		struct span rest = header->value, tag;
+
+		while (sip_list_next(&rest, &tag)) {
+			if (is_option_tag(tag) != known)
+				continue;
+			if (out->length)
+				buffer_put_text(out, ", ");
+			buffer_put_span(out, tag);
+		}
+	}
+}
+
+void policy_options(const struct sip_message *message, struct buffer *out)
+{
+	static const enum sip_header_id ids[] = {SIP_HEADER_SUPPORTED, SIP_HEADER_REQUIRE};
+
+	for (size_t i = 0; i < ROWS(ids); i++) {
+		char text[256];
+		struct buffer value = BUFFER_OVER(text);
+
+		collect_tags(message, ids[i], true, &value);
+		if (value.length)
+			sip_write_header(out, ids[i], buffer_span(&value));
+	}
+}
+
+bool policy_unsupported(const struct sip_message *request, struct buffer *out)
+{
+	collect_tags(request, SIP_HEADER_REQUIRE, false, out);
+	collect_tags(request, SIP_HEADER_PROXY_REQUIRE, false, out);
+	return out->length || out->overflow;
+}
+
+bool policy_body_allowed(enum sip_method method, struct span content_type)
+{
+	ptrdiff_t end = span_index(content_type, ';');
+	struct span type = span_trim(end < 0 ? content_type : span_slice(content_type, 0, (size_t)end));
+
+	for (size_t i = 0; i < ROWS(body_types); i++)
+		if (body_types[i].method == method && span_is(type, body_types[i].type))
+			return true;
+	return false;
+}
+
+uint16_t policy_status(uint16_t status, enum zone_kind from, enum zone_kind to)
+{
+	bool challenge = status == 401 || status == 407;
+
+	if (challenge && !(from == ZONE_CORE && to == ZONE_ACCESS))
+		return 403;
+	if (status >= 300 && status < 400)
+		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */
+	return status;
+}
+
+/* Reason texts are free text of the other side: letters, digits and blanks cross, an address or a name of a host does not. */
+bool policy_reason(struct span value, char *text, size_t capacity)
+{
+	ptrdiff_t semicolon = span_index(value, ';');
+	struct span quoted;
+	size_t length = 0;
+
+	if (semicolon < 0 || !sip_parameter_get(span_slice(value, (size_t)semicolon, value.length), "text", &quoted))
+		return false;
+	for (size_t i = 0; i < quoted.length && length + 1 < capacity; i++) {
+		char byte = quoted.data[i];
+
+		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == ' ')
+			text[length++] = byte;
+		else if (byte != '"')
+			return false;
+	}
+	if (!length)
+		return false;
+	text[length] = 0;
+	return true;
+}

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Registrations (RFC 3261 section 10): relayed to the PBX with a contact of our own for each of the phone's; refreshed
+ * often by the phone, seldom at the PBX. */
+#include "call/internal.h"
+
+#define CONTACTS_MAXIMUM 16   /* in one REGISTER */
+#define REGISTRAR_MARGIN_S 30 /* the registrar's binding must outlive the phone's by this much */
+
+struct contact {
+	char token[TAG_LENGTH + 1];
+	char *uri, *q;
+	uint32_t expires_s; /* asked by the phone; 0: remove */
+};
+
+/* What a REGISTER under way asked for. */
+struct registration {
+	char *account, *call_id, *user_agent;
+	uint32_t cseq;
+	uint8_t zone, count;
+	bool star;
+	struct contact contacts[CONTACTS_MAXIMUM];
+};
+
+void registration_free(struct registration *registration)
+{
+	if (!registration)
+		return;
+	for (uint8_t i = 0; i < registration->count; i++) {
+		memory_free(registration->contacts[i].uri);
+		memory_free(registration->contacts[i].q);
+	}
+	memory_free(registration->account);
+	memory_free(registration->call_id);
+	memory_free(registration->user_agent);
+	memory_free(registration);
+}
+
+static uint32_t told_s(const struct config_zone *zone, const struct flow *flow, uint32_t asked_s)
+{
+	uint32_t longest = flow->transport == TRANSPORT_UDP ? zone->bindings.expires_udp_s : zone->bindings.expires_s;
+
+	return asked_s < longest ? asked_s : longest;
+}
+
+/* ---- What the phone asks ---- */
+
+static uint32_t expires_of(const struct sip_message *request, const struct sip_address *contact, uint32_t otherwise)
+{
+	const struct sip_header *header = sip_message_header(request, SIP_HEADER_EXPIRES);
+	struct span value;
+	uint64_t seconds;
+
+	if (sip_parameter_get(contact->parameters, "expires", &value) && !span_to_uint(value, UINT32_MAX, &seconds))
+		return (uint32_t)seconds;
+	if (header && !span_to_uint(header->value, UINT32_MAX, &seconds))
+		return (uint32_t)seconds;
+	return otherwise;
+}
+
+/* Adds one contact. 0, or the status to refuse with. */
+static int contact_take(struct gateway *gateway, struct registration *out, const struct sip_message *request,
+			const struct sip_address *address)
+{
+	const struct config_zone *zone = gateway_zone(gateway, out->zone);
+	struct owner *owner = owner_find(gateway, out->account);
+	struct contact *contact;
+	struct binding *known;
+	struct span q;
+
+	if (address->unknown_scheme || address->uri.scheme == SIP_SCHEME_TEL)
+		return 400;
+	if (out->count >= CONTACTS_MAXIMUM || address->uri.text.length >= 1024)
+		return 403;
+	contact = &out->contacts[out->count++];
+	contact->expires_s = expires_of(request, address, zone->bindings.expires_s);
+	contact->uri = memory_copy_text(address->uri.text);
+	if (sip_parameter_get(address->parameters, "q", &q) && q.length < 8)
+		contact->q = memory_copy_text(q);
+	known = owner ? binding_by_contact(owner, out->zone, &address->uri) : NULL;
+	if (known)
+		memcpy(contact->token, known->token, sizeof(contact->token));
+	else
+		random_token(gateway->random, contact->token, TAG_LENGTH);
+	return contact->uri ? 0 : 503;
+}
+
+static int contacts_take(struct gateway *gateway, struct registration *out, const struct sip_message *request)
+{
+	int status = 0;
+
+	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_CONTACT); header;
+	     header = sip_message_header_next(request, header)) {
+		struct span rest = header->value, element;
+
+		while (!status && sip_list_next(&rest, &element)) {
+			struct sip_address address;
+
+			if (sip_address_parse(element, &address) != SIP_OK)
+				return 400;
+			if (address.star)
+				out->star = true;
+			else
+				status = contact_take(gateway, out, request, &address);
+		}
+	}
+	/* RFC 3261 section 10.3 step 6: "*" alone, and only to remove. */
+	if (!status && out->star && (out->count || expires_of(request, &request->contact, 1) != 0))
+		status = 400;
+	return status;
+}
+
+static struct registration *registration_new(const struct flow *flow, const struct sip_message *request,
+					     const char *account)
+{
+	struct registration *out = memory_alloc(sizeof(*out));
+	const struct sip_header *agent = sip_message_header(request, SIP_HEADER_USER_AGENT);
+
+	if (!out)
+		return NULL;
+	out->zone = flow->zone;
+	out->cseq = request->cseq;
+	out->account = memory_copy_text(span_from(account));
+	out->call_id = memory_copy_text(span_slice(request->call_id, 0, 255));
+	out->user_agent = memory_copy_text(agent ? span_slice(agent->value, 0, 127) : SPAN_EMPTY);
+	if (out->account && out->call_id && out->user_agent)
+		return out;
+	registration_free(out);
+	return NULL;
+}
+
+/* ---- Answers ---- */
+
+static void write_contacts(struct gateway *gateway, const char *account, uint8_t zone, struct buffer *out)
+{
+	struct owner *owner = owner_find(gateway, account);
+	int64_t now = clock_wall_s();
+
+	if (!owner)
+		return;
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+		int64_t left = (int64_t)binding->expires_at_s - now;
+		char text[1200];
+		struct buffer value = BUFFER_OVER(text);
+
+		if (binding->zone != zone || left <= 0)
+			continue;
+		buffer_printf(&value, "<%s>;expires=%u", binding->contact, (uint32_t)left);
+		sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
+	}
+}
+
+static void answer_ok(struct gateway *gateway, struct sip_server_transaction *server, const char *account)
+{
+	const struct flow *flow = sip_server_flow(server);
+	struct buffer out = gateway_scratch(gateway);
+	char tag[TAG_LENGTH + 1];
+
+	random_token(gateway->random, tag, TAG_LENGTH);
+	sip_write_response_start(&out, sip_server_request(server), 200, SPAN_EMPTY, span_from(tag), flow);
+	write_contacts(gateway, account, flow->zone, &out);
+	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (!out.overflow)
+		sip_server_respond(server, 200, buffer_span(&out));
+}
+
+/* A refresh that the registrar need not see: the same phone, by the same flow, while the registrar's binding lasts. */
+static bool refresh(struct gateway *gateway, struct sip_server_transaction *server, const struct registration *asked)
+{
+	const struct flow *flow = sip_server_flow(server);
+	const struct contact *contact = &asked->contacts[0];
+	struct binding *binding;
+	uint32_t told;
+	uint64_t now = (uint64_t)clock_wall_s();
+
+	if (asked->count != 1 || asked->star || !contact->expires_s)
+		return false;
+	binding = binding_by_token(gateway, span_from(contact->token));
+	told = told_s(gateway_zone(gateway, flow->zone), flow, contact->expires_s);
+	if (!binding || !flow_equal(&binding->flow, flow) || strcmp(binding->call_id, asked->call_id) ||
+	    asked->cseq <= binding->cseq || binding->registrar_expires_at_s < now + told + REGISTRAR_MARGIN_S)
+		return false;
+	binding->cseq = asked->cseq;
+	binding_expire_at(binding, now + told);
+	binding_save(binding);
+	gateway->counters.registrations_refreshed++;
+	answer_ok(gateway, server, asked->account);
+	return true;
+}
+
+/* ---- To the registrar ---- */
+
+static bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t *zone)
+{
+	for (uint16_t i = 0; i < gateway->config->route_count; i++) {
+		const struct config_route *route = &gateway->config->routes[i];
+
+		if (route->from == from && gateway_zone(gateway, route->to)->kind == ZONE_CORE) {
+			*zone = route->to;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void write_our_contacts(struct gateway *gateway, const struct registration *asked, const struct flow *flow,
+			       struct buffer *out)
+{
+	uint32_t longest = gateway_zone(gateway, asked->zone)->bindings.registrar_expires_s;
+
+	if (asked->star)
+		sip_write_header(out, SIP_HEADER_CONTACT, SPAN("*"));
+	for (uint8_t i = 0; i < asked->count; i++) {
+		const struct contact *contact = &asked->contacts[i];
+		uint32_t expires = contact->expires_s && contact->expires_s < longest ? longest : contact->expires_s;
+		char text[512];
+		struct buffer value = BUFFER_OVER(text);
+
+		buffer_printf(&value, "<sip:%s@", contact->token);
+		build_host(gateway, &value, flow);
+		if (flow->transport != TRANSPORT_UDP)
+			buffer_printf(&value, ";transport=%s", transport_name(flow->transport));
+		buffer_printf(&value, ">;expires=%u", expires);
+		if (contact->q)
+			buffer_printf(&value, ";q=%s", contact->q);
+		sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
+	}
+	if (asked->star)
+		sip_write_header_number(out, SIP_HEADER_EXPIRES, 0);
+}
+
+/* One Call-ID toward the registrar for each of the phone's (RFC 3261 section 10.2), without showing it. */
+static void write_call_id(struct gateway *gateway, const struct registration *asked, struct buffer *out)
+{
+	uint64_t parts[2] = {table_hash(gateway->owners, asked->call_id, strlen(asked->call_id)),
+			     table_hash(gateway->bindings, asked->account, strlen(asked->account))};
+	char text[40];
+	struct buffer value = BUFFER_OVER(text);
+
+	buffer_put_hex(&value, parts, sizeof(parts));
+	sip_write_header(out, SIP_HEADER_CALL_ID, buffer_span(&value));
+}
+
+static bool relay_register(struct relay *relay, const struct sip_message *request, uint8_t zone)
+{
+	struct gateway *gateway = relay->gateway;
+	const char *domain = route_domain(gateway, zone);
+	struct buffer out = gateway_scratch(gateway);
+	char branch[SIP_BRANCH_CAPACITY], tag[TAG_LENGTH + 1], text[512];
+	struct buffer value = BUFFER_OVER(text);
+	struct flow flow;
+
+	if (route_peer_flow(gateway, zone, &flow))
+		return false;
+	sip_branch_make(gateway->random, branch);
+	random_token(gateway->random, tag, TAG_LENGTH);
+	buffer_printf(&value, "sip:%s", domain);
+	sip_write_request_line(&out, SPAN("REGISTER"), buffer_span(&value));
+	build_via(gateway, &out, &flow, branch);
+	sip_write_header_number(&out, SIP_HEADER_MAX_FORWARDS,
+				request->max_forwards < 0 ? 70 : (uint32_t)request->max_forwards - 1);
+	value.length = 0;
+	buffer_printf(&value, "<sip:%.*s@%s>", SPAN_PRINT(request->to.uri.user), domain);
+	sip_write_header(&out, SIP_HEADER_TO, buffer_span(&value));
+	buffer_printf(&value, ";tag=%s", tag);
+	sip_write_header(&out, SIP_HEADER_FROM, buffer_span(&value));
+	write_call_id(gateway, relay->registration, &out);
+	value.length = 0;
+	buffer_printf(&value, "%u REGISTER", request->cseq);
+	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&value));
+	write_our_contacts(gateway, relay->registration, &flow, &out);
+	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_AUTHORIZATION);
+	     header && gateway_zone(gateway, relay->zones[0])->authentication == AUTHENTICATION_RELAY;
+	     header = sip_message_header_next(request, header))
+		sip_write_header(&out, SIP_HEADER_AUTHORIZATION, header->value);
+	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (out.overflow || value.overflow)
+		return false;
+	relay->client =
+		sip_client_start(gateway_transactions(gateway), &flow, SIP_REGISTER, branch, buffer_span(&out), relay);
+	return relay->client != NULL;
+}
+
+/* ---- What the registrar granted ---- */
+
+/* Seconds the registrar gave our contact; it may shorten what was asked. */
+static uint32_t granted_s(const struct gateway *gateway, const struct sip_message *response,
+			  const struct contact *contact, uint32_t asked_s)
+{
+	bool listed = false;
+
+	(void)gateway;
+	for (const struct sip_header *header = sip_message_header(response, SIP_HEADER_CONTACT); header;
+	     header = sip_message_header_next(response, header)) {
+		struct span rest = header->value, element;
+
+		while (sip_list_next(&rest, &element)) {
+			struct sip_address address;
+
+			listed = true;
+			if (sip_address_parse(element, &address) == SIP_OK && !address.star &&
+			    span_equal(address.uri.user, span_from(contact->token)))
+				return expires_of(response, &address, asked_s);
+		}
+	}
+	return listed ? 0 : expires_of(response, &(struct sip_address){0}, asked_s);
+}
+
+static void text_set(char **text, const char *value)
+{
+	char *copy = memory_copy_text(span_from(value));
+
+	if (copy) {
+		memory_free(*text);
+		*text = copy;
+	}
+}
+
+/* Makes room when the account has as many contacts as it may: a phone that reconnected left dead ones behind. */
+static bool owner_has_room(struct gateway *gateway, const struct registration *asked)
+{
+	struct owner *owner = owner_find(gateway, asked->account);
+	uint32_t maximum = gateway_zone(gateway, asked->zone)->bindings.contacts_maximum;
+	struct binding *oldest = NULL;
+
+	if (!owner || owner->count < maximum)
+		return true;
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (!binding_reachable(binding) && (!oldest || binding->expires_at_s < oldest->expires_at_s))
+			oldest = binding;
+	}
+	if (oldest)
+		binding_drop(oldest, true);
+	return oldest != NULL;
+}
+
+static void contact_bind(struct gateway *gateway, const struct registration *asked, const struct contact *contact,
+			 const struct flow *flow, uint32_t granted)
+{
+	struct binding *binding = binding_by_token(gateway, span_from(contact->token));
+	uint32_t told = told_s(gateway_zone(gateway, asked->zone), flow, contact->expires_s);
+	uint64_t now = (uint64_t)clock_wall_s();
+
+	if (!contact->expires_s || !granted) {
+		if (binding)
+			binding_drop(binding, true);
+		return;
+	}
+	if (!binding && owner_has_room(gateway, asked))
+		binding = binding_add(gateway, asked->account, contact->token);
+	if (!binding)
+		return;
+	binding->zone = asked->zone;
+	binding->flow = *flow;
+	binding->cseq = asked->cseq;
+	binding->registrar_expires_at_s = now + granted;
+	text_set(&binding->contact, contact->uri);
+	text_set(&binding->call_id, asked->call_id);
+	text_set(&binding->user_agent, asked->user_agent);
+	if (!binding->contact || !binding->call_id || !binding->user_agent) {
+		binding_drop(binding, true);
+		return;
+	}
+	binding_expire_at(binding, now + (told < granted ? told : granted));
+	binding_save(binding);
+}
+
+static void bind_all(struct gateway *gateway, const struct registration *asked, const struct flow *flow,
+		     const struct sip_message *response)
+{
+	uint32_t longest = gateway_zone(gateway, asked->zone)->bindings.registrar_expires_s;
+
+	if (asked->star) {
+		struct owner *owner = owner_find(gateway, asked->account);
+
+		for (uint32_t left = owner ? owner->count : 0; left; left--) {
+			struct binding *binding = list_object(owner->bindings.next, struct binding, in_owner);
+
+			binding_drop(binding, true); /* frees the owner with its last */
+		}
+		return;
+	}
+	for (uint8_t i = 0; i < asked->count; i++) {
+		const struct contact *contact = &asked->contacts[i];
+		uint32_t asked_s = contact->expires_s < longest ? longest : contact->expires_s;
+
+		contact_bind(gateway, asked, contact, flow,
+			     response ? granted_s(gateway, response, contact, asked_s) : asked_s);
+	}
+}
+
+static void forward_refusal(struct relay *relay, const struct sip_message *response)
+{
+	struct gateway *gateway = relay->gateway;
+	const struct config_zone *zone = gateway_zone(gateway, relay->zones[0]);
+	bool challenge = response->status == 401 || response->status == 407;
+	struct buffer out = gateway_scratch(gateway);
+	uint16_t status = response->status;
+	char tag[TAG_LENGTH + 1];
+
+	if (challenge && zone->authentication != AUTHENTICATION_RELAY) {
+		static struct log_limit limit;
+
+		log_limited(&limit, LOG_WARNING, "call",
+			    "the registrar challenges a phone of zone %s that the gateway authenticated: let it trust "
+			    "the gateway, "
+			    "or set authentication: relay",
+			    zone->name);
+		status = 403;
+	} else if (!challenge) {
+		status = policy_status(status, ZONE_CORE, ZONE_ACCESS);
+		gateway->counters.registrations_refused++;
+	}
+	random_token(gateway->random, tag, TAG_LENGTH);
+	sip_write_response_start(&out, sip_server_request(relay->server), status, SPAN_EMPTY, span_from(tag),
+				 sip_server_flow(relay->server));
+	if (status == response->status)
+		policy_copy(gateway, response, relay->zones[1], relay->zones[0], &out);
+	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (!out.overflow)
+		sip_server_respond(relay->server, status, buffer_span(&out));
+}
+
+void register_response(struct relay *relay, const struct sip_message *response)
+{
+	struct gateway *gateway = relay->gateway;
+	struct registration *asked = relay->registration;
+
+	if (!relay->server || relay->answered || response->status < 200)
+		return;
+	relay->answered = true;
+	if (response->status >= 300) {
+		forward_refusal(relay, response);
+		return;
+	}
+	bind_all(gateway, asked, sip_server_flow(relay->server), response);
+	log_write(LOG_INFO, "call", "%s registered, %u contacts asked", asked->account, asked->count);
+	answer_ok(gateway, relay->server, asked->account);
+}
+
+static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
+		  struct registration *asked)
+{
+	struct relay *relay;
+	uint8_t zone;
+
+	if (!registrar_zone(gateway, asked->zone, &zone)) {
+		/* No PBX behind: the gateway that authenticated the phone is its registrar. */
+		if (gateway_zone(gateway, asked->zone)->authentication == AUTHENTICATION_LOCAL) {
+			bind_all(gateway, asked, sip_server_flow(server), NULL);
+			answer_ok(gateway, server, asked->account);
+		} else {
+			respond(gateway, server, 403, NULL, NULL);
+		}
+		registration_free(asked);
+		return;
+	}
+	relay = relay_new(gateway, NULL, CALLER, server, request);
+	if (!relay) {
+		registration_free(asked);
+		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+		return;
+	}
+	relay->registration = asked;
+	relay->zones[0] = asked->zone;
+	relay->zones[1] = zone;
+	gateway->counters.registrations_relayed++;
+	if (!relay_register(relay, request, zone))
+		relay_refuse(relay, 503, "Retry-After: 10\r\n");
+}
+
+void register_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	const struct flow *flow = sip_server_flow(server);
+	const struct account *user;
+	struct registration *asked;
+	char account[256];
+	int status;
+
+	if (!gateway->loaded || gateway->stopping ||
+	    pool_alive(gateway->binding_pool) >= pool_maximum(gateway->binding_pool)) {
+		respond(gateway, server, 503, NULL, "Retry-After: 5\r\n");
+		return;
+	}
+	if (refuse_unserved(gateway, server, request) || !authenticate(gateway, server, request, &user))
+		return;
+	if (gateway_zone(gateway, flow->zone)->kind != ZONE_ACCESS || !request->to.uri.user.length ||
+	    sip_user_decode(request->to.uri.user, account, sizeof(account)) ||
+	    (user && strcmp(user->record.user, account))) {
+		gateway->counters.registrations_refused++;
+		respond(gateway, server, 403, NULL, NULL);
+		return;
+	}
+	asked = registration_new(flow, request, account);
+	status = asked ? contacts_take(gateway, asked, request) : 503;
+	if (status) {
+		registration_free(asked);
+		gateway->counters.registrations_refused++;
+		respond(gateway, server, (uint16_t)status, NULL, NULL);
+		return;
+	}
+	if (refresh(gateway, server, asked))
+		registration_free(asked);
+	else
+		start(gateway, server, request, asked);
+}

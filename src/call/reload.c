@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A new configuration while calls run: zones are known again by their name. */
+#include "call/internal.h"
+
+#define ZONE_GONE NET_ZONE_NONE
+
+struct zone_map {
+	struct gateway *gateway;
+	uint8_t to[256]; /* new index by old one, or ZONE_GONE */
+};
+
+static void map_make(struct zone_map *map, const struct config *before, const struct config *after)
+{
+	memset(map->to, ZONE_GONE, sizeof(map->to));
+	for (uint8_t old = 0; old < before->zone_count; old++)
+		for (uint8_t new = 0; new < after->zone_count; new ++)
+			if (!strcmp(before->zones[old].name, after->zones[new].name))
+				map->to[old] = new;
+}
+
+/* Flows name their listener by its place in the list, which may have changed. */
+static void flow_map(const struct zone_map *map, const struct config *before, struct flow *flow)
+{
+	const struct config_zone *old = &before->zones[flow->zone], *new;
+	const struct config_listener *was =
+		flow->listener < old->listener_count ? &old->listeners[flow->listener] : NULL;
+
+	flow->zone = map->to[flow->zone];
+	new = gateway_zone(map->gateway, flow->zone);
+	for (uint8_t i = 0; was && i < new->listener_count; i++)
+		if (new->listeners[i].transport == was->transport &&
+		    address_equal(&new->listeners[i].address, &was->address)) {
+			flow->listener = i;
+			return;
+		}
+}
+
+static bool call_map(const struct zone_map *map, const struct config *before, struct call *call)
+{
+	for (uint8_t leg = 0; leg < 2; leg++)
+		if (map->to[call->legs[leg].zone] == ZONE_GONE)
+			return false;
+	for (uint8_t leg = 0; leg < 2; leg++) {
+		flow_map(map, before, &call->legs[leg].flow);
+		call->legs[leg].zone = map->to[call->legs[leg].zone];
+	}
+	return true;
+}
+
+struct binding_visit {
+	const struct zone_map *map;
+	const struct config *before;
+};
+
+static void binding_map(void *context, struct table_link *link)
+{
+	struct binding_visit *visit = context;
+	struct binding *binding = table_object(link, struct binding, by_token);
+
+	if (visit->map->to[binding->zone] == ZONE_GONE) {
+		binding_drop(binding, true);
+		return;
+	}
+	flow_map(visit->map, visit->before, &binding->flow);
+	binding->zone = visit->map->to[binding->zone];
+}
+
+static void relay_map(const struct zone_map *map, struct relay *relay)
+{
+	for (int side = 0; side < 2; side++)
+		if (map->to[relay->zones[side]] != ZONE_GONE)
+			relay->zones[side] = map->to[relay->zones[side]];
+}
+
+void gateway_configure(struct gateway *gateway, const struct config *config)
+{
+	const struct config *before = gateway->config;
+	struct zone_map map = {.gateway = gateway};
+	struct binding_visit visit = {&map, before};
+
+	map_make(&map, before, config);
+	/* Calls of a zone that is gone end while its ways out are still known. */
+	list_each(link, &gateway->all_calls) {
+		struct call *call = list_object(link, struct call, in_all);
+
+		if (map.to[call->legs[CALLER].zone] == ZONE_GONE || map.to[call->legs[CALLEE].zone] == ZONE_GONE)
+			call_end(call, -1, 503, "Zone removed");
+	}
+	gateway->config = config;
+	list_each(link, &gateway->all_calls) {
+		struct call *call = list_object(link, struct call, in_all);
+
+		if (!call_map(&map, before, call))
+			call_free(call); /* ending already; its last answers find no dialog */
+	}
+	list_each(link, &gateway->all_relays)
+		relay_map(&map, list_object(link, struct relay, in_all));
+	table_each(gateway->bindings, binding_map, &visit);
+	net_zones_map(gateway_net(gateway), map.to);
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Offer and answer between two legs (RFC 3264): each side sees only our address and ports and the encryption of its own
+ * zone; media is told once both have spoken. */
+#include "call/internal.h"
+
+#define OFFERED_SUITES_MAXIMUM 6
+
+/* One m-line of an offer under way. */
+struct exchange_stream {
+	bool usable; /* we can carry it */
+	uint8_t kind;
+	enum sdp_protocol offered;
+	struct sdp_crypto chosen; /* the offerer's line we take; suite none: plain RTP */
+	uint8_t key_to_offerer[SDP_KEY_MAXIMUM];
+	struct sdp_crypto ours[OFFERED_SUITES_MAXIMUM]; /* lines offered to the answerer */
+	uint8_t our_count;
+	struct address peer, peer_rtcp;
+	uint16_t peer_port;
+	enum sdp_direction direction;
+};
+
+struct exchange {
+	uint8_t offerer, stream_count;
+	bool answered;
+	struct exchange_stream streams[];
+};
+
+static bool is_rtp(enum sdp_protocol protocol)
+{
+	return protocol == SDP_RTP_AVP || protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVP ||
+	       protocol == SDP_RTP_SAVPF;
+}
+
+static bool is_secure(enum sdp_protocol protocol)
+{
+	return protocol == SDP_RTP_SAVP || protocol == SDP_RTP_SAVPF;
+}
+
+static bool has_feedback(enum sdp_protocol protocol)
+{
+	return protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVPF;
+}
+
+static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
+{
+	return gateway_zone(call->gateway, call->legs[leg].zone);
+}
+
+/* What stands in descriptions that go to this leg. */
+static struct address shown_address(const struct call *call, uint8_t leg, uint16_t port)
+{
+	const struct config_zone *zone = leg_zone(call, leg);
+	struct address address =
+		zone->media.advertised_address.family ? zone->media.advertised_address : zone->media.address;
+
+	address.port = port;
+	return address;
+}
+
+bool session_offer_pending(const struct call *call, uint8_t *offerer)
+{
+	const struct exchange *exchange = call->session.exchange;
+
+	if (!exchange)
+		return false;
+	*offerer = exchange->offerer;
+	return !exchange->answered;
+}
+
+void session_exchange_done(struct call *call)
+{
+	struct exchange *exchange = call->session.exchange;
+
+	call->session.exchange = NULL;
+	if (exchange)
+		memory_free_secret(exchange, sizeof(*exchange) + exchange->stream_count * sizeof(exchange->streams[0]));
+}
+
+/* ---- The offer ---- */
+
+/* Of the offerer's usable lines the one whose suite the zone wants most. */
+static void crypto_choose(const struct config_zone *zone, const struct sdp_stream *stream, struct sdp_crypto *chosen)
+{
+	for (uint8_t wanted = 0; wanted < zone->media.suite_count; wanted++)
+		for (uint8_t i = 0; i < stream->crypto_count; i++)
+			if (stream->cryptos[i].suite == zone->media.suites[wanted]) {
+				*chosen = stream->cryptos[i];
+				return;
+			}
+}
+
+/* Encryption between the offerer and us. 0 or 488: keys travel over TLS alone, and nothing falls back (THREATS M1). */
+static int offerer_encryption(struct call *call, uint8_t leg, const struct sdp_stream *stream,
+			      struct exchange_stream *out)
+{
+	const struct config_zone *zone = leg_zone(call, leg);
+
+	if (zone->media.encryption != ENCRYPTION_NONE && transport_is_secure(call->legs[leg].flow.transport))
+		crypto_choose(zone, stream, &out->chosen);
+	if (out->chosen.suite != SDP_SUITE_NONE ||
+	    (zone->media.encryption != ENCRYPTION_REQUIRED && !is_secure(stream->protocol)))
+		return 0;
+	call->gateway->counters.calls_refused_encryption++;
+	log_write(LOG_INFO, "call", "call %llx refused: no encryption that zone %s allows was offered",
+		  (unsigned long long)call->id, zone->name);
+	return 488;
+}
+
+static void crypto_make(struct call *call, uint8_t leg, const struct session_stream *stream,
+			struct exchange_stream *out)
+{
+	const struct config_zone *zone = leg_zone(call, leg);
+
+	for (uint8_t i = 0; i < zone->media.suite_count && out->our_count < OFFERED_SUITES_MAXIMUM; i++) {
+		struct sdp_crypto *crypto = &out->ours[out->our_count++];
+
+		crypto->tag = out->our_count;
+		crypto->suite = zone->media.suites[i];
+		/* A suite in force keeps its key, so that its roll-over counter goes on. */
+		if (stream->active && stream->suites[leg] == crypto->suite)
+			memcpy(crypto->key, stream->keys_out[leg], sizeof(crypto->key));
+		else
+			random_fill(call->gateway->random, crypto->key, sdp_suite_key_bytes(crypto->suite));
+	}
+}
+
+/* Encryption between us and who will answer. 0 or 488. */
+static int answerer_encryption(struct call *call, uint8_t leg, const struct session_stream *stream,
+			       struct exchange_stream *out, enum sdp_protocol *protocol)
+{
+	enum zone_encryption encryption = leg_zone(call, leg)->media.encryption;
+	bool keys_safe = transport_is_secure(call->legs[leg].flow.transport);
+	bool feedback = has_feedback(out->offered);
+
+	*protocol = feedback ? SDP_RTP_AVPF : SDP_RTP_AVP;
+	if (encryption != ENCRYPTION_NONE && keys_safe)
+		crypto_make(call, leg, stream, out);
+	if (encryption != ENCRYPTION_REQUIRED)
+		return 0;
+	*protocol = feedback ? SDP_RTP_SAVPF : SDP_RTP_SAVP;
+	if (keys_safe)
+		return 0;
+	call->gateway->counters.calls_refused_encryption++;
+	log_write(LOG_INFO, "call",
+		  "call %llx refused: zone %s requires encryption and the peer is not reached over TLS",
+		  (unsigned long long)call->id, leg_zone(call, leg)->name);
+	return 488;
+}
+
+static int ports_ensure(struct call *call, struct session_stream *stream)
+{
+	struct gateway *gateway = call->gateway;
+
+	for (uint8_t leg = 0; leg < 2; leg++) {
+		if (stream->ports[leg])
+			continue;
+		stream->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg), gateway->random);
+		stream->ports[leg] = stream->pools[leg] ? port_take(stream->pools[leg]) : 0;
+		if (!stream->ports[leg])
+			return 503;
+	}
+	return 0;
+}
+
+/* A description's address is where the peer says it is; whether that is believed is decided when media is told. */
+static void remember_peer(const struct sdp_stream *from, struct exchange_stream *out)
+{
+	out->peer = from->on_hold ? (struct address){0} : from->connection;
+	out->peer_rtcp = from->on_hold ? (struct address){0} : from->rtcp;
+	out->peer_port = from->port;
+	out->direction = from->direction;
+}
+
+static bool encryption_required(const struct call *call)
+{
+	return leg_zone(call, CALLER)->media.encryption == ENCRYPTION_REQUIRED ||
+	       leg_zone(call, CALLEE)->media.encryption == ENCRYPTION_REQUIRED;
+}
+
+static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream *from, struct session_stream *stream,
+			struct exchange_stream *out, struct sdp_local_stream *local)
+{
+	uint8_t other = other_leg(leg);
+	int status = 0;
+
+	out->offered = from->protocol;
+	out->kind = is_rtp(from->protocol) ? MEDIA_RTP : MEDIA_DATAGRAM;
+	local->protocol = from->protocol;
+	remember_peer(from, out);
+	if (!from->port || (!is_rtp(from->protocol) && (from->protocol != SDP_UDPTL || encryption_required(call))))
+		return 0;
+	if (is_rtp(from->protocol)) {
+		status = offerer_encryption(call, leg, from, out);
+		if (!status)
+			status = answerer_encryption(call, other, stream, out, &local->protocol);
+	}
+	if (!status)
+		status = ports_ensure(call, stream);
+	if (status)
+		return status;
+	if (stream->active && stream->suites[leg] == out->chosen.suite)
+		memcpy(out->key_to_offerer, stream->keys_out[leg], sizeof(out->key_to_offerer));
+	else if (out->chosen.suite)
+		random_fill(call->gateway->random, out->key_to_offerer, sdp_suite_key_bytes(out->chosen.suite));
+	out->usable = true;
+	local->rtp = shown_address(call, other, stream->ports[other]);
+	memcpy(local->cryptos, out->ours, sizeof(out->ours));
+	local->crypto_count = out->our_count;
+	return 0;
+}
+
+static bool streams_reserve(struct session *session, uint8_t count)
+{
+	struct session_stream *grown;
+
+	if (count <= session->stream_count)
+		return true;
+	grown = memory_alloc(count * sizeof(*grown));
+	if (!grown)
+		return false;
+	if (session->streams)
+		memcpy(grown, session->streams, session->stream_count * sizeof(*grown));
+	memory_free_secret(session->streams, session->stream_count * sizeof(*grown));
+	session->streams = grown;
+	session->stream_count = count;
+	return true;
+}
+
+static int parse(struct call *call, struct span description, struct sdp_session *session)
+{
+	struct arena arena = arena_over(call->gateway->arena, call->gateway->arena_capacity);
+	enum sdp_reject reject = sdp_parse(description, &arena, session);
+
+	if (reject == SDP_OK)
+		return 0;
+	log_write(LOG_INFO, "call", "call %llx: %s", (unsigned long long)call->id, sdp_reject_text(reject));
+	return reject == SDP_REJECT_MEMORY ? 500 : 488;
+}
+
+static int offer_streams(struct call *call, uint8_t leg, const struct sdp_session *from,
+			 struct sdp_local_stream *locals)
+{
+	struct session *session = &call->session;
+	bool any = false, wanted = false;
+
+	for (uint8_t i = 0; i < from->stream_count; i++) {
+		struct exchange_stream *out = &session->exchange->streams[i];
+		int status = offer_stream(call, leg, &from->streams[i], &session->streams[i], out, &locals[i]);
+
+		if (status)
+			return status;
+		any |= out->usable;
+		wanted |= from->streams[i].port != 0;
+	}
+	return wanted && !any ? 488 : 0;
+}
+
+static void write(struct call *call, uint8_t to, const struct sdp_session *from, const struct sdp_local_stream *locals,
+		  struct buffer *out)
+{
+	struct address address = shown_address(call, to, 0);
+
+	sdp_write(out, from, locals, call->session.origin_ids[to], call->session.versions[to], &address);
+}
+
+int session_offer(struct call *call, uint8_t leg, struct span description, struct buffer *out)
+{
+	struct session *session = &call->session;
+	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct sdp_session from;
+	int status = parse(call, description, &from);
+
+	session_exchange_done(call);
+	if (status)
+		return status;
+	if (streams_reserve(session, from.stream_count))
+		session->exchange =
+			memory_alloc(sizeof(struct exchange) + from.stream_count * sizeof(struct exchange_stream));
+	status = session->exchange ? 0 : 503;
+	if (!status) {
+		session->exchange->offerer = leg;
+		session->exchange->stream_count = from.stream_count;
+		session->exchanges++;
+		status = offer_streams(call, leg, &from, locals);
+	}
+	if (!status) {
+		session->versions[other_leg(leg)]++;
+		write(call, other_leg(leg), &from, locals, out);
+	} else {
+		session_exchange_done(call);
+	}
+	memory_wipe(locals, sizeof(locals));
+	sdp_session_wipe(&from);
+	return status;
+}
+
+/* ---- The answer ---- */
+
+/* The line of ours that the answer took. */
+static const struct sdp_crypto *crypto_taken(const struct exchange_stream *exchange, const struct sdp_stream *answer)
+{
+	if (answer->crypto_count != 1)
+		return NULL; /* RFC 4568 section 5.1.2: an answer has exactly one */
+	for (uint8_t i = 0; i < exchange->our_count; i++)
+		if (exchange->ours[i].tag == answer->cryptos[0].tag &&
+		    exchange->ours[i].suite == answer->cryptos[0].suite)
+			return &exchange->ours[i];
+	return NULL;
+}
+
+static int answer_encryption(struct call *call, uint8_t leg, const struct exchange_stream *exchange,
+			     const struct sdp_stream *answer, struct session_stream *stream)
+{
+	const struct sdp_crypto *ours = crypto_taken(exchange, answer);
+	bool required = leg_zone(call, leg)->media.encryption == ENCRYPTION_REQUIRED;
+
+	if (!ours && (required || is_secure(answer->protocol))) {
+		call->gateway->counters.calls_refused_encryption++;
+		log_write(LOG_INFO, "call", "call %llx refused: the answer from zone %s is not encrypted as offered",
+			  (unsigned long long)call->id, leg_zone(call, leg)->name);
+		return 488;
+	}
+	stream->suites[leg] = ours ? ours->suite : SDP_SUITE_NONE;
+	if (ours) {
+		memcpy(stream->keys_out[leg], ours->key, SDP_KEY_MAXIMUM);
+		memcpy(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM);
+	}
+	return 0;
+}
+
+static void codec_remember(const struct sdp_stream *answer, struct session_stream *stream)
+{
+	struct span codec = answer->format_count ? sdp_format_codec(answer, answer->formats[0]) : SPAN_EMPTY;
+
+	if (!codec.length)
+		codec = answer->media_text;
+	span_copy(span_slice(codec, 0, sizeof(stream->codec) - 1), stream->codec, sizeof(stream->codec));
+}
+
+static int answer_stream(struct call *call, uint8_t leg, const struct exchange_stream *exchange,
+			 const struct sdp_stream *answer, struct session_stream *stream, struct sdp_local_stream *local)
+{
+	uint8_t offerer = other_leg(leg);
+
+	local->protocol = exchange->offered;
+	stream->kind = exchange->kind;
+	if (!exchange->usable || !answer->port) {
+		stream->peer_ports[0] = stream->peer_ports[1] = 0;
+		return 0;
+	}
+	if (is_rtp(exchange->offered) != is_rtp(answer->protocol))
+		return 488;
+	if (is_rtp(answer->protocol) && answer_encryption(call, leg, exchange, answer, stream))
+		return 488;
+	stream->suites[offerer] = exchange->chosen.suite;
+	memcpy(stream->keys_in[offerer], exchange->chosen.key, SDP_KEY_MAXIMUM);
+	memcpy(stream->keys_out[offerer], exchange->key_to_offerer, SDP_KEY_MAXIMUM);
+	stream->peer_ports[offerer] = exchange->peer_port;
+	stream->peers[offerer] = exchange->peer;
+	stream->peers_rtcp[offerer] = exchange->peer_rtcp;
+	stream->directions[offerer] = exchange->direction;
+	stream->peer_ports[leg] = answer->port;
+	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
+	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
+	stream->directions[leg] = answer->direction;
+	codec_remember(answer, stream);
+	local->rtp = shown_address(call, offerer, stream->ports[offerer]);
+	if (exchange->chosen.suite) {
+		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
+		memcpy(local->cryptos[0].key, exchange->key_to_offerer, SDP_KEY_MAXIMUM);
+		local->crypto_count = 1;
+	}
+	return 0;
+}
+
+int session_answer(struct call *call, uint8_t leg, struct span description, struct buffer *out)
+{
+	struct exchange *exchange = call->session.exchange;
+	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct sdp_session from;
+	int status = parse(call, description, &from);
+
+	if (status)
+		return status;
+	if (from.stream_count != exchange->stream_count)
+		status = 488; /* RFC 3264 section 6: as many as the offer had */
+	for (uint8_t i = 0; !status && i < from.stream_count; i++)
+		status = answer_stream(call, leg, &exchange->streams[i], &from.streams[i], &call->session.streams[i],
+				       &locals[i]);
+	if (!status) {
+		if (!exchange->answered)
+			call->session.versions[exchange->offerer]++;
+		exchange->answered = true;
+		write(call, exchange->offerer, &from, locals, out);
+		session_tell_media(call);
+	}
+	memory_wipe(locals, sizeof(locals));
+	sdp_session_wipe(&from);
+	return status;
+}
+
+/* ---- What media is told ---- */
+
+static bool sends(enum sdp_direction direction)
+{
+	return direction == SDP_SENDRECV || direction == SDP_SENDONLY;
+}
+static bool receives(enum sdp_direction direction)
+{
+	return direction == SDP_SENDRECV || direction == SDP_RECVONLY;
+}
+
+/* A phone's own word for its address counts only when it is where its signalling comes from: it could name a machine inside.
+ * Otherwise, and behind NAT, the address is learned once, from the signalling's address alone (THREATS M2). */
+static void side_peers(const struct call *call, uint8_t leg, const struct session_stream *stream,
+		       struct media_side *side)
+{
+	const struct flow *flow = &call->legs[leg].flow;
+
+	side->peer_rtp = stream->peers[leg];
+	side->peer_rtcp = stream->peers_rtcp[leg];
+	if (leg_zone(call, leg)->kind != ZONE_ACCESS)
+		return;
+	side->learn_from = flow->remote;
+	side->learn_from.port = 0;
+	if (!address_equal_ip(&side->peer_rtp, &flow->remote))
+		side->peer_rtp = (struct address){0};
+	if (!address_equal_ip(&side->peer_rtcp, &flow->remote))
+		side->peer_rtcp = (struct address){0};
+}
+
+static void stream_tell(struct call *call, uint8_t index)
+{
+	struct session_stream *stream = &call->session.streams[index];
+	struct media_stream media = {.session = call->id,
+				     .index = index,
+				     .kind = stream->kind,
+				     .silence_timeout_ms = call->gateway->config->calls.media_silence_s * 1000};
+
+	for (uint8_t leg = 0; leg < 2; leg++) {
+		struct media_side *side = &media.sides[leg];
+
+		side->local = leg_zone(call, leg)->media.address;
+		side->local.port = stream->ports[leg];
+		side_peers(call, leg, stream, side);
+		side->suite_in = side->suite_out = stream->suites[leg];
+		memcpy(side->key_in, stream->keys_in[leg], sizeof(side->key_in));
+		memcpy(side->key_out, stream->keys_out[leg], sizeof(side->key_out));
+		side->may_send = sends(stream->directions[leg]) && receives(stream->directions[other_leg(leg)]);
+	}
+	call->gateway->callbacks.stream_set(call->gateway->callbacks.context, &media);
+	memory_wipe(&media, sizeof(media));
+	stream->active = true;
+	call->media_open = true;
+}
+
+void session_tell_media(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+
+	for (uint8_t i = 0; i < call->session.stream_count; i++) {
+		struct session_stream *stream = &call->session.streams[i];
+
+		if (stream->peer_ports[0] && stream->peer_ports[1]) {
+			stream_tell(call, i);
+		} else if (stream->active) {
+			gateway->callbacks.stream_close(gateway->callbacks.context, call->id, i);
+			stream->active = false;
+		}
+	}
+}
+
+void session_close(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+	struct session *session = &call->session;
+
+	session_exchange_done(call);
+	if (call->media_open)
+		gateway->callbacks.session_close(gateway->callbacks.context, call->id);
+	call->media_open = false;
+	for (uint8_t i = 0; i < session->stream_count; i++)
+		for (uint8_t leg = 0; leg < 2; leg++)
+			if (session->streams[i].ports[leg])
+				port_give(session->streams[i].pools[leg], session->streams[i].ports[leg]);
+	memory_free_secret(session->streams, session->stream_count * sizeof(*session->streams));
+	session->streams = NULL;
+	session->stream_count = 0;
+}
