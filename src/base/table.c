@@ -89,7 +89,7 @@ struct table *table_new(table_equal *equal, struct random_source random)
 
 	if (!table)
 		return NULL;
-	table->current.heads = memory_alloc(BUCKETS_AT_FIRST * sizeof(struct table_link *));
+	table->current.heads = memory_alloc(BUCKETS_AT_FIRST * sizeof(*table->current.heads));
 	if (!table->current.heads) {
 		memory_free(table);
 		return NULL;
