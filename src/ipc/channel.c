@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "ipc/message.h"
@@ -102,22 +104,25 @@ static void queue_drop(struct ipc_channel *channel)
 		packet_free(channel, list_object(link, struct packet, link));
 }
 
-/* Sends from the queue what can be sent without waiting. A dead peer's queue is dropped; reading tells its end. */
-static void queue_flush(struct ipc_channel *channel)
+/* Sends from the queue what can be sent without waiting. Returns 0 when it is empty, -EAGAIN, or -EPIPE: a dead peer's
+ * queue is dropped; reading tells its end. */
+static int queue_flush(struct ipc_channel *channel)
 {
 	list_each(link, &channel->queue) {
 		struct packet *packet = list_object(link, struct packet, link);
 		int error = packet_send(channel->descriptor, packet->bytes, packet->length, packet->descriptor);
 
 		if (error == -EAGAIN)
-			return;
+			return error;
 		if (error) {
 			queue_drop(channel);
-			break;
+			event_del(channel->writable);
+			return -EPIPE;
 		}
 		packet_free(channel, packet);
 	}
 	event_del(channel->writable);
+	return 0;
 }
 
 static void on_writable(evutil_socket_t socket, short what, void *context)
@@ -294,6 +299,24 @@ void ipc_channel_free(struct ipc_channel *channel)
 	channel->freed = true;
 	if (!channel->in_callback)
 		channel_release(channel);
+}
+
+int ipc_drain(struct ipc_channel *channel, uint32_t timeout_ms)
+{
+	uint64_t deadline_us = clock_monotonic_us() + (uint64_t)timeout_ms * 1000;
+
+	while (!channel->freed && channel->descriptor >= 0) {
+		struct pollfd ready = {channel->descriptor, POLLOUT, 0};
+		uint64_t now_us = clock_monotonic_us();
+		int error = queue_flush(channel);
+
+		if (error != -EAGAIN)
+			return error;
+		if (now_us >= deadline_us)
+			return -ETIMEDOUT;
+		poll(&ready, 1, (int)((deadline_us - now_us + 999) / 1000));
+	}
+	return -EPIPE;
 }
 
 enum ipc_role ipc_channel_peer(const struct ipc_channel *channel)

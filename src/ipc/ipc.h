@@ -166,6 +166,10 @@ enum ipc_role ipc_channel_peer(const struct ipc_channel *channel);
  * Secrets in the queue are wiped once sent. Returns 0; -ENOBUFS (queue full), -EPIPE, -EINVAL. The caller decides what that means. */
 int ipc_send(struct ipc_channel *channel, const struct ipc_message *message);
 
+/* Waits until everything queued is sent, at most timeout_ms: for who streams more than the queue holds and has nothing else
+ * to do meanwhile. Returns 0, -ETIMEDOUT or -EPIPE. */
+int ipc_drain(struct ipc_channel *channel, uint32_t timeout_ms);
+
 /* A connected SOCK_SEQPACKET pair, close-on-exec. Returns 0 or a negative errno. */
 int ipc_pair(int descriptors[2]);
 

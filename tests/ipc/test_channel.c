@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -208,6 +209,57 @@ static void the_queue_is_bounded(void **state)
 	close(fixture->pair[0]);
 }
 
+static void *read_slowly(void *context)
+{
+	static uint8_t bytes[IPC_MESSAGE_MAXIMUM];
+	int socket = *(int *)context;
+	uintptr_t count = 0;
+
+	for (; recv(socket, bytes, sizeof(bytes), 0) > 0; count++)
+		if (count % 256 == 0)
+			usleep(1000);
+	return (void *)count;
+}
+
+static void draining_waits_for_the_reader(void **state)
+{
+	struct fixture *fixture = *state;
+	struct end gate = {0};
+	struct ipc_message text = {.type = IPC_RELOADED, .descriptor = -1};
+	pthread_t reader;
+	void *count;
+
+	memset(text.reloaded.text, 'x', sizeof(text.reloaded.text) - 1);
+	channel_open(fixture->loop, fixture->pair[1], IPC_ROLE_GATE, &gate);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(ipc_send(gate.channel, &text), 0);
+	assert_int_equal(ipc_drain(gate.channel, 50), -ETIMEDOUT);
+
+	fcntl(fixture->pair[0], F_SETFL, 0); /* blocking */
+	assert_int_equal(pthread_create(&reader, NULL, read_slowly, &fixture->pair[0]), 0);
+	assert_int_equal(ipc_drain(gate.channel, 10000), 0);
+	assert_int_equal(ipc_drain(gate.channel, 0), 0);
+	ipc_channel_free(gate.channel);
+	pthread_join(reader, &count);
+	assert_int_equal((uintptr_t)count, 2000);
+	close(fixture->pair[0]);
+}
+
+static void draining_to_the_dead_ends(void **state)
+{
+	struct fixture *fixture = *state;
+	struct end gate = {0};
+	struct ipc_message text = {.type = IPC_RELOADED, .descriptor = -1};
+
+	memset(text.reloaded.text, 'x', sizeof(text.reloaded.text) - 1);
+	channel_open(fixture->loop, fixture->pair[1], IPC_ROLE_GATE, &gate);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(ipc_send(gate.channel, &text), 0);
+	close(fixture->pair[0]);
+	assert_int_equal(ipc_drain(gate.channel, 10000), -EPIPE);
+	ipc_channel_free(gate.channel);
+}
+
 static void freeing_sends_what_can_be_sent(void **state)
 {
 	struct fixture *fixture = *state;
@@ -376,6 +428,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(descriptors_are_passed_and_stay_the_senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_reader_gets_everything_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_queue_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(draining_waits_for_the_reader, setup, teardown),
+		cmocka_unit_test_setup_teardown(draining_to_the_dead_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(freeing_sends_what_can_be_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(sending_to_the_dead_is_an_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(freeing_within_a_message_is_allowed, setup, teardown),
