@@ -11,11 +11,12 @@
 struct transport_layer;
 
 struct transport_callbacks {
-	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7). NULL: all may. */
+	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7); asked first, for every datagram,
+	 * and for a connection when it opens and for what it sends. NULL: all may. */
 	bool (*admit)(void *context, const struct flow *flow);
 	/* A stream that was used is gone. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow);
-	/* The transaction user's; `send` is filled in by the layer. */
+	/* The transaction user's; `send` and `send_context` are filled in by the layer. */
 	struct sip_transaction_callbacks transactions;
 	void *context; /* of admit and closed */
 };
@@ -38,8 +39,8 @@ struct sip_transactions *transport_transactions(struct transport_layer *layer);
 /* Sends outside any transaction: the ACK of a 2xx. Returns as net_send. */
 int transport_send(struct transport_layer *layer, const struct flow *flow, struct span bytes);
 
-/* Writes "SIP/2.0/TLS host:port;rport;branch=…" for requests on `flow`. `sent_by` overrides the
- * flow's local address when not empty (a name the certificate holds). */
+/* Writes the value of a Via header, "SIP/2.0/TLS host:port;rport;branch=…", for requests on `flow`. `sent_by`, with its
+ * port, overrides the flow's local address when not empty (a name the certificate holds). */
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch);
 
 /* How often each reject reason came; SIP_REJECT_COUNT numbers. */
