@@ -20,6 +20,11 @@ enum zone_encryption {
 	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
 	ENCRYPTION_REQUIRED, /* SRTP, or the call is refused */
 };
+/* Unsafe choices that are errors unless the zone acknowledges them by name in `accept_risks`. */
+enum zone_risk {
+	RISK_UNENCRYPTED_MEDIA,     /* encryption: none on an access zone that others can reach */
+	RISK_UNAUTHENTICATED_CALLS, /* authentication: none on such a zone */
+};
 const char *zone_kind_name(enum zone_kind kind);
 const char *zone_encryption_name(enum zone_encryption encryption);
 
@@ -29,12 +34,17 @@ struct config_listener {
 	char *text; /* as written: "tls:203.0.113.7:5061" */
 };
 
+#define CONFIG_PEER_FURTHER_MAXIMUM 7
 struct config_peer {
 	char *text;             /* as written: a sip URI */
 	char *host;             /* name or IP address */
 	struct address address; /* of an IP-address host; family NONE for a name, which config_resolve fills in */
 	enum transport transport;
 	uint16_t port; /* never 0 */
+	struct address
+		further[CONFIG_PEER_FURTHER_MAXIMUM]; /* of a name: its other addresses, which are admitted too */
+	uint8_t further_count;
+	uint32_t line; /* where it is written, for config_resolve */
 };
 
 struct config_zone {
@@ -46,8 +56,9 @@ struct config_zone {
 	uint8_t peer_count;
 	enum zone_authentication authentication; /* access only; NONE elsewhere */
 	bool allow_md5;                          /* local authentication offers MD5 beside SHA-256 */
-	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain */
+	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain; IPv6 in brackets */
 	bool verify;  /* certificates of TLS peers dialled; default true */
+	uint32_t accept_risks; /* bits by enum zone_risk */
 	struct {
 		struct address address; /* port 0; default: that of the first listener */
 		char *advertised; /* IP address written into SDP instead, when behind static NAT; NULL: the same */
@@ -78,17 +89,18 @@ struct config_route {
 };
 
 struct config {
+	char *file; /* for messages */
 	struct {
-		char *domain;
-		char *country;    /* ISO 3166 alpha-2 */
+		char *domain;     /* a name or an IP address; IPv6 in brackets, as in a URI */
+		char *country;    /* ISO 3166 alpha-2; NULL when not given */
 		char **emergency; /* numbers; NULL-terminated */
 	} site;
 	char *state_directory;
 	char *user; /* whom roles become when started as root */
 	struct {
-		char *certificate, *key; /* paths; made in state_directory/tls when `generate` */
+		char *certificate, *key; /* paths; default state_directory/tls/certificate.pem and key.pem */
 		char *authorities;       /* path, or NULL: the system's */
-		bool generate;           /* neither key was written in the file and none exists there */
+		bool generate; /* neither was written, and (if files were checked) no pair is there: one is to be made */
 	} tls;
 	struct config_zone *zones;
 	uint8_t zone_count;
@@ -115,24 +127,35 @@ void config_errors_free(struct config_errors *errors);
 uint32_t config_errors_count(const struct config_errors *errors);
 const char *config_errors_text(const struct config_errors *errors, uint32_t index);
 
-/* Parses `text`; `file` is for messages. All errors at once. Returns a snapshot owned by the caller, or NULL when there is
- * any error. Touches no file but what the text names when `check_files`: certificate, key, password files must be readable and
- * agree. */
+/* What is accepted but will not do what its owner may expect ("wss listeners are not served by this version"). Same form as
+ * errors; shown by `check` and logged at start; never a reason to refuse. Out of range gives "". */
+uint32_t config_notes_count(const struct config_errors *errors);
+const char *config_notes_text(const struct config_errors *errors, uint32_t index);
+
+/* Parses `text` (at most 1 MiB); `file` is for messages. All errors at once, sorted by line. Returns a snapshot owned by the
+ * caller, or NULL when there is any error. Touches no file but what the text names, and these only when `check_files`:
+ * certificate, key, authorities and password files must be readable, and of the secret ones only by their owner. Whether
+ * certificate and key agree is found when they are loaded. */
 struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors);
 void config_free(struct config *config); /* NULL is allowed */
 
-/* Looks names of peers up with getaddrinfo (blocking). Names that cannot be found are errors. Returns 0 or -EHOSTUNREACH. */
+/* Looks names of peers up with getaddrinfo (blocking). Only addresses that the zone can reach from a listener of the peer's
+ * transport are taken. Names that cannot be found are errors. Returns 0 or -EHOSTUNREACH. */
 int config_resolve(struct config *config, struct config_errors *errors);
 
 /* The embedded default, as YAML: one access zone on this machine's address, the test PBX as core. The text is
- * written into `out`. `address` is what phones reach us at; `state_directory` is quoted into it. */
+ * written into `out` (CONFIG_EMBEDDED_BYTES are enough). `address` is what phones reach us at; `state_directory` is quoted
+ * into it. The PBX is expected at 127.0.0.1:5070 on UDP. */
+#define CONFIG_EMBEDDED_BYTES 8192
 void config_embedded(struct buffer *out, const struct address *address, const char *state_directory);
 
 /* Whether a source address is one of the zone's peers (THREATS N7). Access zones admit all. */
 bool config_zone_admits(const struct config_zone *zone, const struct address *source);
 
 /* From the table: explanation of one key ("zones.media.encryption"; a prefix explains its section) and the whole reference
- * as Markdown. explain returns 0 or -ENOENT. */
+ * as Markdown (docs/configuration.md). CONFIG_REFERENCE_BYTES are enough for both. explain returns 0; or -ENOENT, with a
+ * suggestion in `out` if there is a similar key. */
+#define CONFIG_REFERENCE_BYTES 65536
 int config_explain(const char *key, struct buffer *out);
 void config_reference(struct buffer *out);
 

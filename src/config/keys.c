@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table: every key of the configuration with its type, range, default, unit and help. The parser, `ringwall check
+ * --explain` and docs/configuration.md are all driven by it; a new key is a row here and a field in config.h. */
+#include "config/keys.h"
+
+#include <stddef.h>
+
+#define SECOND 1000ull /* durations are in ms */
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+const char *const words_zone_kind[] = {"access", "core", "trunk", NULL};
+const char *const words_authentication[] = {"none", "relay", "local", NULL};
+const char *const words_encryption[] = {"none", "offered", "required", NULL};
+const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
+const char *const words_when[] = {"always", "registered", NULL};
+const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+/* In the order of SDP_SUITES in sdp/sdp.h, which tests/config holds this to; the first is "no suite". */
+const char *const words_suites[] = {"",
+				    "AES_CM_128_HMAC_SHA1_80",
+				    "AES_CM_128_HMAC_SHA1_32",
+				    "AES_256_CM_HMAC_SHA1_80",
+				    "AES_256_CM_HMAC_SHA1_32",
+				    "AEAD_AES_128_GCM",
+				    "AEAD_AES_256_GCM",
+				    NULL};
+
+#define IN_CONFIG(member) .offset = offsetof(struct config, member)
+#define IN_ZONE(member) .offset = offsetof(struct config_zone, member)
+#define IN_ROUTE(member) .offset = offsetof(struct config_route, member)
+#define RANGE(low, high) .minimum = (low), .maximum = (high)
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+	{"site", KEY_SECTION, .help = "Who runs this gateway and where."},
+	{"site.domain", KEY_HOST, KEY_MANDATORY, IN_CONFIG(site.domain),
+	 .help = "The name or address that phones are told, and that the certificate must hold. Inner names never leave."},
+	{"site.country", KEY_COUNTRY, IN_CONFIG(site.country), .fallback_words = "none: numbers are taken as they are",
+	 .help = "The country by whose rules national numbers are read."},
+	{"site.emergency", KEY_NUMBERS, IN_CONFIG(site.emergency), RANGE(0, 32), .fallback = "[\"112\", \"911\"]",
+	 .help = "Numbers of emergency services. Calls to them pass every limit, block and overload."},
+
+	{"state_directory", KEY_PATH, IN_CONFIG(state_directory), RANGE(1, 90),
+	 .fallback_words = "/var/lib/ringwall for root; else $XDG_STATE_HOME/ringwall, or ~/.local/state/ringwall",
+	 .help = "Where everything is kept that is written at run time: database, self-made certificate, control socket."},
+	{"user", KEY_USER, IN_CONFIG(user), .fallback = "ringwall",
+	 .help = "The system user that the processes become when started as root."},
+
+	{"tls", KEY_SECTION, .help = "The certificate that TLS listeners show, and whom dialled peers are verified by."},
+	{"tls.certificate", KEY_PATH, IN_CONFIG(tls.certificate), RANGE(1, 1024),
+	 .fallback_words = "a self-signed pair is made in state_directory/tls",
+	 .help = "File with the certificate and its chain, PEM. Goes together with `tls.key`."},
+	{"tls.key", KEY_PATH, IN_CONFIG(tls.key), RANGE(1, 1024),
+	 .fallback_words = "a self-signed pair is made in state_directory/tls",
+	 .help = "File with the private key, PEM. Must be readable by its owner only (chmod 600)."},
+	{"tls.authorities", KEY_PATH, IN_CONFIG(tls.authorities), RANGE(1, 1024), .fallback_words = "those of the system",
+	 .help = "File with the authorities, PEM, by which certificates of dialled peers are verified."},
+
+	{"zones", KEY_SECTIONS, KEY_MANDATORY, IN_CONFIG(zones), RANGE(1, CONFIG_ZONES_MAXIMUM),
+	 .help = "The sides of the gateway, each with one trust. Phones are one, the PBX is another, each provider is one."},
+	{"zones.name", KEY_NAME, KEY_MANDATORY, IN_ZONE(name),
+	 .help = "What routes, logs and commands call it."},
+	{"zones.kind", KEY_WORD, KEY_MANDATORY, IN_ZONE(kind), .words = words_zone_kind,
+	 .help = "Who is there: `access` phones and softphones, anybody can send; `core` the PBX; `trunk` a provider. To the "
+		 "last two only listed peers may speak. The kind chooses the defaults below."},
+	{"zones.listen", KEY_LISTENERS, KEY_MANDATORY, IN_ZONE(listeners), RANGE(1, CONFIG_LISTENERS_MAXIMUM),
+	 .help = "Where the gateway receives SIP from this zone: transport (udp, tcp, tls), address, port. wss and ws are known "
+		 "words that this version does not serve."},
+	{"zones.peers", KEY_PEERS, IN_ZONE(peers), RANGE(1, CONFIG_PEERS_MAXIMUM),
+	 .fallback_words = "none; mandatory for core and trunk, not allowed for access",
+	 .help = "Who is on the other side of a core or trunk zone: requests go to the first that answers, and nobody else may "
+		 "send. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
+	{"zones.authentication", KEY_WORD, IN_ZONE(authentication), .words = words_authentication, .fallback = "relay",
+	 .fallback_core = "none", .fallback_trunk = "none",
+	 .help = "Who asks callers of an access zone for their password: `relay` the PBX behind does, `local` the gateway does "
+		 "(`ringwall account add`), `none` nobody."},
+	{"zones.allow_md5", KEY_BOOLEAN, IN_ZONE(allow_md5), .fallback = "false",
+	 .help = "Local authentication offers MD5 beside SHA-256, for old phones (RFC 8760)."},
+	{"zones.domain", KEY_HOST, IN_ZONE(domain), .fallback_words = "site.domain",
+	 .help = "The host that stands in From, To and Request-URI of what is sent into this zone."},
+	{"zones.verify", KEY_BOOLEAN, IN_ZONE(verify), .fallback = "true",
+	 .help = "Certificates of TLS peers that are dialled must be valid and hold the peer's name (RFC 5922)."},
+	{"zones.accept_risks", KEY_WORDS, IN_ZONE(accept_risks), RANGE(0, 8), .words = words_risks, .fallback = "[]",
+	 .help = "Names the unsafe choices that the owner knows of and accepts for this zone. Without it they are errors: "
+		 "`unencrypted_media` is `media.encryption: none`, `unauthenticated_calls` is `authentication: none`, each on an "
+		 "access zone that listens on more than loopback."},
+	{"zones.media", KEY_SECTION, .help = "Voice and video of this zone."},
+	{"zones.media.address", KEY_ADDRESS, IN_ZONE(media.address), .fallback_words = "the address of the first listener",
+	 .help = "The address of this machine on which media is sent and received."},
+	{"zones.media.advertised", KEY_ADDRESS, IN_ZONE(media.advertised_address), .fallback_words = "media.address",
+	 .help = "The address written into SDP instead, where a static NAT stands before the gateway."},
+	{"zones.media.ports", KEY_PORTS, KEY_MANDATORY, IN_ZONE(media), RANGE(1024, 65535),
+	 .help = "The UDP ports of media, two for each stream: the first even, the last odd. Zones on one address share a "
+		 "range or have separate ones."},
+	{"zones.media.encryption", KEY_WORD, IN_ZONE(media.encryption), .words = words_encryption, .fallback = "required",
+	 .fallback_core = "none", .fallback_trunk = "required",
+	 .help = "`required`: SRTP, or the call is refused. `offered`: SRTP where the peer can, RTP where it cannot. `none`: RTP. "
+		 "Keys travel only over TLS."},
+	{"zones.media.suites", KEY_SUITES, IN_ZONE(media.suites), RANGE(1, 6), .words = words_suites,
+	 .fallback = "[AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES_256_CM_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_80, "
+		     "AES_CM_128_HMAC_SHA1_32]",
+	 .help = "SRTP suites that are offered and accepted, the most wanted first (RFC 4568, 6188, 7714)."},
+	{"zones.register", KEY_SECTION, KEY_OPTIONAL,
+	 .help = "The gateway's own account at the provider of a trunk zone. This version answers challenges with it; it does "
+		 "not yet register as a client."},
+	{"zones.register.user", KEY_ACCOUNT, KEY_MANDATORY, IN_ZONE(registration.user), .help = "The account's name."},
+	{"zones.register.password_file", KEY_PATH, KEY_MANDATORY, IN_ZONE(registration.password_file), RANGE(1, 1024),
+	 .help = "File with nothing but the password. Must be readable by its owner only (chmod 600)."},
+	{"zones.registrations", KEY_SECTION, .help = "How phones of an access zone are kept registered."},
+	{"zones.registrations.expires", KEY_SECONDS, IN_ZONE(bindings.expires_s), RANGE(MINUTE, DAY), .fallback = "10m",
+	 .help = "How long a registration over TCP or TLS is good for. Shorter than `limits.idle_timeout`, so that a phone that "
+		 "sends no keep-alives stays connected."},
+	{"zones.registrations.expires_udp", KEY_SECONDS, IN_ZONE(bindings.expires_udp_s), RANGE(30 * SECOND, HOUR),
+	 .fallback = "90s", .help = "How long a registration over UDP is good for. Short, so that a NAT on the way stays open."},
+	{"zones.registrations.registrar_expires", KEY_SECONDS, IN_ZONE(bindings.registrar_expires_s), RANGE(MINUTE, 7 * DAY),
+	 .fallback = "1h", .help = "What is asked of the PBX. At least as long as what phones are told."},
+	{"zones.registrations.contacts", KEY_INTEGER, IN_ZONE(bindings.contacts_maximum), RANGE(1, 100), .fallback = "10",
+	 .unit = "devices", .help = "How many devices may be registered on one account at a time."},
+
+	{"routes", KEY_SECTIONS, IN_CONFIG(routes), RANGE(0, CONFIG_ROUTES_MAXIMUM), .fallback_words = "none: no call passes",
+	 .help = "Which zone's requests go to which other. The first that matches wins."},
+	{"routes.from", KEY_ZONE, KEY_MANDATORY, IN_ROUTE(from), .help = "The zone that a request comes from."},
+	{"routes.to", KEY_ZONE, KEY_MANDATORY, IN_ROUTE(to), .help = "The zone that it goes to."},
+	{"routes.when", KEY_WORD, IN_ROUTE(when), .words = words_when, .fallback = "always",
+	 .help = "`registered`: only if the called user is registered through this gateway in the zone it goes to."},
+
+	{"limits", KEY_SECTION, .help = "What is refused when there is too much of it. Established calls are never refused."},
+	{"limits.calls", KEY_INTEGER, IN_CONFIG(limits.calls), RANGE(1, 1000000), .fallback = "10000", .unit = "calls",
+	 .help = "Calls at a time. The next is answered 503; emergency calls pass."},
+	{"limits.registrations", KEY_INTEGER, IN_CONFIG(limits.registrations), RANGE(1, 10000000), .fallback = "100000",
+	 .unit = "registrations", .help = "Devices registered at a time."},
+	{"limits.connections", KEY_INTEGER, IN_CONFIG(limits.connections), RANGE(1, 1000000), .fallback = "20000",
+	 .unit = "connections", .help = "TCP and TLS connections at a time."},
+	{"limits.connections_per_source", KEY_INTEGER, IN_CONFIG(limits.connections_per_source), RANGE(1, 1000000),
+	 .fallback = "100", .unit = "connections", .help = "Of them, accepted from one IP address. An office behind one NAT needs one for each phone."},
+	{"limits.handshakes", KEY_INTEGER, IN_CONFIG(limits.handshakes), RANGE(1, 100000), .fallback = "200",
+	 .unit = "handshakes", .help = "TLS handshakes under way at a time."},
+	{"limits.transactions", KEY_INTEGER, IN_CONFIG(limits.transactions), RANGE(16, 10000000), .fallback = "100000",
+	 .unit = "transactions", .help = "SIP transactions at a time, of each side (client and server)."},
+	{"limits.message_bytes", KEY_INTEGER, IN_CONFIG(limits.message_bytes), RANGE(1500, 65535), .fallback = "65535",
+	 .unit = "bytes", .help = "Longest SIP message."},
+	{"limits.body_bytes", KEY_INTEGER, IN_CONFIG(limits.body_bytes), RANGE(0, 65535), .fallback = "61440", .unit = "bytes",
+	 .help = "Longest body of a SIP message."},
+	{"limits.line_bytes", KEY_INTEGER, IN_CONFIG(limits.line_bytes), RANGE(256, 65535), .fallback = "8192",
+	 .unit = "bytes", .help = "Longest line of a SIP message's head."},
+	{"limits.headers", KEY_INTEGER, IN_CONFIG(limits.headers), RANGE(16, 1024), .fallback = "128", .unit = "headers",
+	 .help = "Header fields of one SIP message."},
+	{"limits.handshake_timeout", KEY_MILLISECONDS, IN_CONFIG(limits.handshake_ms), RANGE(100, MINUTE), .fallback = "5s",
+	 .help = "How long a TLS handshake may take."},
+	{"limits.first_byte_timeout", KEY_MILLISECONDS, IN_CONFIG(limits.first_byte_ms), RANGE(100, 10 * MINUTE),
+	 .fallback = "10s", .help = "How long a new connection may stay silent, and how long a begun message may stay incomplete."},
+	{"limits.idle_timeout", KEY_MILLISECONDS, IN_CONFIG(limits.idle_ms), RANGE(10 * SECOND, 7 * DAY), .fallback = "15m",
+	 .help = "A connection on which nothing was received for so long is closed."},
+	{"limits.connect_timeout", KEY_MILLISECONDS, IN_CONFIG(limits.connect_ms), RANGE(100, MINUTE), .fallback = "5s",
+	 .help = "How long a peer that is dialled has to accept the connection."},
+	{"limits.send_queue", KEY_INTEGER, IN_CONFIG(limits.send_queue_bytes), RANGE(65536, 67108864), .fallback = "262144",
+	 .unit = "bytes", .help = "What may wait to be sent on one connection. A peer that reads no faster is disconnected."},
+
+	{"calls", KEY_SECTION, .help = "How long calls may ring, be silent and last."},
+	{"calls.ring_timeout", KEY_SECONDS, IN_CONFIG(calls.ring_s), RANGE(10 * SECOND, 10 * MINUTE), .fallback = "3m",
+	 .help = "A call that nobody answers ends."},
+	{"calls.media_silence", KEY_SECONDS, IN_CONFIG(calls.media_silence_s), RANGE(0, DAY), .fallback = "60s",
+	 .help = "A call on which no media came from either side for so long ends. 0: never."},
+	{"calls.maximum_duration", KEY_SECONDS, IN_CONFIG(calls.duration_s), RANGE(0, 30 * DAY), .fallback = "12h",
+	 .help = "The longest call. 0: no limit."},
+
+	{"media", KEY_SECTION, .help = "The media process."},
+	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 256), .fallback = "0", .unit = "threads",
+	 .help = "Threads that carry media. 0: one a core."},
+
+	{"log", KEY_SECTION, .help = "What is written to standard error."},
+	{"log.level", KEY_WORD, IN_CONFIG(log_level), .words = words_log_level, .fallback = "info",
+	 .help = "The least important lines that are still written. Secrets and whole messages never are."},
+};
+/* clang-format on */
+const size_t config_keys_count = sizeof(config_keys) / sizeof(config_keys[0]);
