@@ -133,9 +133,9 @@ static void relay_end(struct relay *relay, uint16_t status)
 	struct call *call = relay->call;
 
 	if (!relay->answered) {
-		relay_refuse(relay, status, status == 503 ? "Retry-After: 10\r\n" : NULL);
 		if (relay->client && relay->method == SIP_INVITE)
 			sip_client_cancel(relay->client);
+		relay_refuse(relay, status, status == 503 ? "Retry-After: 10\r\n" : NULL);
 	} else if (relay->accepted && relay->method == SIP_INVITE && !relay->ack && call->state == CALL_ESTABLISHED) {
 		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
 	}

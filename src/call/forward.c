@@ -41,24 +41,27 @@ int forward_body(struct call *call, uint8_t leg, const struct sip_message *messa
 	return 0;
 }
 
+/* The INVITE whose provisional response a PRACK from the same side acknowledges. */
+static struct relay *provisional_of(struct relay *prack)
+{
+	list_each(link, &prack->call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		if (relay->method == SIP_INVITE && relay->from == prack->from && !relay->final)
+			return relay;
+	}
+	return NULL;
+}
+
+/* RAck names the INVITE by its CSeq, which is another one on the other leg (RFC 3262 section 7.2). */
 static void write_rack(struct relay *relay, const struct sip_message *request, struct buffer *out)
 {
 	const struct sip_header *header = sip_message_header(request, SIP_HEADER_RACK);
-	struct relay *invite = NULL;
+	struct relay *invite = provisional_of(relay);
+	ptrdiff_t end = header ? span_index(header->value, ' ') : -1;
 	char text[64];
 	struct buffer value = BUFFER_OVER(text);
-	ptrdiff_t end;
 
-	/* RAck names the INVITE by its CSeq, which is another one on the other leg (RFC 3262 section 7.2). */
-	list_each(link, &relay->call->relays) {
-		struct relay *candidate = list_object(link, struct relay, in_call);
-
-		if (candidate->method == SIP_INVITE && candidate->from != relay->from && !candidate->answered)
-			continue;
-		if (candidate->method == SIP_INVITE && candidate->from == relay->from)
-			invite = candidate;
-	}
-	end = header ? span_index(header->value, ' ') : -1;
 	if (end < 0 || !invite) {
 		out->overflow = true;
 		return;

@@ -57,7 +57,7 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	struct relay *relay = sip_client_user(client);
 
 	(void)context;
-	if (!relay)
+	if (!relay || (!relay->server && !relay->answered))
 		return;
 	if (relay->registration)
 		register_response(relay, response);
@@ -72,7 +72,9 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 static void on_failed(void *context, struct sip_client_transaction *client, enum sip_failure failure)
 {
 	struct relay *relay = sip_client_user(client);
-	uint16_t status = failure == SIP_FAILURE_TIMEOUT ? 408 : 503;
+	/* RFC 4320: 408 says nothing to who did not send an INVITE. */
+	uint16_t timeout = sip_client_method(client) == SIP_INVITE ? 408 : 504;
+	uint16_t status = failure == SIP_FAILURE_TIMEOUT ? timeout : 503;
 
 	(void)context;
 	if (!relay)
