@@ -59,10 +59,11 @@ unit() {
 	local log=build-$1/meson-logs/testlog.txt lines
 
 	heading "unit tests with $1"
-	lines=$(meson test -C "build-$1" --no-rebuild --num-processes 2 2>&1 | sed -E -n \
-		-e "s/^ *[0-9]+\/[0-9]+ (.*[^ ]) +OK +[0-9.]+s.*/ok $1 \1/p" \
-		-e "s/^ *[0-9]+\/[0-9]+ (.*[^ ]) +SKIP +[0-9.]+s.*/skipped $1 \1/p" \
-		-e "s|^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|ERROR|TIMEOUT|INTERRUPT\|UNEXPECTEDPASS) +[0-9.]+s.*|FAILED $1 \1: see $log|p")
+	lines=$(meson test -C "build-$1" --no-rebuild --num-processes 2 --timeout-multiplier 4 2>&1 | sed -E -n \
+		-e 's#^ *[0-9]+/[0-9]+ (ringwall:[a-z]+ / )?##' -e T \
+		-e "s#^(.*[^ ]) +OK +[0-9.]+s.*#ok $1 \1#p" -e t \
+		-e "s#^(.*[^ ]) +SKIP +[0-9.]+s.*#skipped $1 \1#p" -e t \
+		-e "s#^(.*[^ ]) +[A-Z]+ +[0-9.]+s.*#FAILED $1 \1: see $log, or meson test -C build-$1 -v '\1'#p")
 	[ -n "$lines" ] || lines="FAILED $1 unit tests: meson test -C build-$1 ran none"
 	count <<<"$lines"
 }
@@ -75,7 +76,7 @@ end_to_end() {
 		count <<<"FAILED end to end: tests/e2e/run.py or build-gcc/ringwall is missing"
 		return
 	fi
-	RINGWALL=$PWD/build-gcc/ringwall timeout -k 20 "$e2e_limit_s" python3 tests/e2e/run.py 2>&1 | tee "$log"
+	timeout -k 20 "$e2e_limit_s" python3 tests/e2e/run.py --binary build-gcc/ringwall --jobs 2 2>&1 | tee "$log"
 	status=${PIPESTATUS[0]}
 	summary=$(tail -n 1 "$log" | sed -E -n 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p')
 	if [ -z "$summary" ]; then
