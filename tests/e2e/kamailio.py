@@ -30,9 +30,11 @@ loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "xlog.so"
 loadmodule "auth.so"
+loadmodule "nathelper.so"
 {tls_module}
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_contacts", 10)
+modparam("registrar|nathelper", "received_avp", "$avp(received)")
 modparam("registrar", "append_branches", 1)
 modparam("auth", "nonce_expire", 300)
 {algorithm}
@@ -64,6 +66,8 @@ request_route {{
 	}}
 	route(AUTHENTICATE);
 	if (is_method("REGISTER")) {{
+		if (proto == TLS)
+			fix_nated_register();
 		save("location");
 		exit;
 	}}

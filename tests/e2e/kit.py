@@ -99,7 +99,7 @@ class Process:
         self.kit, self.name = kit, name
         self.log = os.path.join(kit.directory, name + ".log")
         prefix = phone.prefix if phone else []
-        merged = dict(os.environ, HOME=kit.directory, LC_ALL="C.UTF-8", **(environment or {}))
+        merged = {**os.environ, "HOME": kit.directory, "LC_ALL": "C.UTF-8", **(environment or {})}
         with open(self.log, "ab") as output:
             self.popen = subprocess.Popen(
                 prefix + list(arguments), stdin=stdin or subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -249,6 +249,11 @@ class Kit:
             self.ip("addr add %s/32 dev lo" % address)
         self.ip("addr add 2001:db8:1::7/128 dev lo nodad")
         self.ip("addr add 2001:db8:2::2/128 dev lo nodad")
+
+    def forward(self):
+        """Lets phones reach each other directly, which they otherwise cannot: what they hear came through the gateway."""
+        with open("/proc/sys/net/ipv4/ip_forward", "w") as file:
+            file.write("1")
 
     def phone(self):
         self.phones += 1
