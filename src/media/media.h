@@ -87,16 +87,19 @@ struct media_side {
 	struct address local;    /* RTP port, even; RTCP is the next one */
 	struct address peer_rtp; /* as signalled; ADDRESS_NONE: nothing is accepted or sent yet */
 	struct address peer_rtcp;
-	struct address
-		learn_from; /* a phone behind NAT: packets from this IP address (any port) may lock the peer, once;
-	                                 * with SRTP only those whose tag verifies. ADDRESS_NONE: only as signalled (THREATS M2) */
+	/* A phone behind NAT: a good packet from this IP address (any port), or from the signalled peer, locks the peer,
+	 * once; until then we send to the signalled one. With SRTP only a packet whose tag verifies is good, and then
+	 * a later one, newer than all before, may move the peer to another port of this address (THREATS M2: a valid
+	 * tag). ADDRESS_NONE: only as signalled, locked from the start. */
+	struct address learn_from;
 	uint8_t suite_in, suite_out; /* enum srtp_suite */
 	uint8_t key_in[SRTP_KEY_MAXIMUM], key_out[SRTP_KEY_MAXIMUM];
 	bool may_send; /* the peer may send to us now (direction); else its RTP is dropped and counted */
 };
 
 /* A whole stream, declared; setting it again changes what differs and keeps the rest (sockets, roll-over counters,
- * a locked peer whose signalled address did not change). */
+ * a locked peer whose signalled address and learn_from did not change). peer_rtcp equal to peer_rtp means that the
+ * side sends and wants both on the one port (RFC 5761). */
 struct media_stream {
 	uint64_t session;            /* the call's */
 	uint8_t index;               /* of the m-line, below MEDIA_STREAMS_MAXIMUM */
@@ -107,9 +110,10 @@ struct media_stream {
 #define MEDIA_STREAMS_MAXIMUM 16
 
 enum media_event_kind {
-	MEDIA_SILENCE,          /* no stream of the session had a packet for silence_timeout_ms */
-	MEDIA_PORT_UNAVAILABLE, /* somebody else has the port (stream and side say which) */
-	MEDIA_LOCKED,           /* the side's peer is now fixed to `peer` */
+	MEDIA_SILENCE,          /* no stream of the session had a good packet, RTP or RTCP, for silence_timeout_ms; told
+	                         * again only after packets have come */
+	MEDIA_PORT_UNAVAILABLE, /* somebody else has the port (stream and side say which; `peer` is the local address) */
+	MEDIA_LOCKED,           /* the side's RTP peer, which was to be learned or has moved, is now `peer` */
 	MEDIA_EVENT_COUNT,
 };
 struct media_event {
@@ -118,7 +122,9 @@ struct media_event {
 	struct address peer;
 };
 
-/* X(name): drop reasons, counted by the relay. */
+/* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
+ * kernel drops for a connected socket; CLEAR is RTCP without protection on a side that has SRTP (RTP without it
+ * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet. */
 #define MEDIA_DROPS(X) \
 	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR)
 enum media_drop {
@@ -130,7 +136,9 @@ enum media_drop {
 const char *media_drop_name(enum media_drop drop); /* lower case */
 
 struct media_side_counters {
-	uint64_t packets_in, bytes_in, packets_out, rtcp_in;
+	uint64_t packets_in, bytes_in; /* good RTP or datagrams from the peer, on the wire's size */
+	uint64_t packets_out;          /* RTP or datagrams sent to the peer */
+	uint64_t rtcp_in;
 	uint64_t lost;      /* by sequence numbers, of what the peer sends */
 	uint32_t jitter_us; /* RFC 3550 section 6.4.1, with the clock rate assumed 8,000 unless told */
 	uint64_t drops[MEDIA_DROP_COUNT];
@@ -149,13 +157,15 @@ struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
 void media_relay_free(struct media_relay *relay); /* joins the threads; NULL is allowed */
 
 /* Any one thread. Asynchronous: takes effect within a loop turn of the worker; bad ports come back as events. The caller wipes
- * its copy of the keys. Returns 0, -EINVAL, or -ENOSPC (sessions_maximum). */
+ * its copy of the keys. A port that is in use is tried again for half a second: another session may just be leaving it.
+ * Returns 0; -EINVAL (no local address, an odd RTP port, a peer of another family, without a port, or one of this
+ * stream's own ports); or -ENOSPC (sessions_maximum, or memory). */
 int media_stream_set(struct media_relay *relay, const struct media_stream *stream);
 void media_stream_close(struct media_relay *relay, uint64_t session, uint8_t index);
 void media_session_close(struct media_relay *relay, uint64_t session);
 void media_sessions_clear(struct media_relay *relay);
 
-/* A recent copy of the counters of a side (a worker refreshes it at least once a second).
+/* A copy of the counters of a side, as they are now.
  * Returns 0 or -ENOENT. Same thread as media_stream_set. */
 int media_counters(struct media_relay *relay, uint64_t session, uint8_t index, uint8_t side,
 		   struct media_side_counters *out);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The relay's control side: the table of sessions, and commands to the workers. */
+#include "media/media.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "media/relay_private.h"
+
+#define WORKERS_MAXIMUM 64
+
+struct media_relay {
+	struct table *sessions;
+	uint32_t sessions_maximum, worker_count;
+	struct relay_worker *workers;
+};
+
+const char *media_drop_name(enum media_drop drop)
+{
+	static const char *const names[MEDIA_DROP_COUNT] = {
+		[MEDIA_DROP_SOURCE] = "source",
+		[MEDIA_DROP_MALFORMED] = "malformed",
+		[MEDIA_DROP_FORGED] = "forged",
+		[MEDIA_DROP_REPLAYED] = "replayed",
+		[MEDIA_DROP_DIRECTION] = "direction",
+		[MEDIA_DROP_NO_PEER] = "no_peer",
+		[MEDIA_DROP_KEY] = "key",
+		[MEDIA_DROP_SIZE] = "size",
+		[MEDIA_DROP_SEND] = "send",
+		[MEDIA_DROP_CLEAR] = "clear",
+	};
+	return (size_t)drop < MEDIA_DROP_COUNT ? names[drop] : "unknown";
+}
+
+static bool session_equal(const struct table_link *link, const void *key)
+{
+	return table_object(link, struct relay_session, table_link)->id == *(const uint64_t *)key;
+}
+
+/* As many as this process may run on. */
+static uint32_t core_count(void)
+{
+	cpu_set_t cores;
+	if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < 1)
+		return 1;
+	return (uint32_t)CPU_COUNT(&cores);
+}
+
+struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
+				    const struct media_callbacks *callbacks)
+{
+	if (workers > WORKERS_MAXIMUM)
+		return NULL;
+	struct media_relay *relay = memory_alloc(sizeof(*relay));
+	if (!relay)
+		return NULL;
+	relay->sessions_maximum = sessions_maximum;
+	relay->worker_count = workers ? workers : core_count();
+	if (relay->worker_count > WORKERS_MAXIMUM)
+		relay->worker_count = WORKERS_MAXIMUM;
+	relay->sessions = table_new(session_equal, random_system());
+	relay->workers = memory_alloc(relay->worker_count * sizeof(relay->workers[0]));
+	bool done = relay->sessions && relay->workers;
+	uint32_t started = 0;
+	while (done && started < relay->worker_count)
+		done = relay_worker_start(&relay->workers[started++], callbacks) == 0;
+	if (done)
+		return relay;
+	relay->worker_count = started;
+	media_relay_free(relay);
+	return NULL;
+}
+
+void media_relay_free(struct media_relay *relay)
+{
+	if (!relay)
+		return;
+	if (relay->sessions)
+		media_sessions_clear(relay);
+	for (uint32_t i = 0; i < relay->worker_count && relay->workers; i++)
+		relay_worker_stop(&relay->workers[i]);
+	memory_free(relay->workers);
+	table_free(relay->sessions);
+	memory_free(relay);
+}
+
+static bool is_peer_for(const struct address *peer, const struct address *local)
+{
+	return peer->family == ADDRESS_NONE || (peer->family == local->family && peer->port);
+}
+
+/* Also refuses peers that are this stream's own ports: a packet would go round for ever. */
+static bool is_side_valid(const struct media_stream *stream, const struct media_side *side)
+{
+	if (side->suite_in >= SRTP_SUITE_COUNT || side->suite_out >= SRTP_SUITE_COUNT)
+		return false;
+	if (stream->kind == MEDIA_DATAGRAM && (side->suite_in || side->suite_out))
+		return false;
+	if (side->local.family == ADDRESS_NONE || !side->local.port ||
+	    (stream->kind == MEDIA_RTP && side->local.port % 2))
+		return false;
+	if (!is_peer_for(&side->peer_rtp, &side->local) || !is_peer_for(&side->peer_rtcp, &side->local))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		struct address own = stream->sides[i].local;
+		if (address_equal(&side->peer_rtp, &own) || address_equal(&side->peer_rtcp, &own))
+			return false;
+		own.port++;
+		if (address_equal(&side->peer_rtp, &own) || address_equal(&side->peer_rtcp, &own))
+			return false;
+	}
+	return true;
+}
+
+static struct relay_session *session_find(const struct media_relay *relay, uint64_t id)
+{
+	struct table_link *link = table_find(relay->sessions, table_hash(relay->sessions, &id, sizeof(id)), &id);
+	return link ? table_object(link, struct relay_session, table_link) : NULL;
+}
+
+static struct relay_worker *worker_choose(struct media_relay *relay)
+{
+	struct relay_worker *chosen = &relay->workers[0];
+	for (uint32_t i = 1; i < relay->worker_count; i++)
+		if (relay->workers[i].session_count < chosen->session_count)
+			chosen = &relay->workers[i];
+	return chosen;
+}
+
+static struct relay_session *session_new(struct media_relay *relay, uint64_t id)
+{
+	if (table_count(relay->sessions) >= relay->sessions_maximum)
+		return NULL;
+	struct relay_session *session = memory_alloc(sizeof(*session));
+	if (!session)
+		return NULL;
+	session->id = id;
+	session->worker = worker_choose(relay);
+	session->worker->session_count++;
+	list_init(&session->link);
+	list_init(&session->opened);
+	table_add(relay->sessions, &session->table_link, table_hash(relay->sessions, &id, sizeof(id)));
+	return session;
+}
+
+int media_stream_set(struct media_relay *relay, const struct media_stream *wanted)
+{
+	if (wanted->index >= MEDIA_STREAMS_MAXIMUM || wanted->kind > MEDIA_DATAGRAM ||
+	    !is_side_valid(wanted, &wanted->sides[0]) || !is_side_valid(wanted, &wanted->sides[1]))
+		return -EINVAL;
+
+	struct relay_set *set = memory_alloc(sizeof(*set));
+	struct relay_session *session = session_find(relay, wanted->session);
+	struct relay_stream *stream = session ? session->streams[wanted->index] : NULL;
+	struct relay_stream *fresh = stream ? NULL : memory_alloc(sizeof(*fresh));
+	if (!set || (!stream && !fresh))
+		goto full;
+	if (!session)
+		session = session_new(relay, wanted->session);
+	if (!session)
+		goto full;
+	if (fresh) {
+		stream = session->streams[wanted->index] = fresh;
+		relay_stream_init(stream, session, wanted->index);
+	}
+	set->command = (struct relay_command){.kind = RELAY_STREAM_SET, .session = session, .stream = stream};
+	set->wanted = *wanted;
+	relay_worker_push(session->worker, &set->command);
+	return 0;
+
+full:
+	memory_free(fresh);
+	memory_free(set);
+	return -ENOSPC;
+}
+
+void media_stream_close(struct media_relay *relay, uint64_t id, uint8_t index)
+{
+	struct relay_session *session = session_find(relay, id);
+	struct relay_stream *stream = session && index < MEDIA_STREAMS_MAXIMUM ? session->streams[index] : NULL;
+	if (!stream)
+		return;
+	session->streams[index] = NULL;
+	stream->close = (struct relay_command){.kind = RELAY_STREAM_CLOSE, .stream = stream};
+	relay_worker_push(session->worker, &stream->close);
+}
+
+static void session_close(struct media_relay *relay, struct relay_session *session)
+{
+	table_remove(relay->sessions, &session->table_link);
+	session->worker->session_count--;
+	session->close = (struct relay_command){.kind = RELAY_SESSION_CLOSE, .session = session};
+	relay_worker_push(session->worker, &session->close); /* and with it its streams */
+}
+
+void media_session_close(struct media_relay *relay, uint64_t id)
+{
+	struct relay_session *session = session_find(relay, id);
+	if (session)
+		session_close(relay, session);
+}
+
+static void visit_close(void *relay, struct table_link *link)
+{
+	session_close(relay, table_object(link, struct relay_session, table_link));
+}
+
+void media_sessions_clear(struct media_relay *relay)
+{
+	table_each(relay->sessions, visit_close, relay);
+}
+
+int media_counters(struct media_relay *relay, uint64_t id, uint8_t index, uint8_t side, struct media_side_counters *out)
+{
+	const struct relay_session *session = session_find(relay, id);
+	const struct relay_stream *stream = session && index < MEDIA_STREAMS_MAXIMUM ? session->streams[index] : NULL;
+	if (!stream || side > 1)
+		return -ENOENT;
+	const struct media_side_counters *live = &stream->sides[side].counters;
+#define COPY(member) out->member = __atomic_load_n(&live->member, __ATOMIC_RELAXED)
+	COPY(packets_in);
+	COPY(bytes_in);
+	COPY(packets_out);
+	COPY(rtcp_in);
+	COPY(lost);
+	COPY(jitter_us);
+	for (int i = 0; i < MEDIA_DROP_COUNT; i++)
+		COPY(drops[i]);
+#undef COPY
+	return 0;
+}
+
+uint32_t media_sessions_alive(const struct media_relay *relay)
+{
+	return table_count(relay->sessions);
+}

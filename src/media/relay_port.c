@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The relay's sockets, and whom each of them listens to (THREATS M2).
+ *
+ * A side with learn_from and SRTP is never connected: its peer may move, within the learned IP address, by a packet
+ * whose tag verifies and that is newer than all before, and a connected socket would hide that packet. Its sources are
+ * compared here. Every other side is connected once its peer is known: the kernel then drops foreign packets itself and
+ * caches the route. It answers them with ICMP port unreachable, as it does for a port that is closed: who wants
+ * silence there drops outgoing port-unreachable messages in the packet filter. */
+#include "media/relay_private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define DSCP_EXPEDITED_FORWARDING 0xb8 /* RFC 3246, as a TOS byte */
+#define LOCK_EVENTS_MAXIMUM 16         /* a peer that moves without end is not worth more messages */
+
+static void mark_expedited(int descriptor, const struct address *local)
+{
+	/* Best effort: a packet without the mark is still a packet. */
+	int tos = DSCP_EXPEDITED_FORWARDING;
+	if (local->family == ADDRESS_IPV6)
+		setsockopt(descriptor, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	else
+		setsockopt(descriptor, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+}
+
+int relay_port_open(struct relay_worker *worker, struct relay_port *port, const struct address *local)
+{
+	struct sockaddr_storage storage;
+	socklen_t length = address_to_sockaddr(local, &storage);
+	int descriptor = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (descriptor < 0)
+		return -errno;
+
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
+	int only = 1;
+	if (local->family == ADDRESS_IPV6)
+		setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
+	if (!port->is_rtcp)
+		mark_expedited(descriptor, local);
+	if (bind(descriptor, (struct sockaddr *)&storage, length) != 0 ||
+	    epoll_ctl(worker->epoll, EPOLL_CTL_ADD, descriptor, &event) != 0) {
+		int error = errno;
+		close(descriptor);
+		return -error;
+	}
+	port->descriptor = descriptor;
+	return 0;
+}
+
+void relay_port_close(struct relay_port *port)
+{
+	if (port->descriptor >= 0)
+		close(port->descriptor);
+	port->descriptor = -1;
+	port->peer = (struct address){0};
+	port->locked = port->connected = port->draining = port->is_directed = false;
+}
+
+static void target_set(struct relay_port *port, const struct address *peer)
+{
+	struct sockaddr_storage storage;
+	port->peer = *peer;
+	port->target_length = 0;
+	if (peer->family == ADDRESS_NONE)
+		return;
+	port->target_length = address_to_sockaddr(peer, &storage);
+	memcpy(&port->target, &storage, port->target_length);
+}
+
+static void disconnect(struct relay_port *port)
+{
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	if (port->connected)
+		connect(port->descriptor, &nobody, sizeof(nobody));
+	port->connected = port->draining = false;
+}
+
+/* What came before the kernel knew the peer is still queued: sources are compared until the queue was empty once. */
+static void connect_to_peer(struct relay_port *port)
+{
+	port->connected = connect(port->descriptor, &port->target.any, port->target_length) == 0;
+	port->draining = port->connected;
+}
+
+static bool moves(const struct relay_port *port)
+{
+	return port->secured && port->learn_from.family != ADDRESS_NONE;
+}
+
+void relay_port_direct(struct relay_port *port, const struct address *signalled, const struct address *learn_from,
+		       bool secured)
+{
+	bool same_peer = port->is_directed && address_equal(signalled, &port->signalled) &&
+			 address_equal_ip(learn_from, &port->learn_from);
+	if (same_peer && secured == port->secured)
+		return;
+	port->signalled = *signalled;
+	port->learn_from = *learn_from;
+	port->secured = secured;
+	if (port->descriptor < 0)
+		return;
+	port->is_directed = true;
+
+	disconnect(port);
+	if (!same_peer) {
+		target_set(port, signalled);
+		port->locked = signalled->family != ADDRESS_NONE && learn_from->family == ADDRESS_NONE;
+	}
+	if (port->locked && !moves(port))
+		connect_to_peer(port);
+}
+
+bool relay_port_admits(const struct relay_port *port, const struct address *source)
+{
+	if (port->signalled.family == ADDRESS_NONE)
+		return false;
+	if (port->locked && address_equal(source, &port->peer))
+		return true;
+	if (port->locked && !moves(port))
+		return false;
+	return address_equal(source, &port->signalled) ||
+	       (port->learn_from.family != ADDRESS_NONE && address_equal_ip(source, &port->learn_from));
+}
+
+void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const struct address *source)
+{
+	target_set(port, source);
+	port->locked = true;
+	if (!moves(port))
+		connect_to_peer(port);
+	if (port->is_rtcp)
+		return;
+	if (port->events < LOCK_EVENTS_MAXIMUM) {
+		port->events++;
+		relay_worker_event(worker, MEDIA_LOCKED, port->side, source);
+	}
+}

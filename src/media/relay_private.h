@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The relay's insides. The control thread (relay.c) owns the table of sessions and allocates everything; a worker
+ * thread (relay_worker.c) owns what its sessions hold, and learns of changes by commands alone. A session stays with
+ * its worker, so no packet ever waits for a lock. */
+#ifndef RINGWALL_MEDIA_RELAY_PRIVATE_H
+#define RINGWALL_MEDIA_RELAY_PRIVATE_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+
+#include "base/list.h"
+#include "base/table.h"
+#include "media/media.h"
+
+#define RELAY_PACKET_MAXIMUM 2048 /* bytes of a datagram; longer ones are dropped */
+#define RELAY_PORTS 2             /* RTP, RTCP */
+#define RELAY_OPEN_ATTEMPTS 3     /* a port just closed by another worker's session is tried again, each tick */
+
+union relay_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in ipv4;
+	struct sockaddr_in6 ipv6;
+};
+
+/* What a peer sends, by its sequence numbers and timestamps (RFC 3550 appendix A). */
+struct relay_reception {
+	bool started;
+	uint16_t highest;       /* sequence number */
+	uint32_t ssrc, transit; /* arrival less timestamp, in 8,000ths of a second */
+	uint32_t jitter_16;     /* sixteen times the jitter, in the same unit */
+	uint64_t expected, received;
+	uint64_t lost_before; /* of earlier SSRCs */
+};
+
+struct relay_side;
+
+/* One socket. */
+struct relay_port {
+	struct relay_side *side;
+	int descriptor;
+	bool is_rtcp;
+	bool secured;                         /* only SRTP comes in */
+	bool locked;                          /* `peer` is known to be right, and no other is taken */
+	bool connected;                       /* the kernel drops what others send */
+	bool draining;                        /* connected, but from before that foreign datagrams may be waiting */
+	bool is_directed;                     /* the socket does as the addresses below say */
+	uint8_t events;                       /* MEDIA_LOCKED sent */
+	struct address signalled, learn_from; /* as in struct media_side */
+	struct address peer;                  /* where we send to */
+	union relay_sockaddr target;          /* the same for the kernel */
+	socklen_t target_length;
+};
+
+struct relay_stream;
+
+struct relay_side {
+	struct relay_stream *stream;
+	struct address local;
+	bool may_send;
+	bool is_muxed; /* RTCP on the RTP port: RFC 5761 */
+	uint8_t index, suite_in, suite_out;
+	uint8_t open_attempts; /* left; 0: open, or given up */
+	struct srtp_context *in, *out;
+	struct relay_port ports[RELAY_PORTS];
+	struct relay_reception reception;
+	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
+};
+
+struct relay_session;
+
+enum relay_command_kind { RELAY_STREAM_SET, RELAY_STREAM_CLOSE, RELAY_SESSION_CLOSE, RELAY_STOP };
+
+/* Part of what it is about, so that closing needs no memory; but for STREAM_SET, which is a struct relay_set. */
+struct relay_command {
+	struct list link;
+	enum relay_command_kind kind;
+	struct relay_session *session;
+	struct relay_stream *stream;
+};
+
+struct relay_set {
+	struct relay_command command;
+	struct media_stream wanted; /* holds keys: wiped */
+};
+
+struct relay_stream {
+	struct relay_session *session;
+	struct relay_command close;
+	struct list link; /* the session's `opened` */
+	uint8_t index, kind;
+	bool is_applied;
+	uint32_t silence_timeout_ms;
+	struct relay_side sides[2];
+};
+
+struct relay_worker;
+
+struct relay_session {
+	/* control's */
+	struct relay_command close;
+	struct table_link table_link;
+	uint64_t id;
+	struct relay_worker *worker;
+	struct relay_stream *streams[MEDIA_STREAMS_MAXIMUM];
+	/* the worker's */
+	struct list link;   /* the worker's `sessions` */
+	struct list opened; /* streams */
+	uint64_t last_packet_us;
+	bool is_known, is_silent;
+};
+
+struct relay_worker {
+	pthread_t thread;
+	bool is_started;
+	int epoll, wakeup;
+	struct relay_command stop;
+	struct media_callbacks callbacks;
+	uint32_t session_count; /* control's, for balance */
+	/* the worker's */
+	struct list sessions;
+	uint64_t now_us, next_tick_us;
+	bool is_stopping;
+	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
+	/* shared */
+	pthread_mutex_t lock;
+	struct list commands;
+};
+
+/* One writer a counter, so no locked instruction is needed: only no torn reads. */
+static inline void counter_set(uint64_t *counter, uint64_t value)
+{
+	__atomic_store_n(counter, value, __ATOMIC_RELAXED);
+}
+static inline void counter_add(uint64_t *counter, uint64_t value)
+{
+	counter_set(counter, *counter + value);
+}
+static inline void side_drop(struct relay_side *side, enum media_drop reason)
+{
+	counter_add(&side->counters.drops[reason], 1);
+}
+
+/* relay_worker.c. start: 0 or a negative error. push takes the command. stop, also after a failed start, ends the
+ * thread once all commands are done; its sessions must be closed by then. */
+int relay_worker_start(struct relay_worker *worker, const struct media_callbacks *callbacks);
+void relay_worker_push(struct relay_worker *worker, struct relay_command *command);
+void relay_worker_stop(struct relay_worker *worker);
+void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
+			const struct address *peer);
+
+/* relay_stream.c; on the worker's thread. */
+void relay_stream_init(struct relay_stream *stream, struct relay_session *session, uint8_t index);
+void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted);
+void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream);
+void relay_stream_free(struct relay_stream *stream);
+
+/* relay_port.c; on the worker's thread. open: 0 or a negative error. */
+int relay_port_open(struct relay_worker *worker, struct relay_port *port, const struct address *local);
+void relay_port_close(struct relay_port *port);
+
+/* Whom to talk to; keeps a locked peer when nothing that concerns it changed. Remembered while the socket is closed. */
+void relay_port_direct(struct relay_port *port, const struct address *signalled, const struct address *learn_from,
+		       bool secured);
+
+/* Whether `source` may be listened to at all. */
+bool relay_port_admits(const struct relay_port *port, const struct address *source);
+
+/* Fixes the peer to `source`, from which a good packet came. */
+void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const struct address *source);
+
+/* relay_packet.c: one datagram, or a few where the socket was just connected. */
+void relay_port_readable(struct relay_worker *worker, struct relay_port *port);
+
+/* relay_reception.c */
+void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,
+			   struct media_side_counters *counters);
+
+/* Whether the packet is newer than all others of its source. */
+bool relay_reception_is_newest(const struct relay_reception *reception, const struct rtp_header *header);
+
+#endif

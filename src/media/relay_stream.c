@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Streams as they are wanted, made so: what differs is changed, the rest is left alone. */
+#include "media/relay_private.h"
+
+#include <errno.h>
+
+#include "base/memory.h"
+
+void relay_stream_init(struct relay_stream *stream, struct relay_session *session, uint8_t index)
+{
+	stream->session = session;
+	stream->index = index;
+	list_init(&stream->link);
+	for (uint8_t i = 0; i < 2; i++) {
+		struct relay_side *side = &stream->sides[i];
+		side->stream = stream;
+		side->index = i;
+		for (uint8_t port = 0; port < RELAY_PORTS; port++) {
+			side->ports[port].side = side;
+			side->ports[port].descriptor = -1;
+			side->ports[port].is_rtcp = port == 1;
+		}
+	}
+}
+
+static void side_close(struct relay_side *side)
+{
+	for (uint8_t port = 0; port < RELAY_PORTS; port++)
+		relay_port_close(&side->ports[port]);
+	side->open_attempts = 0;
+}
+
+static int side_open(struct relay_worker *worker, struct relay_side *side)
+{
+	struct address local = side->local;
+	uint8_t count = side->stream->kind == MEDIA_RTP ? RELAY_PORTS : 1;
+	for (uint8_t port = 0; port < count; port++, local.port++) {
+		int result = relay_port_open(worker, &side->ports[port], &local);
+		if (result != 0) {
+			relay_port_close(&side->ports[0]);
+			return result;
+		}
+	}
+	return 0;
+}
+
+/* Another worker may still hold the port for a session that was closed a moment ago: that passes. */
+static void side_try_open(struct relay_worker *worker, struct relay_side *side)
+{
+	int result = side_open(worker, side);
+	if (result == 0) {
+		side->open_attempts = 0;
+		return;
+	}
+	side->open_attempts = result == -EADDRINUSE ? side->open_attempts - 1 : 0;
+	if (!side->open_attempts)
+		relay_worker_event(worker, MEDIA_PORT_UNAVAILABLE, side, &side->local);
+}
+
+/* Keys that stay the same keep their counters: srtp_context_rekey sees to that. On failure the context is NULL or
+ * old, and every packet is refused. */
+static void key_apply(struct srtp_context **context, enum srtp_suite suite, const uint8_t *key)
+{
+	if (suite == SRTP_NONE) {
+		srtp_context_free(*context);
+		*context = NULL;
+	} else if (!*context) {
+		*context = srtp_context_new(suite, key);
+	} else if (srtp_context_rekey(*context, suite, key) != 0) {
+		srtp_context_free(*context);
+		*context = NULL;
+	}
+}
+
+static void side_direct(struct relay_side *side, const struct address *peer_rtp, const struct address *peer_rtcp,
+			const struct address *learn_from)
+{
+	bool secured = side->suite_in != SRTP_NONE;
+	side->is_muxed = peer_rtp->family != ADDRESS_NONE && address_equal(peer_rtp, peer_rtcp);
+	relay_port_direct(&side->ports[0], peer_rtp, learn_from, secured);
+	relay_port_direct(&side->ports[1], peer_rtcp, learn_from, secured);
+}
+
+static void side_apply(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted,
+		       bool is_new)
+{
+	side->may_send = wanted->may_send;
+	side->suite_in = wanted->suite_in;
+	side->suite_out = wanted->suite_out;
+	key_apply(&side->in, wanted->suite_in, wanted->key_in);
+	key_apply(&side->out, wanted->suite_out, wanted->key_out);
+
+	if (is_new || !address_equal(&side->local, &wanted->local)) {
+		side_close(side);
+		side->local = wanted->local;
+		if (wanted->local.family != ADDRESS_NONE) {
+			side->open_attempts = RELAY_OPEN_ATTEMPTS;
+			side_try_open(worker, side);
+		}
+	}
+	side_direct(side, &wanted->peer_rtp, &wanted->peer_rtcp, &wanted->learn_from);
+}
+
+void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
+{
+	bool is_new = !stream->is_applied || stream->kind != wanted->kind;
+	bool was_expected = stream->is_applied && (stream->sides[0].may_send || stream->sides[1].may_send);
+	stream->kind = wanted->kind;
+	stream->silence_timeout_ms = wanted->silence_timeout_ms;
+	for (uint8_t i = 0; i < 2; i++)
+		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
+	stream->is_applied = true;
+	if (!was_expected)
+		stream->session->last_packet_us = worker->now_us; /* silence counts from here */
+}
+
+void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream)
+{
+	for (uint8_t i = 0; i < 2; i++) {
+		struct relay_side *side = &stream->sides[i];
+		if (!side->open_attempts)
+			continue;
+		side_try_open(worker, side);
+		struct address rtp = side->ports[0].signalled, rtcp = side->ports[1].signalled;
+		struct address learn_from = side->ports[0].learn_from;
+		side_direct(side, &rtp, &rtcp, &learn_from);
+	}
+}
+
+void relay_stream_free(struct relay_stream *stream)
+{
+	list_remove(&stream->link);
+	for (uint8_t i = 0; i < 2; i++) {
+		side_close(&stream->sides[i]);
+		srtp_context_free(stream->sides[i].in);
+		srtp_context_free(stream->sides[i].out);
+	}
+	memory_free(stream);
+}

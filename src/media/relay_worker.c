@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A worker: a thread with an epoll set of its sessions' sockets. A turn handles one datagram for each of at most
+ * EVENTS_MAXIMUM ready sockets, then a few commands, then the tick. */
+#include "media/relay_private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#define EVENTS_MAXIMUM 128
+#define COMMANDS_MAXIMUM 32 /* a turn: opening sockets takes longer than passing packets on */
+#define TICK_MS 200
+
+void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
+			const struct address *peer)
+{
+	struct media_event event = {.session = side->stream->session->id,
+				    .kind = (uint8_t)kind,
+				    .stream = side->stream->index,
+				    .side = side->index,
+				    .peer = *peer};
+	if (worker->callbacks.event)
+		worker->callbacks.event(worker->callbacks.context, &event);
+}
+
+static void session_free(struct relay_session *session)
+{
+	list_each(link, &session->opened)
+		relay_stream_free(list_object(link, struct relay_stream, link));
+	list_remove(&session->link);
+	memory_free(session);
+}
+
+static void run_set(struct relay_worker *worker, struct relay_set *set)
+{
+	struct relay_session *session = set->command.session;
+	struct relay_stream *stream = set->command.stream;
+	if (!session->is_known) {
+		session->is_known = true;
+		list_append(&worker->sessions, &session->link);
+	}
+	if (!stream->is_applied)
+		list_append(&session->opened, &stream->link);
+	relay_stream_apply(worker, stream, &set->wanted);
+	memory_free_secret(set, sizeof(*set));
+}
+
+/* The command is gone afterwards. */
+static void run_command(struct relay_worker *worker, struct relay_command *command)
+{
+	switch (command->kind) {
+	case RELAY_STREAM_SET: run_set(worker, (struct relay_set *)command); break;
+	case RELAY_STREAM_CLOSE: relay_stream_free(command->stream); break;
+	case RELAY_SESSION_CLOSE: session_free(command->session); break;
+	case RELAY_STOP: worker->is_stopping = true; break;
+	}
+}
+
+static struct relay_command *command_take(struct relay_worker *worker)
+{
+	struct relay_command *command = NULL;
+	pthread_mutex_lock(&worker->lock);
+	if (!list_is_empty(&worker->commands)) {
+		command = list_object(worker->commands.next, struct relay_command, link);
+		list_remove(&command->link);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return command;
+}
+
+static void wake(const struct relay_worker *worker)
+{
+	uint64_t one = 1;
+	while (write(worker->wakeup, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void run_commands(struct relay_worker *worker)
+{
+	uint64_t count;
+	(void)!read(worker->wakeup, &count, sizeof(count));
+	for (int i = 0; i < COMMANDS_MAXIMUM; i++) {
+		struct relay_command *command = command_take(worker);
+		if (!command)
+			return;
+		run_command(worker, command);
+	}
+	wake(worker); /* the rest after the next packets */
+}
+
+/* The shortest time that any stream which should have packets grants; 0: none should. */
+static uint64_t silence_timeout_us(const struct relay_session *session)
+{
+	uint32_t shortest_ms = 0;
+	list_each(link, &session->opened) {
+		const struct relay_stream *stream = list_object(link, struct relay_stream, link);
+		if ((stream->sides[0].may_send || stream->sides[1].may_send) && stream->silence_timeout_ms &&
+		    (!shortest_ms || stream->silence_timeout_ms < shortest_ms))
+			shortest_ms = stream->silence_timeout_ms;
+	}
+	return UINT64_C(1000) * shortest_ms;
+}
+
+static void session_tick(struct relay_worker *worker, struct relay_session *session)
+{
+	list_each(link, &session->opened)
+		relay_stream_retry(worker, list_object(link, struct relay_stream, link));
+
+	uint64_t timeout_us = silence_timeout_us(session);
+	if (!timeout_us || worker->now_us - session->last_packet_us < timeout_us) {
+		session->is_silent = false;
+		return;
+	}
+	if (session->is_silent)
+		return;
+	session->is_silent = true;
+	struct media_event event = {.session = session->id, .kind = MEDIA_SILENCE};
+	if (worker->callbacks.event)
+		worker->callbacks.event(worker->callbacks.context, &event);
+}
+
+static int tick(struct relay_worker *worker)
+{
+	if (worker->now_us >= worker->next_tick_us) {
+		worker->next_tick_us = worker->now_us + UINT64_C(1000) * TICK_MS;
+		list_each(link, &worker->sessions)
+			session_tick(worker, list_object(link, struct relay_session, link));
+	}
+	return (int)((worker->next_tick_us - worker->now_us + 999) / 1000);
+}
+
+static void turn(struct relay_worker *worker, int wait_ms)
+{
+	struct epoll_event events[EVENTS_MAXIMUM];
+	bool has_commands = false;
+	int count = epoll_wait(worker->epoll, events, EVENTS_MAXIMUM, wait_ms);
+	worker->now_us = clock_monotonic_us();
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.ptr)
+			relay_port_readable(worker, events[i].data.ptr);
+		else
+			has_commands = true;
+	}
+	/* Last: a command may close sockets that stand among the events. */
+	if (has_commands)
+		run_commands(worker);
+}
+
+static void *worker_main(void *context)
+{
+	struct relay_worker *worker = context;
+	worker->now_us = clock_monotonic_us();
+	while (!worker->is_stopping)
+		turn(worker, tick(worker));
+	return NULL;
+}
+
+/* The thread takes no signals: those are the process's main loop's. */
+static int thread_start(struct relay_worker *worker)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	worker->is_started = error == 0;
+	return -error;
+}
+
+int relay_worker_start(struct relay_worker *worker, const struct media_callbacks *callbacks)
+{
+	if (callbacks)
+		worker->callbacks = *callbacks;
+	list_init(&worker->sessions);
+	list_init(&worker->commands);
+	pthread_mutex_init(&worker->lock, NULL);
+	worker->wakeup = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = {.events = EPOLLIN};
+	if (worker->wakeup < 0 || worker->epoll < 0 ||
+	    epoll_ctl(worker->epoll, EPOLL_CTL_ADD, worker->wakeup, &event) != 0)
+		return -errno;
+	return thread_start(worker);
+}
+
+void relay_worker_push(struct relay_worker *worker, struct relay_command *command)
+{
+	pthread_mutex_lock(&worker->lock);
+	bool was_empty = list_is_empty(&worker->commands);
+	list_append(&worker->commands, &command->link);
+	pthread_mutex_unlock(&worker->lock);
+	if (was_empty)
+		wake(worker);
+}
+
+void relay_worker_stop(struct relay_worker *worker)
+{
+	if (worker->is_started) {
+		worker->stop.kind = RELAY_STOP;
+		relay_worker_push(worker, &worker->stop);
+		pthread_join(worker->thread, NULL);
+	}
+	if (worker->wakeup >= 0)
+		close(worker->wakeup);
+	if (worker->epoll >= 0)
+		close(worker->epoll);
+	pthread_mutex_destroy(&worker->lock);
+}
