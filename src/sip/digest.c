@@ -65,7 +65,7 @@ static bool parameter_take(struct scan *scan, struct span *name, struct span *va
 			return false;
 		*value = span_slice(*value, 1, value->length - 2);
 	} else {
-		*value = scan_while(scan, CLASS_TOKEN | CLASS_URI);
+		*value = scan_while(scan, CLASS_TOKEN);
 		if (!value->length)
 			return false;
 	}
