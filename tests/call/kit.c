@@ -197,6 +197,8 @@ const char *peer_expect(struct kit *kit, struct peer *peer, const char *start)
 	while (receive(kit, peer, until))
 		if (!strncmp(peer->text, start, strlen(start)))
 			return peer->text;
+	receive(kit, &kit->phone, clock_monotonic_us() + 1000);
+	print_error("the phone's last message was:\n%s\n", kit->phone.text);
 	fail_msg("nothing that begins with \"%s\" came; the last message was:\n%s", start, peer->text);
 	return NULL;
 }
