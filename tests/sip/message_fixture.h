@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 // clang-format on
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
