@@ -14,7 +14,7 @@ static const char embedded_text[] =
 	"site:\n"
 	"  # (*) What phones are told. The certificate holds this name.\n"
 	"  domain: \"@H\"\n"
-	"  # Calls to these numbers pass every limit.\n"
+	"  # Numbers of emergency services.\n"
 	"  emergency: [\"112\", \"911\"]\n"
 	"\n"
 	"# The database, the self-made certificate and the control socket.\n"

@@ -30,7 +30,7 @@ static const char *listener_parse(struct span text, struct config_listener *list
 		return "has no IP address and port that can be read; write transport:address:port, IPv6 in brackets, "
 		       "no names";
 	if (!address->port)
-		return "has no port; write one, SIP's are 5060, and 5061 for tls";
+		return "has no port; write one (after an IPv6 address in brackets), SIP's are 5060, and 5061 for tls";
 	if (address_is_multicast(address))
 		return "is a multicast address; write one of this machine";
 	return NULL;

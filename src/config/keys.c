@@ -40,7 +40,7 @@ const struct config_key config_keys[] = {
 	{"site.country", KEY_COUNTRY, IN_CONFIG(site.country), .fallback_words = "none: numbers are taken as they are",
 	 .help = "The country by whose rules national numbers are read."},
 	{"site.emergency", KEY_NUMBERS, IN_CONFIG(site.emergency), RANGE(0, 32), .fallback = "[\"112\", \"911\"]",
-	 .help = "Numbers of emergency services. Calls to them pass every limit, block and overload."},
+	 .help = "Numbers of emergency services."},
 
 	{"state_directory", KEY_PATH, IN_CONFIG(state_directory), RANGE(1, 90),
 	 .fallback_words = "/var/lib/ringwall for root; else $XDG_STATE_HOME/ringwall, or ~/.local/state/ringwall",
@@ -70,8 +70,7 @@ const struct config_key config_keys[] = {
 		 "words that this version does not serve."},
 	{"zones.peers", KEY_PEERS, IN_ZONE(peers), RANGE(1, CONFIG_PEERS_MAXIMUM),
 	 .fallback_words = "none; mandatory for core and trunk, not allowed for access",
-	 .help = "Who is on the other side of a core or trunk zone: requests go to the first that answers, and nobody else may "
-		 "send. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
+	 .help = "Who is on the other side of a core or trunk zone: requests go to the first, and nobody but them may send. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
 	{"zones.authentication", KEY_WORD, IN_ZONE(authentication), .words = words_authentication, .fallback = "relay",
 	 .fallback_core = "none", .fallback_trunk = "none",
 	 .help = "Who asks callers of an access zone for their password: `relay` the PBX behind does, `local` the gateway does "
@@ -103,8 +102,8 @@ const struct config_key config_keys[] = {
 		     "AES_CM_128_HMAC_SHA1_32]",
 	 .help = "SRTP suites that are offered and accepted, the most wanted first (RFC 4568, 6188, 7714)."},
 	{"zones.register", KEY_SECTION, KEY_OPTIONAL,
-	 .help = "The gateway's own account at the provider of a trunk zone. This version answers challenges with it; it does "
-		 "not yet register as a client."},
+	 .help = "The gateway's own account at the provider of a trunk zone. Accepted, and not used yet: this version does not "
+		 "register as a client."},
 	{"zones.register.user", KEY_ACCOUNT, KEY_MANDATORY, IN_ZONE(registration.user), .help = "The account's name."},
 	{"zones.register.password_file", KEY_PATH, KEY_MANDATORY, IN_ZONE(registration.password_file), RANGE(1, 1024),
 	 .help = "File with nothing but the password. Must be readable by its owner only (chmod 600)."},
@@ -126,9 +125,9 @@ const struct config_key config_keys[] = {
 	{"routes.when", KEY_WORD, IN_ROUTE(when), .words = words_when, .fallback = "always",
 	 .help = "`registered`: only if the called user is registered through this gateway in the zone it goes to."},
 
-	{"limits", KEY_SECTION, .help = "What is refused when there is too much of it. Established calls are never refused."},
+	{"limits", KEY_SECTION, .help = "How much of everything there may be. What is over a limit is refused; what is established stays."},
 	{"limits.calls", KEY_INTEGER, IN_CONFIG(limits.calls), RANGE(1, 1000000), .fallback = "10000", .unit = "calls",
-	 .help = "Calls at a time. The next is answered 503; emergency calls pass."},
+	 .help = "Calls at a time. The next is answered 503."},
 	{"limits.registrations", KEY_INTEGER, IN_CONFIG(limits.registrations), RANGE(1, 10000000), .fallback = "100000",
 	 .unit = "registrations", .help = "Devices registered at a time."},
 	{"limits.connections", KEY_INTEGER, IN_CONFIG(limits.connections), RANGE(1, 1000000), .fallback = "20000",

@@ -158,8 +158,7 @@ void rule_register(struct reader *reader, const struct config_zone *zone, struct
 				  zone_kind_name(zone->kind));
 	else
 		reader_note(reader, section->line, "zones.register",
-			    "this version does not yet register as a client; the account only answers the challenges "
-			    "of zone %s",
+			    "this version does not yet register as a client; the account of zone %s is not used",
 			    zone_label(zone));
 }
 

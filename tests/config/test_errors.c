@@ -126,7 +126,7 @@ static const struct wrong endpoints[] = {
 	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: [\"192.0.2.2:5060\"]}\n",
 	 "5: zones.listen: \"192.0.2.2:5060\" does not begin with a transport", "udp:, tcp: or tls:"},
 	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: [\"tls:2001:db8::1:5060\"]}\n",
-	 "5: zones.listen: \"tls:2001:db8::1:5060\" has no IP address", "in brackets"},
+	 "5: zones.listen: \"tls:2001:db8::1:5060\" has no port", "in brackets"},
 	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: [\"tls:224.0.0.1:5061\"]}\n",
 	 "5: zones.listen: \"tls:224.0.0.1:5061\" is a multicast address", "one of this machine"},
 	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: tls}\n", "5: zones.listen: is not a list",

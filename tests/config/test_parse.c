@@ -259,6 +259,57 @@ static void risks_are_accepted_by_name(void **state)
 	config_free(config);
 }
 
+/* The shape that users know: one of each kind of zone, wss among the listeners, a trunk with an account. */
+static void the_documented_shape_is_accepted(void **state)
+{
+	static const char text[] =
+		"site:\n"
+		"  domain: voip.example.org          # what phones are told\n"
+		"  country: GB\n"
+		"  emergency: [\"999\", \"112\", \"18000\"]\n"
+		"state_directory: /var/lib/ringwall\n"
+		"tls:\n"
+		"  certificate: /etc/ringwall/tls.crt\n"
+		"  key: /etc/ringwall/tls.key\n"
+		"zones:\n"
+		"  - name: phones\n"
+		"    kind: access\n"
+		"    listen: [\"udp:203.0.113.7:5060\", \"tls:203.0.113.7:5061\", \"wss:203.0.113.7:8443\"]\n"
+		"    authentication: relay\n"
+		"    media: {address: 203.0.113.7, ports: \"20000-29999\", encryption: required}   # required, "
+		"offered, none\n"
+		"  - name: pbx\n"
+		"    kind: core\n"
+		"    listen: [\"udp:10.0.0.1:5060\"]\n"
+		"    peers: [\"sip:10.0.0.10:5060;transport=udp\"]\n"
+		"    media: {address: 10.0.0.1, ports: \"30000-39999\", encryption: none}\n"
+		"  - name: carrier\n"
+		"    kind: trunk\n"
+		"    listen: [\"tls:203.0.113.7:5071\"]\n"
+		"    peers: [\"sip:sip.carrier.example;transport=tls\"]\n"
+		"    register: {user: \"441632960000\", password_file: /etc/ringwall/carrier.secret}\n"
+		"    media: {address: 203.0.113.7, ports: \"20000-29999\", encryption: required}\n"
+		"routes:\n"
+		"  - {from: phones, to: pbx}\n"
+		"  - {from: carrier, to: pbx}\n"
+		"  - {from: pbx, to: phones, when: registered}\n"
+		"  - {from: pbx, to: carrier}\n";
+	struct config_errors *errors = config_errors_new();
+	struct config *config = config_parse(span_from(text), "x.yaml", false, errors);
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config_notes_count(errors), 2);
+	assert_non_null(strstr(config_notes_text(errors, 0),
+			       "x.yaml:12: zones.listen: \"wss:203.0.113.7:8443\": ws and wss listeners "
+			       "are not served by this version"));
+	assert_non_null(
+		strstr(config_notes_text(errors, 1), "x.yaml:24: zones.register: this version does not yet register"));
+	assert_string_equal(config_notes_text(errors, 2), "");
+	config_errors_free(errors);
+	config_free(config);
+}
+
 static void empty_sections_have_defaults(void **state)
 {
 	char text[1024];
@@ -340,6 +391,31 @@ static void memory_may_run_short_anywhere(void **state)
 	config_free(config);
 }
 
+/* The same where every allocation beyond the first has something to complain about. */
+static void errors_survive_short_memory(void **state)
+{
+	static const char text[] =
+		"site: {domian: a, country: gb}\n"
+		"zones:\n"
+		"  - {name: a, kind: acess, listen: [\"udp:192.0.2.1\", \"udp:0.0.0.0:5060\"], media: {ports: 5}}\n"
+		"  - {name: a, kind: core, listen: [\"udp:192.0.2.1:5060\"], peers: [\"sip:192.0.2.1:5060\"],\n"
+		"     media: {ports: 20000-29999, suites: [A], encryption: required}}\n"
+		"  - {kind: trunk, register: {}, accept_risks: [x]}\n"
+		"routes: [{from: b, to: a}, {from: a, to: a, when: x}]\n";
+
+	(void)state;
+	for (long count = 0; count < 400; count++) {
+		struct config_errors *errors = config_errors_new();
+
+		memory_fail_after(count);
+		assert_null(config_parse(span_from(text), "bad.yaml", false, errors));
+		memory_fail_after(-1);
+		assert_true(config_errors_count(errors) > 0);
+		assert_true(*config_errors_text(errors, config_errors_count(errors) - 1));
+		config_errors_free(errors);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,10 +425,12 @@ int main(void)
 		cmocka_unit_test(routes_keep_their_order),
 		cmocka_unit_test(what_is_not_written_is_safe),
 		cmocka_unit_test(risks_are_accepted_by_name),
+		cmocka_unit_test(the_documented_shape_is_accepted),
 		cmocka_unit_test(empty_sections_have_defaults),
 		cmocka_unit_test(embedded_configuration_is_good),
 		cmocka_unit_test(state_directory_follows_the_user),
 		cmocka_unit_test(memory_may_run_short_anywhere),
+		cmocka_unit_test(errors_survive_short_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

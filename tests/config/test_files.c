@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a configuration says of the world: files that must be there and secret, names that must be found, who may speak. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+
+static char directory[64];
+static struct config_errors *errors;
+
+static const char *path_of(const char *name)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return path;
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+	int descriptor = open(path_of(name), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+	assert_true(descriptor >= 0);
+	assert_int_equal(write(descriptor, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(descriptor, mode), 0);
+	close(descriptor);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/ringwall-config-XXXXXX");
+	errors = config_errors_new();
+	return errors && mkdtemp(directory) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = {"crt", "key", "ca", "secret", "fifo", "tls/certificate.pem", "tls/key.pem"};
+
+	(void)state;
+	config_errors_free(errors);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(path_of(names[i]));
+	rmdir(path_of("tls"));
+	return rmdir(directory);
+}
+
+/* Lines: 1 site, 2 state directory, 3 what is given, 4 zones, 5 the trunk with its password file. */
+static struct config *read_with(const char *tls, const char *secret)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "site: {domain: a.example}\n"
+		 "state_directory: %s\n"
+		 "%s\n"
+		 "zones:\n"
+		 "  - {name: line, kind: trunk, listen: [\"tls:127.0.0.1:5061\"], peers: [\"sips:192.0.2.9\"],\n"
+		 "     media: {ports: \"20000-29999\"},\n"
+		 "     register: {user: a, password_file: %s/%s}}\n",
+		 directory, tls, directory, secret);
+	return config_parse(span_from(text), "x.yaml", true, errors);
+}
+
+static struct config *read_pair(const char *certificate, const char *key)
+{
+	char tls[512];
+
+	snprintf(tls, sizeof(tls), "tls: {certificate: %s/%s, key: %s/%s, authorities: %s/ca}", directory, certificate,
+		 directory, key, directory);
+	return read_with(tls, "secret");
+}
+
+static void assert_error(uint32_t index, const char *begins, const char *contains)
+{
+	const char *text = config_errors_text(errors, index);
+
+	if (strncmp(text, begins, strlen(begins)) != 0 || !strstr(text, contains))
+		fail_msg("error is \"%s\", not \"%s…%s\"", text, begins, contains);
+}
+
+static void write_good(void)
+{
+	write_file("crt", "certificate", 0644);
+	write_file("ca", "authorities", 0644);
+	write_file("key", "key", 0600);
+	write_file("secret", "password", 0400);
+}
+
+static void good_files_are_accepted(void **state)
+{
+	struct config *config;
+
+	(void)state;
+	write_good();
+	config = read_pair("crt", "key");
+	assert_non_null(config);
+	assert_false(config->tls.generate);
+	config_free(config);
+}
+
+static void missing_files_are_named_all(void **state)
+{
+	(void)state;
+	assert_null(read_pair("crt", "key"));
+	assert_int_equal(config_errors_count(errors), 4);
+	assert_error(0, "x.yaml:3: tls.certificate: /tmp/", "/crt cannot be read (No such file or directory)");
+	assert_error(1, "x.yaml:3: tls.key: /tmp/", "/key cannot be read");
+	assert_error(2, "x.yaml:3: tls.authorities: /tmp/", "/ca cannot be read");
+	assert_error(3, "x.yaml:7: zones.register.password_file: /tmp/", "/secret cannot be read");
+}
+
+static void secrets_open_to_others_are_named_with_the_remedy(void **state)
+{
+	(void)state;
+	write_good();
+	write_file("key", "key", 0640);
+	write_file("secret", "password", 0604);
+	assert_null(read_pair("crt", "key"));
+	assert_int_equal(config_errors_count(errors), 2);
+	assert_error(0, "x.yaml:3: tls.key: /tmp/", "(mode 640); run: chmod 600 /tmp/");
+	assert_error(1, "x.yaml:7: zones.register.password_file: /tmp/", "(mode 604); run: chmod 600 /tmp/");
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+	(void)state;
+	write_good();
+	write_file("crt", "", 0644);
+	assert_int_equal(mkfifo(path_of("fifo"), 0600), 0); /* opening it must not wait */
+	assert_null(read_pair("crt", "fifo"));
+	assert_error(0, "x.yaml:3: tls.certificate: /tmp/", "/crt is empty");
+	assert_error(1, "x.yaml:3: tls.key: /tmp/", "/fifo is not a regular file");
+	assert_null(read_pair(".", "key"));
+}
+
+static void a_pair_of_our_own_is_made_once(void **state)
+{
+	struct config *config;
+
+	(void)state;
+	write_good();
+	config = read_with("", "secret");
+	assert_non_null(config);
+	assert_true(config->tls.generate);
+	assert_string_equal(config->tls.key, path_of("tls/key.pem"));
+	config_free(config);
+
+	assert_int_equal(mkdir(path_of("tls"), 0700), 0);
+	write_file("tls/certificate.pem", "certificate", 0644);
+	assert_null(read_with("", "secret"));
+	assert_error(0, "x.yaml:1: tls.key: /tmp/", "/tls/key.pem cannot be read");
+
+	write_file("tls/key.pem", "key", 0600);
+	config_errors_free(errors);
+	errors = config_errors_new();
+	config = read_with("", "secret");
+	assert_non_null(config);
+	assert_false(config->tls.generate);
+	config_free(config);
+}
+
+static void unchecked_files_are_not_looked_for(void **state)
+{
+	static const char text[] =
+		"site: {domain: a}\ntls: {certificate: /nowhere/crt, key: /nowhere/key}\nzones: [{name: a, kind: "
+		"access, listen: [\"tls:127.0.0.1:5061\"], media: {ports: \"20000-29999\"}}]\n";
+	struct config *config = config_parse(span_from(text), "x.yaml", false, errors);
+
+	(void)state;
+	assert_non_null(config);
+	config_free(config);
+	assert_null(config_parse(span_from(text), "x.yaml", true, errors));
+}
+
+static struct config *read_peers(const char *listen, const char *peers)
+{
+	char text[1024];
+
+	snprintf(
+		text, sizeof(text),
+		"site: {domain: a.example}\nzones:\n"
+		"  - {name: pbx, kind: core, listen: [%s], media: {ports: \"20000-29999\"},\n     peers: [%s]}\n"
+		"  - {name: phones, kind: access, listen: [\"tls:127.0.0.1:5061\"], media: {ports: \"20000-29999\"}}\n",
+		listen, peers);
+	return config_parse(span_from(text), "x.yaml", false, errors);
+}
+
+static void names_of_peers_are_found(void **state)
+{
+	struct config *config = read_peers("\"udp:127.0.0.1:5080\"", "\"sip:localhost:5070\", \"sip:192.0.2.9\"");
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config->zones[0].peers[0].address.family, ADDRESS_NONE);
+	assert_int_equal(config_resolve(config, errors), 0);
+	assert_int_equal(config->zones[0].peers[0].address.family, ADDRESS_IPV4);
+	assert_true(address_is_loopback(&config->zones[0].peers[0].address));
+	assert_int_equal(config->zones[0].peers[0].address.port, 5070);
+	assert_int_equal(config->zones[0].peers[1].address.port, 5060);
+	config_free(config);
+}
+
+/* ".invalid" is never found (RFC 6761 section 6.4). */
+static void names_that_cannot_be_found_are_errors(void **state)
+{
+	struct config *config = read_peers("\"udp:127.0.0.1:5080\"", "\"sip:192.0.2.9\",\n  \"sip:pbx.invalid\"");
+
+	(void)state;
+	assert_non_null(config);
+	assert_int_equal(config_resolve(config, errors), -EHOSTUNREACH);
+	assert_int_equal(config_errors_count(errors), 1);
+	assert_error(0, "x.yaml:5: zones.peers: \"pbx.invalid\" of zone pbx cannot be found", "or write its address");
+	config_free(config);
+}
+
+static bool admits(const struct config_zone *zone, const char *source)
+{
+	struct address address;
+
+	assert_int_equal(address_parse(span_from(source), &address), 0);
+	return config_zone_admits(zone, &address);
+}
+
+/* THREATS N7: only peers reach trunk and PBX listeners. */
+static void only_peers_may_speak(void **state)
+{
+	struct config *config = read_peers("\"udp:127.0.0.1:5080\", \"udp:[::1]:5080\"",
+					   "\"sip:192.0.2.9:5070\", \"sip:[2001:db8::9]\", \"sip:pbx.example.org\"");
+
+	(void)state;
+	assert_non_null(config);
+	assert_true(admits(&config->zones[0], "192.0.2.9:5070"));
+	assert_true(admits(&config->zones[0], "192.0.2.9:40000")); /* TCP comes from any port */
+	assert_true(admits(&config->zones[0], "[2001:db8::9]:5060"));
+	assert_false(admits(&config->zones[0], "192.0.2.10:5070"));
+	assert_false(admits(&config->zones[0], "[2001:db8::a]:5060"));
+	assert_false(admits(&config->zones[0], "0.0.0.0:5060")); /* a name not looked up yet admits nobody */
+	assert_true(admits(&config->zones[1], "192.0.2.10:5070"));
+
+	assert_int_equal(address_parse(SPAN("198.51.100.3:5060"), &config->zones[0].peers[2].further[0]), 0);
+	config->zones[0].peers[2].further_count = 1;
+	assert_true(admits(&config->zones[0], "198.51.100.3:5060"));
+	config_free(config);
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_DIRECTORY(good_files_are_accepted),
+		IN_DIRECTORY(missing_files_are_named_all),
+		IN_DIRECTORY(secrets_open_to_others_are_named_with_the_remedy),
+		IN_DIRECTORY(what_is_no_file_is_refused),
+		IN_DIRECTORY(a_pair_of_our_own_is_made_once),
+		IN_DIRECTORY(unchecked_files_are_not_looked_for),
+		IN_DIRECTORY(names_of_peers_are_found),
+		IN_DIRECTORY(names_that_cannot_be_found_are_errors),
+		IN_DIRECTORY(only_peers_may_speak),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
