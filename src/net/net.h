@@ -19,15 +19,16 @@ enum net_close_reason {
 	NET_CLOSED_SLOW,        /* first byte or a whole message took too long */
 	NET_CLOSED_UNREACHABLE, /* connect failed or timed out */
 	NET_CLOSED_FULL,        /* the peer did not read: its outgoing queue is over the limit */
-	NET_CLOSED_CERTIFICATE, /* a dialled peer's certificate does not hold its name (RFC 5922) */
+	NET_CLOSED_CERTIFICATE, /* a dialled peer's certificate is not trusted, or does not hold its name (RFC 5922) */
 };
 const char *net_close_reason_text(enum net_close_reason reason);
 
+/* 0 means none at all, never unlimited. */
 struct net_limits {
-	uint32_t connections_maximum;            /* all */
-	uint32_t connections_per_source_maximum; /* accepted, by remote IP address */
-	uint32_t handshakes_maximum;             /* TLS handshakes under way at a time */
-	uint32_t send_queue_maximum_bytes;       /* of one connection */
+	uint32_t connections_maximum;            /* all; more are refused with RST */
+	uint32_t connections_per_source_maximum; /* accepted, by remote IPv4 address or IPv6 /64 */
+	uint32_t handshakes_maximum;       /* accepted TLS handshakes under way at a time; more wait to be accepted */
+	uint32_t send_queue_maximum_bytes; /* of one connection */
 	uint32_t handshake_timeout_ms;
 	uint32_t first_byte_timeout_ms; /* after connect or handshake */
 	uint32_t idle_timeout_ms;
@@ -44,10 +45,11 @@ struct net_callbacks {
 	 * remain and the last call consumed some. The callee bounds what it waits for. */
 	ptrdiff_t (*stream)(void *context, const struct flow *flow, struct span bytes);
 
-	/* A dialled connection is up, or an accepted one completed its handshake. May be NULL. */
+	/* A dialled connection is up, or an accepted one completed its handshake; flow->proven is true. May be NULL. */
 	void (*opened)(void *context, const struct flow *flow);
 
-	/* The connection is gone; nothing more is said about it. `flow` holds its last values. */
+	/* The connection is gone; nothing more is said about it. `flow` holds its last values. Comes for every
+	 * connection that was accepted within the limits or dialled, also if it never was opened. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow, enum net_close_reason reason);
 
 	void *context;
@@ -57,10 +59,12 @@ struct net_callbacks {
 struct net *net_new(struct event_base *loop, const struct net_limits *limits, const struct net_callbacks *callbacks,
 		    struct random_source random);
 
-/* Closes every socket at once; no callbacks. NULL is allowed. */
+/* Closes every socket at once; no callbacks. NULL is allowed; so is a call from inside a callback, after
+ * which the net must not be used any more. */
 void net_free(struct net *net);
 
-/* Takes over `descriptor` (a bound UDP socket, or a listening TCP socket; made non-blocking).
+/* Takes over `descriptor` (a bound UDP socket, or a listening TCP socket; made non-blocking). A UDP socket
+ * bound to [::] must be IPV6_V6ONLY. A TLS listener refuses all until net_tls_set gave it a certificate.
  * `zone` and `listener` are copied into its flows. Returns 0, or a negative error with the
  * descriptor closed. */
 int net_listener_add(struct net *net, int descriptor, enum transport transport, uint8_t zone, uint8_t listener);
@@ -74,18 +78,22 @@ int net_socket_open(enum transport transport, const struct address *local);
 
 /* The certificate (chain) and key that TLS listeners show, and the authorities that dialled peers
  * are verified by (PEM; authorities empty: the system's store). Connections that are up keep what they have.
- * Returns 0; or a negative error and the reason in `error`, the old ones then staying in force. */
+ * Certificate and key both empty: none are shown, TLS is only dialled.
+ * Returns 0, `error` then being empty or a warning (an expired certificate); or a negative error and the reason in
+ * `error`, the old ones then staying in force. */
 int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pem, struct span authorities_pem,
 		char *error, size_t error_capacity);
 
-/* Makes a self-signed certificate (EC P-256, ten years) for `names` (DNS names or IP addresses), as PEM.
- * Returns 0 or a negative error. The caller wipes the key. */
+/* Makes a self-signed certificate (EC P-256, ten years) for `names` (1 to 100 DNS names or IP addresses), as PEM;
+ * 4 kB and 1 kB hold it for a dozen names. Returns 0, -EINVAL (a name), -ENOSPC or -ENOMEM.
+ * The caller wipes the key. */
 int net_certificate_make(const struct span *names, size_t name_count, struct buffer *certificate_pem,
 			 struct buffer *key_pem);
 
 /* Sends. UDP: one datagram, dropped by the kernel's leave. Streams: queued in order.
- * Returns 0; -ENOTCONN (connection gone), -EAGAIN (UDP socket full), -ENOBUFS (queue full, the
- * connection is then closed), -EMSGSIZE. Never closes in the call itself: `closed` comes later. */
+ * Returns 0; -ENOTCONN (connection or listener gone, no route), -EAGAIN (UDP socket full), -ENOBUFS (queue full or
+ * no memory, the connection is then closed), -EMSGSIZE (longer than a datagram or the whole queue may be; nothing
+ * is sent or closed). Never closes in the call itself: `closed` comes later. */
 int net_send(struct net *net, const struct flow *flow, struct span bytes);
 
 /* How to reach a peer that is dialled. */
@@ -97,8 +105,11 @@ struct net_peer {
 };
 
 /* A flow to `peer` from zone and listener: UDP at once; a stream may be reused when one to the same
- * address, transport and name is up or being opened, else it is dialled and bytes sent meanwhile wait.
- * Returns 0 and sets *flow; or -ENFILE (limits), -ENOENT (no such UDP listener), -ENOMEM. */
+ * address, transport, name and verification from the same zone and listener is up or being opened, else it is
+ * dialled (from the listener's own address if it has one) and bytes sent meanwhile wait. What fails later,
+ * as a refused connection, is told by `closed`.
+ * Returns 0 and sets *flow; or -ENFILE (limits), -ENOENT (no such UDP listener; TLS before net_tls_set), -ENOMEM,
+ * -EINVAL (no address or port; a name over 253 bytes or with NUL). */
 int net_flow_open(struct net *net, const struct net_peer *peer, uint8_t zone, uint8_t listener, struct flow *flow);
 
 /* Ends a stream after what is queued is sent. No effect when it is gone. */
@@ -107,12 +118,18 @@ void net_flow_close(struct net *net, const struct flow *flow);
 /* Whether something sent now has a way: true for UDP while its listener is there. */
 bool net_flow_is_open(const struct net *net, const struct flow *flow);
 
-/* Marks a flow's remote address as proven (a returned nonce, say), for streams and the callbacks' flows. */
+/* Marks a stream's remote address as proven, for the callbacks' flows from then on. Streams are so by themselves once
+ * TCP is established; of UDP nothing is remembered here, that is the caller's to do (a returned nonce, say). */
 void net_flow_prove(struct net *net, const struct flow *flow);
 
-/* Restarts the first-byte or whole-message deadline: the stream callee calls it with `waiting` true
- * when it has part of a message, false when it has none. */
+/* The whole-message deadline (first_byte_timeout_ms): it runs by itself while bytes stand unconsumed, and starts anew
+ * when some are consumed, so that trickling does not prolong it. A callee that waits for more with nothing
+ * unconsumed (it consumed the head of a message) says so with `waiting` true, and false when it has none. */
 void net_flow_deadline(struct net *net, const struct flow *flow, bool waiting);
+
+/* After a reload: connections of zone i belong to zones[i] from now on; those of NET_ZONE_NONE are closed. */
+#define NET_ZONE_NONE 255
+void net_zones_map(struct net *net, uint8_t zones[256]);
 
 struct net_statistics {
 	uint64_t datagrams_in, datagrams_out, datagrams_dropped;
