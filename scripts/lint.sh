@@ -23,7 +23,7 @@ check() {
 	fi
 	failed=1
 	echo "FAILED $name: see $log"
-	grep -E '(error|warning|#include)' "$log" | sort -u | head -n 20 | sed 's/^/    /'
+	grep -E '(error:|warning:|#include)' "$log" | sort -u | head -n 20 | sed 's/^/    /'
 }
 
 layout() {

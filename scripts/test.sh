@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that must pass. Each test says `ok …`, `FAILED …: where to look` or `skipped …: why`;
 # the last line is `N passed, N failed, N skipped`, and the exit code is 0 when none failed.
-set -u
+set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
 ulimit -c 0
@@ -54,18 +54,28 @@ build() {
 	return 1
 }
 
-# unit COMPILER: one result for each line of `meson test`.
-unit() {
-	local log=build-$1/meson-logs/testlog.txt lines
+# results NAME COMMAND…: counts what it says, and that it failed if it says nothing of it.
+results() {
+	local name=$1 status passed_before=$passed failed_before=$failed
 
-	heading "unit tests with $1"
-	lines=$(meson test -C "build-$1" --no-rebuild --num-processes 2 --timeout-multiplier 4 2>&1 | sed -E -n \
+	shift
+	count < <("$@" 2>&1)
+	wait $!
+	status=$?
+	if [ "$failed" -eq "$failed_before" ] && { [ "$status" -ne 0 ] || [ "$passed" -eq "$passed_before" ]; }; then
+		count <<<"FAILED $name: ended with status $status; run $*"
+	fi
+}
+
+# unit COMPILER: a line for each line of `meson test`.
+unit() {
+	local log=build-$1/meson-logs/testlog.txt
+
+	meson test -C "build-$1" --no-rebuild --num-processes 2 --timeout-multiplier 4 2>&1 | sed -E -n \
 		-e 's#^ *[0-9]+/[0-9]+ (ringwall:[a-z]+ / )?##' -e T \
 		-e "s#^(.*[^ ]) +OK +[0-9.]+s.*#ok $1 \1#p" -e t \
 		-e "s#^(.*[^ ]) +SKIP +[0-9.]+s.*#skipped $1 \1#p" -e t \
-		-e "s#^(.*[^ ]) +[A-Z]+ +[0-9.]+s.*#FAILED $1 \1: see $log, or meson test -C build-$1 -v '\1'#p")
-	[ -n "$lines" ] || lines="FAILED $1 unit tests: meson test -C build-$1 ran none"
-	count <<<"$lines"
+		-e "s#^(.*[^ ]) +[A-Z]+ +[0-9.]+s.*#FAILED $1 \1: see $log, or meson test -C build-$1 -v '\1'#p"
 }
 
 end_to_end() {
@@ -94,17 +104,19 @@ end_to_end() {
 }
 
 if build gcc; then
-	unit gcc
+	heading "unit tests with gcc"
+	results "unit tests with gcc" unit gcc
 	end_to_end
 else
 	count <<<"skipped unit tests and end to end with gcc: not built"
 fi
 if build clang; then
-	unit clang
+	heading "unit tests with clang"
+	results "unit tests with clang" unit clang
 	heading "fuzzing"
-	count < <(scripts/fuzz.sh "$fuzz_seconds" 2>&1)
+	results fuzzing scripts/fuzz.sh "$fuzz_seconds"
 	heading "lint"
-	count < <(scripts/lint.sh 2>&1)
+	results lint scripts/lint.sh
 else
 	count <<<"skipped unit tests, fuzzing and lint with clang: not built"
 fi
