@@ -47,8 +47,9 @@ class Sipp:
         return self
 
 
-def register(kit, address, port, remote, user="1001", transport="u1", expires=120, contact=None, **more):
+def register(kit, address, port, remote, user="1001", transport="u1", expires=120, contact=None,
+             scenario="register", **more):
     """Registers a contact at address:port and returns when it is done; a callee may then take the port."""
     keys = {"expires": expires, "contact": contact or "<sip:%s@%s:%d>;expires=%d" % (user, address, port, expires)}
-    return Sipp(kit, "register", address, port, remote, user=user, to=user, transport=transport, keys=keys,
+    return Sipp(kit, scenario, address, port, remote, user=user, to=user, transport=transport, keys=keys,
                 **more).finish()

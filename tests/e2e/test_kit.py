@@ -4,9 +4,10 @@
 import time
 
 from kamailio import Kamailio
-from kit import OUTSIDE, PBX, PHONES_BOUND
-from phones import Baresip, Linphone, check_heard
+from kit import OUTSIDE, PBX, PHONES_BOUND, Failure, check
+from phones import Baresip, Linphone, check_heard, share_of_tone
 from sipp import Sipp, register
+from wire import Capture
 
 REMOTE = PBX + ":5060"
 CALLER, CALLEE = PHONES_BOUND[0], PHONES_BOUND[1]
@@ -95,3 +96,69 @@ def test_linphone(kit):
     echo.wait_ended()
     check_heard(echo.heard(), 440, "the callee")
     check_heard(phone.heard(), 440, "the caller")
+
+
+def test_capture_hears_clear_sound_and_not_encrypted(kit):
+    Kamailio(kit, tls_port=5061)
+    kit.forward()
+    for encryption, user in (("", "1001"), ("srtp-mand", "1003")):
+        echo = Baresip(kit, "1002", tone_hz=0, answer=True, server=PBX, encryption=encryption)
+        caller = Baresip(kit, user, server=PBX, encryption=encryption)
+        capture = Capture(kit, [caller.where.link])
+        caller.dial("1002")
+        caller.wait_established()
+        time.sleep(2)
+        capture.stop()
+        caller.hang_up()
+        echo.process.end()
+        check(len(capture.rtp("ip.src == %s" % caller.where.address)) > 50, "no RTP was captured")
+        share = share_of_tone(capture.rtp_sound("ip.src == %s" % caller.where.address), 440)
+        check((share > 0.5) == (encryption == ""), "with %r, the share of the tone on the wire is %.2f" %
+              (encryption, share))
+
+
+def test_busy(kit):
+    call(kit, "uac_busy", "uas_busy")
+
+
+def test_not_found(kit):
+    Kamailio(kit)
+    Sipp(kit, "uac_not_found", CALLER, 5060, REMOTE, to="1003").finish()
+
+
+def test_registering(kit):
+    Kamailio(kit)
+    register(kit, CALLER, 5060, REMOTE, scenario="register_again")
+    Sipp(kit, "register_refused", CALLEE, 5060, REMOTE, to="1001", password="guessed",
+         keys={"expires": 60, "contact": "<sip:1001@%s:5060>" % CALLEE}).finish()
+
+
+def test_call_over_tcp(kit):
+    call(kit, "uac", "uas", transport="t1")
+
+
+def test_slow_and_long(kit):
+    call(kit, "uac_trust", "uas_slow")
+
+
+def test_call_inside(kit):
+    Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX})
+    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    Sipp(kit, "uac_stay", CALLER, 5060, REMOTE, to="2000").finish()
+    answering.finish()
+
+
+def test_leaks_are_seen(kit):
+    """The control of the tests that find nothing: without a gateway, the inside is there for everybody to read."""
+    capture = Capture(kit)
+    call(kit, "uac", "uas")
+    try:
+        capture.check_topology_hidden()
+    except Failure as failure:
+        check("10.0.0." in str(failure), "another failure: %s" % failure)
+    else:
+        raise Failure("the inner address was not seen")
+    outside, inside = capture.sip_values("sip.Call-ID", "ip.addr == %s" % CALLER), capture.sip_values(
+        "sip.Call-ID", "ip.addr == %s" % CALLEE)
+    check(outside & inside, "no Call-ID was seen on both sides")

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running it: the commands, accounts of its own, reload, stop."""
+
+import json
+import re
+import time
+
+from kamailio import USERS, Kamailio
+from kit import OUTSIDE, PBX, PHONES_BOUND, check, wait_for
+from phones import Linphone
+from sipp import Sipp, register
+
+GATEWAY = OUTSIDE + ":5060"
+CALLER, CALLEE = PHONES_BOUND[0], PHONES_BOUND[1]
+
+
+def established(kit, **options):
+    """A gateway with one call that both sides keep until it is ended for them."""
+    Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX})
+    gateway = kit.gateway(**{"encryption": "offered", **options})
+    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    caller = Sipp(kit, "uac_held", CALLER, 5060, GATEWAY, to="2000")
+    gateway.wait_calls(1)
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()))
+    time.sleep(0.3)
+    return gateway, caller, answering
+
+
+def test_sigterm_ends_calls_within_five_seconds(kit):
+    gateway, caller, answering = established(kit)
+    gateway.stop(5.0)
+    caller.finish()
+    answering.finish()
+
+
+def test_hang_up_by_id(kit):
+    gateway, caller, answering = established(kit)
+    gateway.command("hangup", str(gateway.calls()[0]["id"]))
+    caller.finish()
+    answering.finish()
+    gateway.wait_calls(0)
+    check(gateway.command("hangup", "12345", ok=False).returncode != 0, "an unknown call was hung up")
+
+
+def test_reload_keeps_calls_and_refuses_nonsense(kit):
+    gateway, caller, answering = established(kit)
+    gateway.configure(more="calls: {ring_timeout: 60s}\n")
+    gateway.command("reload")
+    check(len(gateway.calls()) == 1, "reload ended a call")
+    good = open(gateway.file).read()
+    kit.write("ringwall.yaml", good + "nonsense: true\n")
+    result = gateway.command("reload", ok=False)
+    check(result.returncode != 0 and "nonsense" in result.stdout + result.stderr,
+          "a wrong configuration was taken: %s%s" % (result.stdout, result.stderr))
+    check(len(gateway.calls()) == 1, "a refused reload ended a call")
+    kit.write("ringwall.yaml", good)
+    gateway.command("hangup", str(gateway.calls()[0]["id"]))
+    caller.finish()
+    answering.finish()
+
+
+def test_check_prints_every_error_at_once(kit):
+    gateway = kit.gateway(start=False)
+    check(gateway.command("check").returncode == 0, "the test configuration is refused")
+    text = open(gateway.file).read()
+    wrong = (text.replace("encryption: required", "encryption: perhaps").replace("kind: core", "kind: kernel")
+             .replace('ports: "20000-20999"', 'ports: "20999-20000"') + "colour: blue\n")
+    kit.write("ringwall.yaml", wrong)
+    result = gateway.command("check", ok=False)
+    output = result.stdout + result.stderr
+    check(result.returncode == 1, "exit code %d" % result.returncode)
+    lines = re.findall(r"(?m)^\S*ringwall\.yaml:(\d+): ([^:]+): (.+)$", output)
+    check(len(lines) >= 4, "not every error is there: " + output)
+    for word in ("perhaps", "kernel", "20999", "colour"):
+        place = next(n for n, line in enumerate(wrong.splitlines(), 1) if word in line)
+        check(any(int(number) == place for number, _, _ in lines), "no error names line %d: %s" % (place, output))
+    check(kit.run([kit.binary, "run", "-c", gateway.file], ok=False).returncode != 0, "it started with errors")
+
+
+def test_accounts_of_the_gateway(kit):
+    """Local authentication: the gateway challenges; the PBX sees only who passed."""
+    Kamailio(kit, trusted='$si == "10.0.0.1" || $si == "%s"' % PBX,
+             routes={"2000": "sip:2000@%s:5080" % PBX})
+    gateway = kit.gateway(authentication="local\n    allow_md5: true", encryption="offered")
+    password_file = kit.write("password", USERS["1001"] + "\n", 0o600)
+    gateway.command("account", "add", "1001", "--password-file", password_file)
+    made = gateway.command("account", "add", "1003")
+    check(re.search(r"\S{12,}", made.stdout), "no password was made: " + made.stdout)
+    listed = gateway.command("account", "list").stdout
+    check("1001" in listed and "1003" in listed, "accounts are missing: " + listed)
+    check(USERS["1001"] not in listed, "a password is shown")
+    register(kit, CALLER, 5060, GATEWAY)
+    gateway.wait_registrations(1)
+    Sipp(kit, "register_refused", CALLEE, 5060, GATEWAY, to="1001", password="guessed",
+         keys={"expires": 60, "contact": "<sip:1001@%s:5060>" % CALLEE}).finish()
+    answering = Sipp(kit, "uas", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    Sipp(kit, "uac", CALLER, 5060, GATEWAY, to="2000").finish()
+    answering.finish()
+    gateway.command("account", "remove", "1001")
+    check("1001" not in gateway.command("account", "list").stdout, "a removed account is listed")
+    Sipp(kit, "register_refused", CALLEE, 5060, GATEWAY, to="1001",
+         keys={"expires": 60, "contact": "<sip:1001@%s:5060>" % CALLEE}).finish()
+
+
+def test_linphone_with_an_account_of_the_gateway(kit):
+    """SHA-256 alone is offered, and Linphone takes it."""
+    Kamailio(kit, trusted='$si == "10.0.0.1"')
+    gateway = kit.gateway(authentication="local")
+    gateway.command("account", "add", "1001", "--password-file", kit.write("password", USERS["1001"], 0o600))
+    phone = Linphone(kit, "1001")
+    phone.wait_registered()
+    gateway.wait_registrations(1)
+    check("SHA-256" in phone.log(), "no SHA-256 was seen")
+
+
+def test_testcall_passes_and_fails(kit):
+    gateway = kit.gateway()
+    kit.start("testpbx", [kit.binary, "testpbx", "--listen", PBX + ":5060", "--user", "1001", "--password",
+                          USERS["1001"]])
+    kit.wait_listening("udp", PBX, 5060)
+    password = kit.write("password", USERS["1001"], 0o600)
+    target = "sips:600@%s:5061" % OUTSIDE
+    arguments = [kit.binary, "testcall", target, "--user", "1001", "--insecure"]
+    result = kit.run(arguments + ["--password-file", password], 60)
+    check("AES" in result.stdout + result.stderr, "the test call does not say how it was encrypted: " + result.stdout)
+    wrong = kit.write("wrong", "guessed", 0o600)
+    check(kit.run(arguments + ["--password-file", wrong], 60, ok=False).returncode == 1,
+          "a test call with a wrong password passed")
+    check(kit.run([kit.binary, "testcall", "sips:600@%s:5999" % OUTSIDE, "--user", "1001", "--password-file", password,
+                   "--insecure"], 60, ok=False).returncode == 1, "a call to a closed port passed")
+    gateway.wait_calls(0)
+
+
+def test_status_is_told_as_json_and_as_text(kit):
+    Kamailio(kit)
+    gateway = kit.gateway(encryption="offered")
+    register(kit, CALLER, 5060, GATEWAY)
+    for what in ("status", "calls", "registrations"):
+        json.loads(gateway.command(what, "--json").stdout)
+        check(gateway.command(what).stdout.strip(), "`ringwall %s` says nothing" % what)
+    check("1001" in gateway.command("registrations").stdout, "the phone is not listed")
+    check(re.search(r"\d+\.\d+", kit.run([kit.binary, "version"]).stdout), "no version")
+    for command in ("run", "check", "status", "calls", "registrations", "account", "hangup", "reload", "testpbx",
+                    "testcall", "version"):
+        check(command in kit.run([kit.binary, "help"]).stdout, "help does not name " + command)
+    gateway.stop()
+    check(gateway.command("status", ok=False).returncode != 0, "status of a stopped gateway is 0")
+
+
+def test_certificate_is_made_when_absent(kit):
+    gateway = kit.gateway(start=False)
+    text = open(gateway.file).read()
+    kit.write("ringwall.yaml", re.sub(r"(?m)^tls:\n(  .*\n)+", "", text))
+    gateway.start()
+    shown = kit.run(["openssl", "s_client", "-connect", OUTSIDE + ":5061", "-servername", "voip.example.org"],
+                    stdin="").stdout
+    check("BEGIN CERTIFICATE" in shown and re.search("TLSv1.[23]", shown), "no TLS: " + shown[-500:])
+    first = re.search(r"(?s)-----BEGIN.*?-----END", shown).group(0)
+    gateway.restart()
+    again = kit.run(["openssl", "s_client", "-connect", OUTSIDE + ":5061"], stdin="").stdout
+    check(first in again, "a restart made another certificate")
+    old = kit.run(["openssl", "s_client", "-connect", OUTSIDE + ":5061", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+                  stdin="", ok=False)
+    check("Cipher is (NONE)" in old.stdout or old.returncode != 0, "TLS 1.1 was accepted")
+
+
+def test_unreadable_key_is_named(kit):
+    gateway = kit.gateway(start=False)
+    kit.write("tls.key", "no key\n", 0o600)
+    result = kit.run([kit.binary, "run", "-c", gateway.file], ok=False)
+    check(result.returncode != 0 and "tls.key" in result.stdout + result.stderr, "the key is not named: " +
+          result.stdout + result.stderr)
