@@ -24,6 +24,7 @@ import kit as library  # noqa: E402
 
 PASSED, FAILED, SKIPPED = 0, 1, 77
 TIMEOUT_S = 90
+running = {}  # child's pid: its directory
 
 
 def discover(pattern):
@@ -87,7 +88,9 @@ def run_one(test, options):
     started = time.monotonic()
     child = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--inside", "%s.%s" % (module, function),
                               "--directory", directory, "--binary", options.binary],
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                             preexec_fn=library.die_with_parent)
+    running[child.pid] = directory
     try:
         output, _ = child.communicate(timeout=timeout_s)
         code = child.returncode
@@ -95,6 +98,7 @@ def run_one(test, options):
         child.kill()
         end_left_over(directory)
         output, code = (child.communicate()[0] or "") + "not done after %d s\n" % timeout_s, FAILED
+    del running[child.pid]
     verdict = {PASSED: "ok", SKIPPED: "skip"}.get(code, "FAIL")
     line = "%-5s %s.%s (%.1f s)" % (verdict, module, function, time.monotonic() - started)
     if verdict == "skip":
@@ -105,6 +109,14 @@ def run_one(test, options):
         shutil.rmtree(directory, ignore_errors=True)
     print(line, flush=True)
     return verdict
+
+
+def interrupted(number, _frame):
+    """Told to end early: nothing that was started stays."""
+    for pid, directory in list(running.items()):
+        os.kill(pid, signal.SIGKILL)
+        end_left_over(directory)
+    os._exit(128 + number)
 
 
 def main():
@@ -127,6 +139,8 @@ def main():
         return
     if not tests:
         sys.exit("no test matches")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, interrupted)
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
         verdicts = list(pool.map(lambda test: run_one(test, options), tests))
     failed = verdicts.count("FAIL")
