@@ -5,7 +5,7 @@
 #include "sip/header.h"
 #include "sip/message.h"
 
-void sip_section_find(struct span bytes, struct sip_section *section)
+void sip_section_find(struct span bytes, uint32_t lines_maximum, struct sip_section *section)
 {
 	const char *at = bytes.data, *end = bytes.data + bytes.length, *feed;
 
@@ -22,6 +22,9 @@ void sip_section_find(struct span bytes, struct sip_section *section)
 			section->end = at;
 			return;
 		}
+		section->too_many = section->lines > lines_maximum;
+		if (section->too_many)
+			return;
 	}
 	if ((size_t)(end - at) > section->line_longest)
 		section->line_longest = (size_t)(end - at);

@@ -8,6 +8,10 @@
 
 #define VERSION_LENGTH 7 /* "SIP/2.0" */
 
+/* A header may be folded, but not so often that looking for the section's end, at each piece of a stream again,
+ * becomes work. */
+#define LINES_PER_HEADER 8
+
 /* Whether the message's end can still be trusted after this reject. */
 static bool framing_is_sound(enum sip_reject reject)
 {
@@ -274,6 +278,22 @@ static size_t leading_skip(struct span bytes)
 	return skipped;
 }
 
+/* What can be said before a line is read. */
+static enum sip_reject frame_check(struct span bytes, bool is_stream, const struct sip_limits *limits,
+				   struct sip_section *section)
+{
+	if (!bytes.length || (is_stream && bytes.length == 1 && *bytes.data == '\r'))
+		return is_stream ? SIP_NEED_MORE : SIP_REJECT_NOT_SIP;
+	sip_section_find(bytes, limits->headers_maximum * LINES_PER_HEADER, section);
+	if (!byte_is(*bytes.data, CLASS_TOKEN) || (!section->first_length && !is_stream))
+		return SIP_REJECT_NOT_SIP;
+	if (section->first_length && !line_is_sip(span_slice(bytes, 0, section->first_length)))
+		return SIP_REJECT_NOT_SIP;
+	if (section->too_many)
+		return SIP_REJECT_HEADERS_TOO_MANY;
+	return is_stream ? stream_check(bytes, section, limits) : SIP_OK;
+}
+
 enum sip_reject sip_message_parse(struct span bytes, bool is_stream, const struct sip_limits *limits,
 				  struct arena *arena, struct sip_message *message, size_t *consumed_bytes)
 {
@@ -288,22 +308,15 @@ enum sip_reject sip_message_parse(struct span bytes, bool is_stream, const struc
 	if (is_stream)
 		skipped = *consumed_bytes = leading_skip(bytes);
 	bytes = span_slice(bytes, skipped, SIZE_MAX);
-	if (!bytes.length || (is_stream && bytes.length == 1 && *bytes.data == '\r'))
-		return is_stream ? SIP_NEED_MORE : SIP_REJECT_NOT_SIP;
-
-	sip_section_find(bytes, &section);
-	if (!byte_is(*bytes.data, CLASS_TOKEN) ||
-	    (section.first_length && !line_is_sip(span_slice(bytes, 0, section.first_length))))
-		return SIP_REJECT_NOT_SIP;
-	if (!section.first_length && !is_stream)
-		return SIP_REJECT_NOT_SIP;
-	if (is_stream) {
-		reject = stream_check(bytes, &section, limits);
-		if (reject != SIP_OK)
-			return reject;
-	}
+	reject = frame_check(bytes, is_stream, limits, &section);
+	if (reject == SIP_NEED_MORE)
+		return reject;
+	*consumed_bytes = skipped + bytes.length;
+	if (reject != SIP_OK)
+		return reject;
 	reject = section_parse(&parse, bytes, is_stream, arena, &section);
-	*consumed_bytes = skipped + (parse.framing_lost ? bytes.length : message->bytes.length);
+	if (!parse.framing_lost)
+		*consumed_bytes = skipped + message->bytes.length;
 	return reject;
 }
 

@@ -11,6 +11,7 @@ struct sip_section {
 	size_t first_length; /* of the start line, with its line end; 0 when that is not there */
 	size_t line_longest;
 	uint32_t lines; /* with the start line; folded lines count each */
+	bool too_many;  /* more than `lines_maximum`: the rest was not looked at */
 };
 
 struct sip_parse {
@@ -30,8 +31,8 @@ struct sip_parse {
 /* Notes that the message is refused. */
 void sip_parse_reject(struct sip_parse *parse, enum sip_reject reject);
 
-/* Looks for the end of the header section. */
-void sip_section_find(struct span bytes, struct sip_section *section);
+/* Looks for the end of the header section, at most through `lines_maximum` lines. */
+void sip_section_find(struct span bytes, uint32_t lines_maximum, struct sip_section *section);
 
 /* The Content-Length a complete section seems to announce, or -1: only good for knowing that more is to come. */
 int64_t sip_section_content_length(struct span section);

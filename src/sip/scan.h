@@ -154,7 +154,7 @@ bool scan_host_port(struct scan *scan, bool blanks, struct span *host, uint16_t 
 bool scan_number(struct scan *scan, uint64_t maximum, uint64_t *value);
 
 /* Names seen so far: RFC 3261 section 7.3.1 lets a parameter stand once. */
-#define PARAMETERS_MAXIMUM 64
+#define PARAMETERS_MAXIMUM 32
 struct name_set {
 	uint64_t mask; /* one bit a hash: only equal bits make us compare */
 	unsigned count;

@@ -291,8 +291,15 @@ struct sip_message {
  * where the next message starts; leading CRLFs are skipped.
  * Returns SIP_OK; SIP_NEED_MORE (streams; *consumed_bytes may still be >0 for skipped CRLFs); or a reject
  * reason. After a reject other than NOT_SIP, `message` holds what was understood so far: via, from, to,
- * call_id, cseq are each either wholly valid or empty, so that an answer may be built if all are there.
- * Neither allocates but from `arena` nor copies text. RFC 3261 sections 7, 18.3, 25. */
+ * call_id, cseq are each either wholly valid or empty, so that an answer may be built if all are there;
+ * headers that are malformed or surplus are not in `headers`. After a reject on a stream, *consumed_bytes is the
+ * message's end if that is certain, else everything: what follows cannot be trusted, the connection is to be closed.
+ * NOT_SIP, LINE_TOO_LONG, HEADERS_TOO_MANY and TOO_LARGE may come before the whole message has.
+ * Allocates one array from `arena` (a struct sip_header a line, or SIP_REJECT_MEMORY) and copies no text.
+ * What RFC 3261 would let pass and this does not: controls in quoted pairs, invalid UTF-8, the branch "z9hG4bK" alone,
+ * names ending in a number, more than 32 parameters on one URI or value; tests/sip/test_torture.c has the examples.
+ * What it lets pass beyond the RFC: unquoted UTF-8 in display names, underscores in host names.
+ * RFC 3261 sections 7, 18.3, 25. */
 enum sip_reject sip_message_parse(struct span bytes, bool is_stream, const struct sip_limits *limits,
 				  struct arena *arena, struct sip_message *message, size_t *consumed_bytes);
 

@@ -96,32 +96,38 @@ static void test_framing(void **state)
 	}
 }
 
+static void check_refused(const char *text, size_t length, enum sip_reject reject)
+{
+	struct parsed parsed = parse((struct span){text, length}, true);
+
+	assert_int_equal(parsed.reject, reject);
+	assert_int_equal(parsed.consumed, reject == SIP_NEED_MORE ? 0 : length);
+	parsed_free(&parsed);
+}
+
 static void test_garbage_on_a_stream_is_refused_early(void **state)
 {
 	static char text[70000];
-	struct parsed parsed;
 
 	(void)state;
-	parsed = parse(SPAN("GET / HTTP/1.1\r\n"), true);
-	assert_int_equal(parsed.reject, SIP_REJECT_NOT_SIP);
-	parsed_free(&parsed);
-	parsed = parse(SPAN("\x16\x03\x01"), true); /* a TLS greeting */
-	assert_int_equal(parsed.reject, SIP_REJECT_NOT_SIP);
-	parsed_free(&parsed);
+	check_refused("GET / HTTP/1.1\r\n", 16, SIP_REJECT_NOT_SIP);
+	check_refused("\x16\x03\x01", 3, SIP_REJECT_NOT_SIP); /* a TLS greeting */
 	memset(text, 'A', sizeof(text));
-	parsed = parse((struct span){text, 8193}, true);
-	assert_int_equal(parsed.reject, SIP_REJECT_LINE_TOO_LONG);
-	parsed_free(&parsed);
-	/* a header section without an end */
+	check_refused(text, 8192, SIP_NEED_MORE);
+	check_refused(text, 8193, SIP_REJECT_LINE_TOO_LONG);
+	/* a header section without an end: of many lines, of long ones, of a long one */
 	memcpy(text, HEAD, strlen(HEAD));
 	for (size_t i = strlen(HEAD); i + 5 < sizeof(text); i += 5)
 		memcpy(text + i, "A:b\r\n", 5);
-	parsed = parse((struct span){text, 65000}, true);
-	assert_int_equal(parsed.reject, SIP_NEED_MORE);
-	parsed_free(&parsed);
-	parsed = parse((struct span){text, 65536}, true);
-	assert_int_equal(parsed.reject, SIP_REJECT_TOO_LARGE);
-	parsed_free(&parsed);
+	check_refused(text, 5000, SIP_NEED_MORE);
+	check_refused(text, 6000, SIP_REJECT_HEADERS_TOO_MANY);
+	for (size_t i = strlen(HEAD); i + 5 < sizeof(text); i += 5)
+		memcpy(text + i, i % 5000 < 5 ? "A:b\r\n" : "A:bcd", 5);
+	check_refused(text, 65535, SIP_NEED_MORE);
+	check_refused(text, 65536, SIP_REJECT_TOO_LARGE);
+	memset(text + strlen(HEAD), 'A', sizeof(text) - strlen(HEAD));
+	check_refused(text, strlen(HEAD) + 8192, SIP_NEED_MORE);
+	check_refused(text, strlen(HEAD) + 8193, SIP_REJECT_LINE_TOO_LONG);
 }
 
 static void test_datagram_surplus_is_cut_off(void **state)
