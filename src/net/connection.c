@@ -115,7 +115,7 @@ struct net_connection *net_connection_new(struct net *net, int descriptor, const
 	return connection;
 }
 
-static void connection_handshake_uncount(struct net_connection *connection)
+void net_connection_handshake_done(struct net_connection *connection)
 {
 	struct net *net = connection->net;
 
@@ -138,7 +138,7 @@ static void connection_release(struct net_connection *connection)
 	net_deadline_clear(connection);
 	list_remove(&connection->work_link);
 	net_dial_forget(connection);
-	connection_handshake_uncount(connection);
+	net_connection_handshake_done(connection);
 	if (connection->source)
 		net_source_leave(net, connection->source);
 	connection->source = NULL;

@@ -162,6 +162,8 @@ ptrdiff_t net_connection_receive(struct net_connection *connection, char *out, s
 ptrdiff_t net_connection_transmit(struct net_connection *connection, struct span bytes);
 /* There is handshake work for it: done when its turn comes, after what is established. */
 void net_connection_handshake_soon(struct net_connection *connection);
+/* It does not count among the handshakes under way any more: another may be accepted. */
+void net_connection_handshake_done(struct net_connection *connection);
 /* After TCP is up: starts TLS, or opens. */
 void net_connection_established(struct net_connection *connection);
 

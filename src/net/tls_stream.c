@@ -139,6 +139,7 @@ void net_tls_handshake(struct net_connection *connection)
 	connection->receives_left = NET_RECEIVES_PER_TURN;
 	result = SSL_do_handshake(connection->ssl);
 	if (result == 1) {
+		net_connection_handshake_done(connection);
 		net_stream_opened(connection);
 		return;
 	}

@@ -162,6 +162,11 @@ void world_turn(struct world *world)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+void world_step(struct world *world)
+{
+	event_base_loop(world->loop, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 void world_run_ms(struct world *world, unsigned ms)
 {
 	uint64_t end_us = clock_monotonic_us() + (uint64_t)ms * 1000;

@@ -57,7 +57,8 @@ void world_certify(struct world *world, const char *name, char *pem);
 		if (!met_) \
 			fail_msg("waited in vain for " #condition); \
 	} while (0)
-void world_turn(struct world *world);
+void world_turn(struct world *world); /* until nothing is left to do at the moment */
+void world_step(struct world *world); /* one turn of the loop exactly */
 void world_run_ms(struct world *world, unsigned ms);
 
 struct address address_of(const char *ip, uint16_t port);
