@@ -54,14 +54,13 @@ const uint16_t sip_classes[256] = {
 };
 /* clang-format on */
 
-/* Eight bytes at a time: every bit 7 of the result is set where a byte is below SP, DEL or above. The borrow of
- * the subtraction can only mark a byte that follows a marked one, so that the first mark is always right. */
-static uint64_t word_unprintable(uint64_t word)
+/* Eight bytes at a time: bit 7 of the result is set where a byte is below SP, DEL or above. Borrow and carry can only
+ * mark a byte that follows a marked one, so that the first mark is always right. */
+static inline uint64_t word_unprintable(uint64_t word)
 {
 	const uint64_t ones = 0x0101010101010101u;
-	uint64_t deleted = word ^ (ones * 0x7f);
 
-	return (word | (word - ones * 0x20) | ((deleted - ones) & ~deleted)) & (ones * 0x80);
+	return (word | (word + ones) | (word - ones * 0x20)) & (ones * 0x80);
 }
 
 const char *scan_printable(const char *at, const char *end)

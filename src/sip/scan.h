@@ -68,22 +68,30 @@ static inline bool token_equal(struct span a, struct span b)
 {
 	const uint64_t cases = 0x2020202020202020u;
 	uint64_t x, y;
+	uint32_t low[2], high[2];
 
 	if (a.length != b.length)
 		return false;
-	if (a.length < 8) {
+	if (a.length < 4) {
 		for (size_t i = 0; i < a.length; i++) {
 			if ((a.data[i] | 0x20) != (b.data[i] | 0x20))
 				return false;
 		}
 		return true;
 	}
+	if (a.length < 8) { /* two words that overlap; below, the last one does */
+		memcpy(&low[0], a.data, 4);
+		memcpy(&low[1], b.data, 4);
+		memcpy(&high[0], a.data + a.length - 4, 4);
+		memcpy(&high[1], b.data + b.length - 4, 4);
+		return !(((low[0] ^ low[1]) | (high[0] ^ high[1])) & ~(uint32_t)cases);
+	}
 	for (size_t i = 0; i < a.length; i += 8) {
 		size_t at = i + 8 <= a.length ? i : a.length - 8;
 
 		memcpy(&x, a.data + at, 8);
 		memcpy(&y, b.data + at, 8);
-		if ((x | cases) != (y | cases))
+		if ((x ^ y) & ~cases)
 			return false;
 	}
 	return true;

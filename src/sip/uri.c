@@ -99,9 +99,10 @@ static enum sip_reject other_parse(struct span text)
 	return SIP_REJECT_SCHEME;
 }
 
-static bool scheme_is(struct span text, struct span scheme)
+static inline bool scheme_is(struct span text, struct span scheme)
 {
-	return text.length >= scheme.length && span_equal_nocase((struct span){text.data, scheme.length}, scheme);
+	return text.length > scheme.length && text.data[scheme.length] == ':' &&
+	       token_equal((struct span){text.data, scheme.length}, scheme);
 }
 
 enum sip_reject sip_uri_parse(struct span text, struct sip_uri *uri)
@@ -111,14 +112,14 @@ enum sip_reject sip_uri_parse(struct span text, struct sip_uri *uri)
 
 	memset(uri, 0, sizeof(*uri));
 	uri->text = text;
-	if (scheme_is(text, SPAN("sip:"))) {
+	if (scheme_is(text, SPAN("sip"))) {
 		scan.at += 4;
 		reject = sip_parse(&scan, uri);
-	} else if (scheme_is(text, SPAN("sips:"))) {
+	} else if (scheme_is(text, SPAN("sips"))) {
 		uri->scheme = SIP_SCHEME_SIPS;
 		scan.at += 5;
 		reject = sip_parse(&scan, uri);
-	} else if (scheme_is(text, SPAN("tel:"))) {
+	} else if (scheme_is(text, SPAN("tel"))) {
 		uri->scheme = SIP_SCHEME_TEL;
 		scan.at += 4;
 		reject = tel_parse(&scan, uri);

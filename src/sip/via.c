@@ -28,7 +28,9 @@ static bool protocol_parse(struct scan *scan, struct sip_via *via)
 	via->transport_text = scan_while(scan, CLASS_TOKEN);
 	if (!via->transport_text.length)
 		return false;
-	via->unknown_transport = transport_parse(via->transport_text, &via->transport) != 0;
+	/* UDP, the commonest, is what zero stands for */
+	via->unknown_transport = !token_equal(via->transport_text, SPAN("UDP")) &&
+				 transport_parse(via->transport_text, &via->transport) != 0;
 	return true;
 }
 
