@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The commands that ask a running gateway. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "control/control.h"
+
+#define PATIENCE_MS 40000 /* a reload may have to look up names */
+
+int configuration_of(const struct arguments *arguments, bool check_files, struct configuration *configuration)
+{
+	return configuration_load_or_complain(arguments->configuration, check_files, configuration);
+}
+
+int gateway_ask(const struct config *config, json_t *request, bool quiet_when_none, json_t **answer)
+{
+	int error = control_ask(config->state_directory, request, PATIENCE_MS, answer);
+
+	json_decref(request);
+	if (error == -ENOENT || error == -ECONNREFUSED) {
+		if (!quiet_when_none)
+			complain(0, "no gateway runs with state directory %s; start one with: ringwall run",
+				 config->state_directory);
+		return error;
+	}
+	if (error) {
+		complain(0, "the gateway at %s does not answer: %s", config->state_directory, strerror(-error));
+		return error;
+	}
+	if (!json_is_true(json_object_get(*answer, "ok"))) {
+		const char *text = json_string_value(json_object_get(*answer, "error"));
+
+		complain(0, "%s", text ? text : "the gateway refused");
+		json_decref(*answer);
+		*answer = NULL;
+		return -EPROTO;
+	}
+	return 0;
+}
+
+void json_print(json_t *answer)
+{
+	json_object_del(answer, "ok");
+	json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	putchar('\n');
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : "";
+}
+
+static long long number_of(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+/* Asks, prints as JSON or lets `print` do it. */
+static int ask_and_print(const struct arguments *arguments, json_t *request, void (*print)(const json_t *answer))
+{
+	struct configuration configuration;
+	json_t *answer;
+	int error = configuration_of(arguments, false, &configuration);
+
+	if (error) {
+		json_decref(request);
+		return EXIT_FAILED;
+	}
+	error = gateway_ask(configuration.config, request, false, &answer);
+	configuration_clear(&configuration);
+	if (error)
+		return EXIT_FAILED;
+	if (arguments->json)
+		json_print(answer);
+	else
+		print(answer);
+	json_decref(answer);
+	return EXIT_GOOD;
+}
+
+/* "3 d 04:05:06", "04:05:06", "05:06". */
+static const char *duration_text(long long seconds, char out[32])
+{
+	if (seconds >= 86400)
+		snprintf(out, 32, "%lld d %02lld:%02lld:%02lld", seconds / 86400, seconds / 3600 % 24,
+			 seconds / 60 % 60, seconds % 60);
+	else if (seconds >= 3600)
+		snprintf(out, 32, "%02lld:%02lld:%02lld", seconds / 3600, seconds / 60 % 60, seconds % 60);
+	else
+		snprintf(out, 32, "%02lld:%02lld", seconds / 60, seconds % 60);
+	return out;
+}
+
+/* ---- status ---- */
+
+static void zones_print(const json_t *zones)
+{
+	static const char *const headline[] = {"ZONE", "KIND", "MEDIA ENCRYPTION", "LISTENS ON"};
+	struct text_table *table = text_table_new(headline, 4);
+	const json_t *zone, *listener;
+	size_t i, k;
+
+	json_array_foreach(zones, i, zone)
+	{
+		char listeners[180] = "";
+		size_t length = 0;
+
+		json_array_foreach(json_object_get(zone, "listen"), k, listener)
+		{
+			length += (size_t)snprintf(listeners + length, sizeof(listeners) - length, "%s%s", k ? " " : "",
+						   json_string_value(listener));
+			if (length >= sizeof(listeners))
+				break;
+		}
+		text_table_cell(table, "%s", text_of(zone, "name"));
+		text_table_cell(table, "%s", text_of(zone, "kind"));
+		text_table_cell(table, "%s", text_of(zone, "encryption"));
+		text_table_cell(table, "%s", listeners);
+	}
+	text_table_print(table, "");
+}
+
+/* Only what happened: a list of zeros hides the one that is not. */
+static void counters_print(const json_t *answer, const char *member, const char *prefix)
+{
+	const json_t *number;
+	const char *name;
+
+	json_object_foreach(json_object_get(answer, member), name, number)
+	{
+		if (json_integer_value(number) == 0)
+			continue;
+		printf("  %s%s", prefix, "");
+		for (const char *at = name; *at; at++)
+			putchar(*at == '_' ? ' ' : *at);
+		printf("%*s%lld\n", (int)(34 - strlen(prefix) - strlen(name)), "",
+		       (long long)json_integer_value(number));
+	}
+}
+
+static void status_print(const json_t *answer)
+{
+	char uptime[32];
+
+	printf("Ringwall %s for %s: %s, up %s\n\n", text_of(answer, "version"), text_of(answer, "domain"),
+	       json_is_true(json_object_get(answer, "ready")) ? "ready" : "starting",
+	       duration_text(number_of(answer, "uptime_s"), uptime));
+	if (!json_is_true(json_object_get(answer, "media")))
+		printf("The media process is down: it is being restarted.\n\n");
+	if (!json_is_true(json_object_get(answer, "store")))
+		printf("The store process is down: it is being restarted.\n\n");
+	printf("  calls %lld   registrations %lld   accounts %lld   connections %lld   transactions %lld\n\n",
+	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "accounts"),
+	       number_of(answer, "connections"), number_of(answer, "transactions"));
+	zones_print(json_object_get(answer, "zones"));
+	printf("\nSince the start\n");
+	counters_print(answer, "counters", "");
+	counters_print(answer, "network", "");
+	counters_print(answer, "rejects", "rejected: ");
+}
+
+int status_command(const struct arguments *arguments)
+{
+	return ask_and_print(arguments, json_pack("{s:s}", "command", "status"), status_print);
+}
+
+/* ---- calls, registrations ---- */
+
+static void leg_print(struct text_table *table, const json_t *leg, const char *which)
+{
+	const json_t *media = json_object_get(leg, "media");
+	long long packets = number_of(media, "packets_in"), lost = number_of(media, "lost");
+
+	text_table_cell(table, "%s", which);
+	text_table_cell(table, "%s", text_of(leg, "zone"));
+	text_table_cell(table, "%s", text_of(leg, "user"));
+	text_table_cell(table, "%s", text_of(leg, "transport"));
+	text_table_cell(table, "%s", text_of(leg, "peer"));
+	text_table_cell(table, "%s", text_of(leg, "codec"));
+	text_table_cell(table, "%s", text_of(leg, "encryption"));
+	if (packets + lost > 0)
+		text_table_cell(table, "%.1f %% lost, %.1f ms jitter", 100.0 * (double)lost / (double)(packets + lost),
+				json_real_value(json_object_get(media, "jitter_ms")));
+	else
+		text_table_cell(table, "%s", media ? "silent" : "");
+}
+
+static void calls_print(const json_t *answer)
+{
+	static const char *const headline[] = {"CALL", "STATE", "TIME",  "LEG",        "ZONE",          "USER",
+					       "VIA",  "PEER",  "CODEC", "ENCRYPTION", "SOUND RECEIVED"};
+	struct text_table *table = text_table_new(headline, 11);
+	const json_t *call;
+	char duration[32];
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "calls"), i, call)
+	{
+		text_table_cell(table, "%s", text_of(call, "id"));
+		text_table_cell(table, "%s", text_of(call, "state"));
+		text_table_cell(table, "%s", duration_text(number_of(call, "duration_s"), duration));
+		leg_print(table, json_object_get(call, "caller"), "caller");
+		for (int k = 0; k < 3; k++)
+			text_table_cell(table, "%s", "");
+		leg_print(table, json_object_get(call, "callee"), "callee");
+	}
+	text_table_print(table, "No calls.");
+}
+
+int calls_command(const struct arguments *arguments)
+{
+	return ask_and_print(arguments, json_pack("{s:s}", "command", "calls"), calls_print);
+}
+
+static void registrations_print(const json_t *answer)
+{
+	static const char *const headline[] = {"ACCOUNT",    "ZONE",      "VIA",  "PHONE AT",
+					       "EXPIRES IN", "REACHABLE", "PHONE"};
+	struct text_table *table = text_table_new(headline, 7);
+	const json_t *row;
+	char expires[32];
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "registrations"), i, row)
+	{
+		text_table_cell(table, "%s", text_of(row, "account"));
+		text_table_cell(table, "%s", text_of(row, "zone"));
+		text_table_cell(table, "%s", text_of(row, "transport"));
+		text_table_cell(table, "%s", text_of(row, "remote"));
+		text_table_cell(table, "%s", duration_text(number_of(row, "expires_s"), expires));
+		text_table_cell(table, "%s", json_is_true(json_object_get(row, "reachable")) ? "yes" : "no");
+		text_table_cell(table, "%s", text_of(row, "user_agent"));
+	}
+	text_table_print(table, "No phone is registered.");
+}
+
+int registrations_command(const struct arguments *arguments)
+{
+	return ask_and_print(arguments, json_pack("{s:s}", "command", "registrations"), registrations_print);
+}
+
+/* ---- hangup, reload ---- */
+
+static void hangup_print(const json_t *answer)
+{
+	(void)answer;
+	printf("The call was ended.\n");
+}
+
+int hangup_command(const struct arguments *arguments)
+{
+	return ask_and_print(arguments, json_pack("{s:s, s:s}", "command", "hangup", "call", arguments->words[0]),
+			     hangup_print);
+}
+
+static void reload_print(const json_t *answer)
+{
+	printf("%s\n", text_of(answer, "text"));
+}
+
+/* The file may be the one that is wrong, and then says by itself what; but where the gateway is asked must be known. */
+int reload_command(const struct arguments *arguments)
+{
+	return ask_and_print(arguments, json_pack("{s:s}", "command", "reload"), reload_print);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the command line share. */
+#ifndef RINGWALL_CLI_CLI_H
+#define RINGWALL_CLI_CLI_H
+
+#include <jansson.h>
+
+#include "roles/roles.h"
+
+enum exit_code { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define WORDS_MAXIMUM 4
+
+/* All that can be given; each command takes the options that its row names. */
+struct arguments {
+	const char *program, *command;
+	const char *words[WORDS_MAXIMUM];
+	int word_count;
+	const char *configuration;
+	bool json;
+	const char *explain;
+	bool reference, example;
+	const char *password_file, *password, *user;
+	bool prompt, sha256_only;
+	const char *listen, *media, *ports, *realm;
+	bool with_parent;
+	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
+	bool insecure, encrypt, no_encrypt, no_register;
+};
+
+struct command {
+	const char *name;
+	const char *words; /* for the usage line */
+	int words_minimum, words_maximum;
+	const char *options; /* names of rows of the option table, separated by blanks; --config is always taken */
+	const char *help;    /* one line */
+	int (*run)(const struct arguments *arguments);
+};
+extern const struct command commands[];
+
+/* Reads the command line. Returns its command, or NULL when it was wrong, which has been said. */
+const struct command *arguments_read(int count, char **texts, struct arguments *arguments);
+const struct command *command_find(const char *name);
+int command_help(const struct arguments *arguments);
+void command_usage(const struct command *command);
+
+/* An error for people: "ringwall: …" on standard error. Returns `code`. */
+int complain(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Reads the configuration, or says every error. */
+int configuration_of(const struct arguments *arguments, bool check_files, struct configuration *configuration);
+
+/* Asks the running gateway. Returns 0 and *answer whose "ok" is true; or a negative error, said already, but for
+ * -ENOENT and -ECONNREFUSED when `quiet_when_none`: no gateway runs. The request is released. */
+int gateway_ask(const struct config *config, json_t *request, bool quiet_when_none, json_t **answer);
+
+/* With --json: prints without "ok". */
+void json_print(json_t *answer);
+
+/* Tables: rows of cells, aligned in columns, a headline above. Cells are made printable. */
+#define TABLE_COLUMNS_MAXIMUM 12
+struct text_table;
+struct text_table *text_table_new(const char *const *headline, int columns);
+void text_table_cell(struct text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints and frees. `empty` is printed instead when there is no row. */
+void text_table_print(struct text_table *table, const char *empty);
+
+/* A password from --password-file (its first line; "-" is standard input), --password, --prompt (typed twice, unseen), or
+ * generated. Returns 0, *generated saying which; or an exit code, the reason said. The caller wipes. */
+#define PASSWORD_CAPACITY 256
+int password_obtain(const struct arguments *arguments, bool may_generate, char out[PASSWORD_CAPACITY], bool *generated);
+
+/* The commands. */
+int run_command(const struct arguments *arguments);
+int check_command(const struct arguments *arguments);
+int status_command(const struct arguments *arguments);
+int calls_command(const struct arguments *arguments);
+int registrations_command(const struct arguments *arguments);
+int hangup_command(const struct arguments *arguments);
+int reload_command(const struct arguments *arguments);
+int account_command(const struct arguments *arguments);
+int testpbx_command(const struct arguments *arguments);
+int testcall_command(const struct arguments *arguments);
+
+#endif

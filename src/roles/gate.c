@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The gate process: wires the gateway to its listeners, to media, to the store and to the control socket. */
+#include "roles/gate.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "roles/streams.h"
+
+/* ---- From the gateway to media and store ---- */
+
+static void stream_set(void *context, const struct media_stream *stream)
+{
+	struct gate *gate = context;
+	struct ipc_message message;
+
+	stream_to_message(stream, &message);
+	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+	memory_wipe(&message.stream_set, sizeof(message.stream_set));
+}
+
+static void stream_close(void *context, uint64_t session, uint8_t index)
+{
+	const struct ipc_message message = {
+		.type = IPC_STREAM_CLOSE, .descriptor = -1, .stream_close = {session, index}};
+	struct gate *gate = context;
+
+	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+}
+
+static void session_close(void *context, uint64_t session)
+{
+	const struct ipc_message message = {.type = IPC_SESSION_CLOSE, .descriptor = -1, .session_close = {session}};
+	struct gate *gate = context;
+
+	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+}
+
+static void binding_save(void *context, const struct ipc_binding *binding)
+{
+	struct ipc_message message = {.type = IPC_BINDING, .descriptor = -1};
+	struct gate *gate = context;
+
+	message.binding = *binding;
+	role_tell(gate->role, IPC_ROLE_STORE, &message);
+}
+
+static void binding_remove(void *context, const char *token)
+{
+	struct ipc_message message = {.type = IPC_BINDING_REMOVE, .descriptor = -1};
+	struct gate *gate = context;
+
+	if (span_copy(span_from(token), message.binding_remove.token, sizeof(message.binding_remove.token)) == 0)
+		role_tell(gate->role, IPC_ROLE_STORE, &message);
+}
+
+static void on_stopped(void *context)
+{
+	struct gate *gate = context;
+
+	role_finish(gate->role);
+}
+
+/* ---- The configuration ---- */
+
+static bool listener_same(const struct gate_listener *a, const struct handover_listener *b)
+{
+	return a->zone == b->zone && a->listener == b->listener && a->transport == b->transport &&
+	       address_equal(&a->local, &b->local);
+}
+
+/* Closes what the new configuration does not have in the same place. */
+static void listeners_close_others(struct gate *gate, const struct handover *handover)
+{
+	for (uint16_t i = 0; i < gate->listener_count; i++) {
+		struct gate_listener *old = &gate->listeners[i];
+
+		old->kept = false;
+		for (uint16_t k = 0; k < handover->listener_count && !old->kept; k++)
+			old->kept = listener_same(old, &handover->listeners[k]);
+		if (!old->kept)
+			net_listener_remove(gateway_net(gate->gateway), old->zone, old->listener);
+	}
+}
+
+static bool listener_is_open(const struct gate *gate, const struct handover_listener *wanted)
+{
+	for (uint16_t i = 0; i < gate->listener_count; i++)
+		if (gate->listeners[i].kept && listener_same(&gate->listeners[i], wanted))
+			return true;
+	return false;
+}
+
+/* The supervisor opened them: what may fail is done already, but for memory. `listeners` has room for all. */
+static int listeners_take(struct gate *gate, struct handover *handover, struct gate_listener *listeners)
+{
+	int result = 0;
+
+	listeners_close_others(gate, handover);
+	for (uint16_t i = 0; i < handover->listener_count; i++) {
+		struct handover_listener *wanted = &handover->listeners[i];
+		int error = 0;
+
+		listeners[i] =
+			(struct gate_listener){wanted->zone, wanted->listener, wanted->transport, wanted->local, false};
+		if (listener_is_open(gate, wanted))
+			continue;
+		error = net_listener_add(gateway_net(gate->gateway), wanted->descriptor, wanted->transport,
+					 wanted->zone, wanted->listener);
+		wanted->descriptor = -1;
+		if (error) {
+			char text[ADDRESS_TEXT_BYTES];
+
+			log_write(LOG_ERROR, "gate", "listener %s:%s cannot be used: %s",
+				  transport_name(wanted->transport), address_text(&wanted->local, text),
+				  strerror(-error));
+			result = error;
+		}
+	}
+	memory_free(gate->listeners);
+	gate->listeners = listeners;
+	gate->listener_count = handover->listener_count;
+	return result;
+}
+
+static int tls_set(struct gate *gate, const struct config *config, const struct handover *handover, char *error,
+		   size_t error_capacity)
+{
+	char said[256] = "";
+	int result = net_tls_set(gateway_net(gate->gateway), handover_file(handover, IPC_FILE_CERTIFICATE),
+				 handover_file(handover, IPC_FILE_KEY), handover_file(handover, IPC_FILE_AUTHORITIES),
+				 said, sizeof(said));
+
+	if (result)
+		snprintf(error, error_capacity, "%s, %s: certificate and key cannot be used: %s",
+			 config->tls.certificate, config->tls.key, said);
+	else if (*said)
+		log_write(LOG_WARNING, "gate", "%s: %s", config->tls.certificate, said);
+	return result;
+}
+
+static struct gateway *gateway_start(struct gate *gate, const struct config *config)
+{
+	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close, binding_save,
+						    binding_remove, on_stopped,   gate};
+
+	return gateway_new(role_loop(gate->role), config, &callbacks, random_system());
+}
+
+static int config_take(const struct handover *handover, struct config **config, char *error, size_t error_capacity)
+{
+	struct config_errors *errors = config_errors_new();
+	int result = errors ? 0 : -ENOMEM;
+
+	*config = handover_config(handover, error, error_capacity);
+	if (!*config)
+		result = -EINVAL;
+	else if (errors && config_resolve(*config, errors)) {
+		snprintf(error, error_capacity, "%s", config_errors_text(errors, 0));
+		result = -EHOSTUNREACH;
+	}
+	if (result) {
+		config_free(*config);
+		*config = NULL;
+	}
+	config_errors_free(errors);
+	return result;
+}
+
+/* Asks for what is on disk, once: a store that was restarted knows no more than we do. */
+static void load(struct gate *gate)
+{
+	const struct ipc_message message = {.type = IPC_LOAD, .descriptor = -1};
+
+	if (gate->gateway && !gate->loading && role_peer(gate->role, IPC_ROLE_STORE))
+		gate->loading = role_tell(gate->role, IPC_ROLE_STORE, &message) == 0;
+}
+
+static void sessions_clear(struct gate *gate)
+{
+	const struct ipc_message message = {.type = IPC_SESSIONS_CLEAR, .descriptor = -1};
+
+	if (role_peer(gate->role, IPC_ROLE_MEDIA))
+		role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+}
+
+/* Everything that can fail comes before anything changes. */
+static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
+{
+	struct gate_listener *listeners = memory_alloc((handover->listener_count + 1u) * sizeof(*listeners));
+	struct gate *gate = context;
+	struct config *config = NULL, *before = gate->config;
+	bool first = !gate->gateway;
+	int result;
+
+	snprintf(error, error_capacity, "no memory");
+	result = listeners ? config_take(handover, &config, error, error_capacity) : -ENOMEM;
+	if (!result && first) {
+		gate->gateway = gateway_start(gate, config);
+		result = gate->gateway ? 0 : -ENOMEM;
+	}
+	if (!result)
+		result = tls_set(gate, config, handover, error, error_capacity);
+	if (result) {
+		if (first) {
+			gateway_free(gate->gateway);
+			gate->gateway = NULL;
+		}
+		config_free(config);
+		memory_free(listeners);
+		return result;
+	}
+
+	log_setup("gate", config->log_level);
+	if (!first)
+		gateway_configure(gate->gateway, config);
+	gate->config = config;
+	config_free(before);
+	listeners_take(gate, handover, listeners);
+	if (first) {
+		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);
+		handover->control = -1;
+		sessions_clear(gate);
+	}
+	load(gate);
+	return 0;
+}
+
+/* ---- From the other processes ---- */
+
+static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *channel)
+{
+	struct gate *gate = context;
+
+	if (!channel)
+		gate_waiting_refuse(gate, peer, "the process that was asked ended; please ask again");
+	if (!gate->gateway)
+		return;
+	if (peer == IPC_ROLE_STORE && !gate->loaded) {
+		gate->loading = false;
+		load(gate);
+	}
+	if (peer == IPC_ROLE_MEDIA && channel)
+		gateway_media_back(gate->gateway);
+}
+
+static void on_loaded(struct gate *gate)
+{
+	if (gate->loaded)
+		return;
+	gate->loaded = true;
+	gateway_loaded(gate->gateway);
+	log_write(LOG_NOTICE, "gate", "registrations and accounts are loaded");
+}
+
+static void on_message(void *context, struct ipc_channel *channel, struct ipc_message *message)
+{
+	struct gate *gate = context;
+	struct media_event event;
+
+	(void)channel;
+	if (!gate->gateway)
+		return;
+	switch (message->type) {
+	case IPC_SESSION_EVENT:
+		if (event_from_message(&message->session_event, &event))
+			gateway_media_event(gate->gateway, &event);
+		break;
+	case IPC_COUNTERS: gate_on_counters(gate, &message->counters); break;
+	case IPC_BINDING: gateway_binding_loaded(gate->gateway, &message->binding); break;
+	case IPC_ACCOUNT: gateway_account_set(gate->gateway, &message->account); break;
+	case IPC_LOADED: on_loaded(gate); break;
+	case IPC_STORED: gate_on_stored(gate, &message->stored); break;
+	case IPC_RELOADED: gate_on_reloaded(gate, &message->reloaded); break;
+	default: break;
+	}
+}
+
+static void on_stop(void *context)
+{
+	struct gate *gate = context;
+
+	gate->stopping = true;
+	if (gate->gateway)
+		gateway_stop(gate->gateway);
+	else
+		role_finish(gate->role);
+}
+
+static void destroy(void *context)
+{
+	struct gate *gate = context;
+
+	for (int role = 0; role < IPC_ROLE_COUNT; role++)
+		gate_waiting_refuse(gate, role, "the gateway stops");
+	control_server_free(gate->control);
+	gateway_free(gate->gateway);
+	config_free(gate->config);
+	memory_free(gate->listeners);
+	memory_free(gate);
+}
+
+static void *create(struct role *role)
+{
+	struct gate *gate = memory_alloc(sizeof(*gate));
+
+	if (!gate)
+		return NULL;
+	gate->role = role;
+	gate->started_us = clock_monotonic_us();
+	list_init(&gate->waiting);
+	return gate;
+}
+
+int gate_main(int descriptor)
+{
+	static const struct role_operations operations = {on_apply, on_peer, on_message, on_stop};
+
+	/* While the system's configuration of OpenSSL can still be read. */
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	return role_main(IPC_ROLE_GATE, descriptor, &operations, create, destroy);
+}

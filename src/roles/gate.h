@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the gate process share. */
+#ifndef RINGWALL_ROLES_GATE_H
+#define RINGWALL_ROLES_GATE_H
+
+#include "base/list.h"
+#include "call/call.h"
+#include "control/control.h"
+#include "roles/role.h"
+
+struct gate_listener {
+	uint8_t zone, listener, transport;
+	struct address local;
+	bool kept; /* while a new configuration is taken: also in the new one */
+};
+
+struct gate {
+	struct role *role;
+	struct config *config;
+	struct gateway *gateway; /* NULL before the first configuration */
+	struct control_server *control;
+	struct gate_listener *listeners;
+	uint16_t listener_count;
+	struct list waiting; /* commands that wait for the store, the supervisor or media */
+	uint64_t last_request;
+	uint64_t started_us;
+	bool loading, loaded;
+	bool stopping;
+};
+
+/* ---- gate_control.c: the commands of the control socket ---- */
+
+extern const struct control_command gate_commands[];
+
+/* A request that waits for another process. */
+struct gate_waiting {
+	struct list link;
+	uint64_t request; /* what the other process answers with */
+	enum ipc_role on;
+	struct control_request *control;
+	struct ipc_account account; /* to be set or removed once it is stored; user "" otherwise */
+	bool is_removal;
+	struct gate_calls *calls;
+};
+
+void gate_on_stored(struct gate *gate, const struct ipc_stored *stored);
+void gate_on_reloaded(struct gate *gate, const struct ipc_reloaded *reloaded);
+
+/* That process is gone: what waits for it is refused. */
+void gate_waiting_refuse(struct gate *gate, enum ipc_role on, const char *reason);
+
+/* A new waiting entry with its number; NULL (and the request refused) when memory is short or too many wait. */
+struct gate_waiting *gate_waiting_new(struct gate *gate, enum ipc_role on, struct control_request *control);
+struct gate_waiting *gate_waiting_find(struct gate *gate, enum ipc_role on, uint64_t request);
+void gate_waiting_free(struct gate_waiting *waiting);
+
+/* ---- gate_calls.c: `calls`, which asks media for its counters ---- */
+
+void gate_handle_calls(void *context, struct control_request *request, const json_t *arguments);
+void gate_on_counters(struct gate *gate, const struct ipc_counters *counters);
+void gate_calls_free(struct gate_calls *calls);
+
+#endif

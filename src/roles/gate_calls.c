@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `ringwall calls`: the gateway's calls, each with what media counted for its first stream. */
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "roles/gate.h"
+
+#define COUNTED_MAXIMUM 2000     /* of more calls only the first are asked for */
+#define COUNTERS_PATIENCE_MS 500 /* then the answer goes out with what is there */
+
+struct gate_calls {
+	struct gate *gate;
+	struct gate_waiting *waiting;
+	json_t *rows, *by_id;
+	uint32_t asked, counted;
+	struct event *patience;
+};
+
+static json_t *leg_json(const struct gateway_call_leg *leg)
+{
+	char text[ADDRESS_TEXT_BYTES];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "zone", leg->zone, "user", leg->user, "codec", leg->codec,
+			 "encryption", leg->encryption, "transport", leg->transport, "peer",
+			 leg->peer.family ? address_text(&leg->peer, text) : "");
+}
+
+static void call_add(void *context, const struct gateway_call_view *view)
+{
+	struct gate_calls *calls = context;
+	char id[17];
+	json_t *row;
+
+	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
+	row = json_pack("{s:s, s:s, s:i, s:i, s:o, s:o}", "id", id, "state", view->state, "duration_s",
+			view->duration_s, "streams", view->stream_count, "caller", leg_json(&view->legs[0]), "callee",
+			leg_json(&view->legs[1]));
+	json_array_append(calls->rows, row);
+	json_object_set_new(calls->by_id, id, row);
+}
+
+void gate_calls_free(struct gate_calls *calls)
+{
+	if (!calls)
+		return;
+	if (calls->patience)
+		event_free(calls->patience);
+	json_decref(calls->rows);
+	json_decref(calls->by_id);
+	memory_free(calls);
+}
+
+static void calls_answer(struct gate_calls *calls)
+{
+	struct gate_waiting *waiting = calls->waiting;
+
+	control_answer(waiting->control, json_pack("{s:b, s:O}", "ok", 1, "calls", calls->rows));
+	gate_waiting_free(waiting);
+}
+
+static void on_patience(evutil_socket_t descriptor, short what, void *context)
+{
+	(void)descriptor;
+	(void)what;
+	calls_answer(context);
+}
+
+/* Asks media for the counters of every call that has streams. */
+static void counters_ask(struct gate_calls *calls)
+{
+	struct ipc_message message = {.type = IPC_COUNTERS_GET, .descriptor = -1};
+	const char *id;
+	json_t *row;
+
+	if (!role_peer(calls->gate->role, IPC_ROLE_MEDIA))
+		return;
+	json_object_foreach(calls->by_id, id, row)
+	{
+		if (json_integer_value(json_object_get(row, "streams")) == 0)
+			continue;
+		message.counters_get.request = calls->waiting->request;
+		message.counters_get.session = strtoull(id, NULL, 16);
+		if (calls->asked == COUNTED_MAXIMUM || role_tell(calls->gate->role, IPC_ROLE_MEDIA, &message))
+			return;
+		calls->asked++;
+	}
+}
+
+void gate_handle_calls(void *context, struct control_request *request, const json_t *arguments)
+{
+	const struct timeval patience = {0, COUNTERS_PATIENCE_MS * 1000};
+	struct gate *gate = context;
+	struct gate_waiting *waiting = gate_waiting_new(gate, IPC_ROLE_MEDIA, request);
+	struct gate_calls *calls;
+
+	(void)arguments;
+	if (!waiting)
+		return;
+	calls = waiting->calls = memory_alloc(sizeof(*calls));
+	if (!calls) {
+		control_refuse(request, "no memory");
+		gate_waiting_free(waiting);
+		return;
+	}
+	calls->gate = gate;
+	calls->waiting = waiting;
+	calls->rows = json_array();
+	calls->by_id = json_object();
+	calls->patience = evtimer_new(role_loop(gate->role), on_patience, calls);
+	gateway_calls_each(gate->gateway, call_add, calls);
+	counters_ask(calls);
+	if (calls->asked && calls->patience)
+		event_add(calls->patience, &patience);
+	else
+		calls_answer(calls);
+}
+
+static json_t *side_json(uint64_t packets_in, uint64_t packets_out, uint64_t lost, uint32_t jitter_us, uint64_t dropped)
+{
+	return json_pack("{s:I, s:I, s:I, s:f, s:I}", "packets_in", (json_int_t)packets_in, "packets_out",
+			 (json_int_t)packets_out, "lost", (json_int_t)lost, "jitter_ms", jitter_us / 1000.0, "dropped",
+			 (json_int_t)dropped);
+}
+
+void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
+{
+	struct gate_waiting *waiting = gate_waiting_find(gate, IPC_ROLE_MEDIA, c->request);
+	struct gate_calls *calls = waiting ? waiting->calls : NULL;
+	char id[17];
+	json_t *row;
+
+	if (!calls)
+		return;
+	snprintf(id, sizeof(id), "%012" PRIx64, c->session);
+	row = json_object_get(calls->by_id, id);
+	if (row && c->found) {
+		json_object_set_new(
+			json_object_get(row, "caller"), "media",
+			side_json(c->a_packets_in, c->a_packets_out, c->a_lost, c->a_jitter_us, c->a_dropped));
+		json_object_set_new(
+			json_object_get(row, "callee"), "media",
+			side_json(c->b_packets_in, c->b_packets_out, c->b_lost, c->b_jitter_us, c->b_dropped));
+	}
+	if (++calls->counted == calls->asked)
+		calls_answer(calls);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Gathers what the supervisor hands over; see handover.h. */
+#include "roles/handover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+void handover_start(struct handover *handover, uint32_t generation)
+{
+	memset(handover, 0, sizeof(*handover));
+	handover->generation = generation;
+	handover->control = -1;
+}
+
+void handover_clear(struct handover *handover)
+{
+	for (int i = 0; i < IPC_FILE_COUNT; i++)
+		memory_free_secret(handover->files[i].bytes, handover->files[i].length);
+	for (uint16_t i = 0; i < handover->listener_count; i++)
+		if (handover->listeners[i].descriptor >= 0)
+			close(handover->listeners[i].descriptor);
+	memory_free(handover->listeners);
+	if (handover->control >= 0)
+		close(handover->control);
+	handover_start(handover, handover->generation);
+}
+
+static void generation_set(struct handover *handover, uint32_t generation)
+{
+	if (handover->generation == generation)
+		return;
+	handover_clear(handover);
+	handover->generation = generation;
+}
+
+static int file_take(struct handover *handover, const struct ipc_message *message)
+{
+	struct handover_file *file;
+
+	if (message->file.file >= IPC_FILE_COUNT) {
+		close(message->descriptor);
+		return -EINVAL;
+	}
+	file = &handover->files[message->file.file];
+	memory_free_secret(file->bytes, file->length);
+	return ipc_file_read(message->descriptor, HANDOVER_FILE_MAXIMUM, &file->bytes, &file->length);
+}
+
+static int listener_take(struct handover *handover, const struct ipc_message *message)
+{
+	struct handover_listener *listeners;
+
+	listeners = handover->listener_count < HANDOVER_LISTENERS_MAXIMUM
+			    ? memory_realloc(handover->listeners, (handover->listener_count + 1u) * sizeof(*listeners))
+			    : NULL;
+	if (!listeners) {
+		close(message->descriptor);
+		return -ENOMEM;
+	}
+	handover->listeners = listeners;
+	listeners[handover->listener_count++] =
+		(struct handover_listener){message->listener.zone, message->listener.listener,
+					   message->listener.transport, message->listener.local, message->descriptor};
+	return 0;
+}
+
+bool handover_take(struct handover *handover, struct ipc_message *message, int *error)
+{
+	*error = 0;
+	switch (message->type) {
+	case IPC_FILE:
+		generation_set(handover, message->file.generation);
+		*error = file_take(handover, message);
+		return true;
+	case IPC_LISTENER:
+		generation_set(handover, message->listener.generation);
+		*error = listener_take(handover, message);
+		return true;
+	case IPC_CONTROL:
+		generation_set(handover, message->control.generation);
+		if (handover->control >= 0)
+			close(handover->control);
+		handover->control = message->descriptor;
+		return true;
+	default: return false;
+	}
+}
+
+struct span handover_file(const struct handover *handover, enum ipc_file_kind kind)
+{
+	return (struct span){handover->files[kind].bytes, handover->files[kind].length};
+}
+
+struct config *handover_config(const struct handover *handover, char *error, size_t error_capacity)
+{
+	struct config_errors *errors = config_errors_new();
+	struct config *config = NULL;
+
+	if (errors)
+		config = config_parse(handover_file(handover, IPC_FILE_CONFIGURATION), "configuration", false, errors);
+	if (!config)
+		snprintf(error, error_capacity, "%s",
+			 errors && config_errors_count(errors) ? config_errors_text(errors, 0) : "no memory");
+	config_errors_free(errors);
+	return config;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the supervisor hands to a role before it says APPLY: files, listeners, the control socket. One generation is one whole
+ * configuration; a new one begins when a message with another number comes. */
+#ifndef RINGWALL_ROLES_HANDOVER_H
+#define RINGWALL_ROLES_HANDOVER_H
+
+#include "config/config.h"
+#include "ipc/ipc.h"
+
+#define HANDOVER_FILE_MAXIMUM (1u << 20) /* bytes */
+#define HANDOVER_LISTENERS_MAXIMUM (CONFIG_ZONES_MAXIMUM * CONFIG_LISTENERS_MAXIMUM)
+
+struct handover_file {
+	char *bytes; /* NULL when it was not handed over */
+	size_t length;
+};
+
+struct handover_listener {
+	uint8_t zone, listener, transport;
+	struct address local;
+	int descriptor; /* -1 once taken */
+};
+
+struct handover {
+	uint32_t generation;
+	struct handover_file files[IPC_FILE_COUNT];
+	struct handover_listener *listeners;
+	uint16_t listener_count;
+	int control; /* -1: none, or taken */
+};
+
+void handover_start(struct handover *handover, uint32_t generation);
+
+/* Wipes, closes what nobody took, and is empty again. */
+void handover_clear(struct handover *handover);
+
+/* Takes what a message brings, and its descriptor. False when the message is none of this kind; `error` is told if it was
+ * and could not be taken. */
+bool handover_take(struct handover *handover, struct ipc_message *message, int *error);
+
+/* Parses the configuration that was handed over. NULL with the reason. */
+struct config *handover_config(const struct handover *handover, char *error, size_t error_capacity);
+
+struct span handover_file(const struct handover *handover, enum ipc_file_kind kind);
+
+#endif

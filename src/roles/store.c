@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The store process: writes down what the gate says, and says when it is on the disk. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "roles/role.h"
+#include "roles/roles.h"
+
+#define COMMIT_DELAY_MS 100    /* changes of this long share one fsync; the promise is 200 ms */
+#define PENDING_MAXIMUM 1024   /* answers that wait for the same commit */
+#define LOAD_PATIENCE_MS 10000 /* a gate that reads nothing for so long is not waited for */
+
+struct store_role {
+	struct role *role;
+	struct store *store;
+	struct event *commit;
+	uint64_t pending[PENDING_MAXIMUM];
+	unsigned pending_count;
+};
+
+static void answer(struct store_role *self, uint64_t request, int error)
+{
+	struct ipc_message message = {
+		.type = IPC_STORED, .descriptor = -1, .stored = {request, error ? (uint32_t)-error : 0}};
+
+	if (request)
+		role_tell(self->role, IPC_ROLE_GATE, &message);
+}
+
+static void answer_pending(struct store_role *self, int error)
+{
+	for (unsigned i = 0; i < self->pending_count; i++)
+		answer(self, self->pending[i], error);
+	self->pending_count = 0;
+}
+
+static void commit(struct store_role *self)
+{
+	int error = store_commit(self->store);
+
+	event_del(self->commit);
+	if (error)
+		log_write(LOG_ERROR, "store", "changes are lost, the database cannot be written: %s", strerror(-error));
+	answer_pending(self, error);
+}
+
+static void on_commit(evutil_socket_t descriptor, short what, void *context)
+{
+	(void)descriptor;
+	(void)what;
+	commit(context);
+}
+
+/* After a change: what is good waits for its commit, what is bad is answered at once. */
+static void changed(struct store_role *self, uint64_t request, int error)
+{
+	const struct timeval delay = {0, COMMIT_DELAY_MS * 1000};
+
+	if (error) {
+		if (error != -ENOENT)
+			log_write(LOG_ERROR, "store", "a change cannot be written: %s", strerror(-error));
+		answer(self, request, error);
+		/* A full disk takes the whole transaction with it. */
+		if (!store_is_dirty(self->store))
+			answer_pending(self, error);
+		return;
+	}
+	if (request)
+		self->pending[self->pending_count++] = request;
+	if (self->pending_count == PENDING_MAXIMUM)
+		commit(self);
+	else if (!event_pending(self->commit, EV_TIMEOUT, NULL))
+		event_add(self->commit, &delay);
+}
+
+/* More than the queue holds is sent piece by piece. */
+static bool load_send(struct store_role *self, const struct ipc_message *message)
+{
+	struct ipc_channel *gate = role_peer(self->role, IPC_ROLE_GATE);
+	int error = gate ? ipc_send(gate, message) : -EPIPE;
+
+	if (error == -ENOBUFS && ipc_drain(gate, LOAD_PATIENCE_MS) == 0)
+		error = ipc_send(gate, message);
+	if (error)
+		log_write(LOG_ERROR, "store", "the gate does not take what is stored: %s", strerror(-error));
+	return error == 0;
+}
+
+static bool load_binding(void *context, const struct ipc_binding *binding)
+{
+	struct ipc_message message = {.type = IPC_BINDING, .descriptor = -1};
+
+	message.binding = *binding;
+	return load_send(context, &message);
+}
+
+static bool load_account(void *context, const struct ipc_account *account)
+{
+	struct ipc_message message = {.type = IPC_ACCOUNT, .descriptor = -1};
+	bool sent;
+
+	message.account = *account;
+	sent = load_send(context, &message);
+	memory_wipe(&message.account, sizeof(message.account));
+	return sent;
+}
+
+static void load(struct store_role *self)
+{
+	const struct ipc_message loaded = {.type = IPC_LOADED, .descriptor = -1};
+	int error = store_accounts_each(self->store, load_account, self);
+
+	if (!error)
+		error = store_bindings_each(self->store, (uint64_t)clock_wall_s(), load_binding, self);
+	if (error)
+		log_write(LOG_ERROR, "store", "what is stored cannot be read: %s", strerror(-error));
+	if (store_is_dirty(self->store))
+		commit(self);
+	load_send(self, &loaded);
+}
+
+static void on_message(void *context, struct ipc_channel *channel, struct ipc_message *message)
+{
+	struct store_role *self = context;
+
+	(void)channel;
+	if (!self->store)
+		return;
+	switch (message->type) {
+	case IPC_LOAD: load(self); break;
+	case IPC_BINDING: changed(self, 0, store_binding_save(self->store, &message->binding)); break;
+	case IPC_BINDING_REMOVE:
+		changed(self, 0, store_binding_remove(self->store, message->binding_remove.token));
+		break;
+	case IPC_ACCOUNT:
+		changed(self, message->account.request, store_account_save(self->store, &message->account));
+		break;
+	case IPC_ACCOUNT_REMOVE:
+		changed(self, message->account_remove.request,
+			store_account_remove(self->store, message->account_remove.user));
+		break;
+	default: break;
+	}
+}
+
+static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
+{
+	struct store_role *self = context;
+	struct config *config = handover_config(handover, error, error_capacity);
+
+	if (!config)
+		return -EINVAL;
+	log_setup("store", config->log_level);
+	config_free(config);
+	if (!self->store)
+		self->store = store_open(STORE_FILE, error, error_capacity);
+	return self->store ? 0 : -EIO;
+}
+
+static void on_stop(void *context)
+{
+	struct store_role *self = context;
+
+	role_finish(self->role);
+}
+
+static void destroy(void *context)
+{
+	struct store_role *self = context;
+
+	if (self->store && store_is_dirty(self->store))
+		commit(self);
+	store_close(self->store);
+	event_free(self->commit);
+	memory_free(self);
+}
+
+static void *create(struct role *role)
+{
+	struct store_role *self = memory_alloc(sizeof(*self));
+
+	if (!self)
+		return NULL;
+	self->role = role;
+	self->commit = evtimer_new(role_loop(role), on_commit, self);
+	if (!self->commit) {
+		memory_free(self);
+		return NULL;
+	}
+	return self;
+}
+
+int store_main(int descriptor)
+{
+	static const struct role_operations operations = {.apply = on_apply, .message = on_message, .stop = on_stop};
+
+	return role_main(IPC_ROLE_STORE, descriptor, &operations, create, destroy);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Media streams and events as messages, and back. */
+#include "roles/streams.h"
+
+#include <string.h>
+
+_Static_assert(SRTP_KEY_MAXIMUM == sizeof(((struct ipc_stream_set *)0)->a_key_in), "keys of messages and media differ");
+
+/* X(member): the plain members of a side. */
+#define SIDE_MEMBERS(X) X(local) X(peer_rtp) X(peer_rtcp) X(learn_from) X(suite_in) X(suite_out) X(may_send)
+
+void stream_to_message(const struct media_stream *stream, struct ipc_message *message)
+{
+	const struct media_side *a = &stream->sides[0], *b = &stream->sides[1];
+	struct ipc_stream_set *set = &message->stream_set;
+
+	memset(set, 0, sizeof(*set));
+	message->type = IPC_STREAM_SET;
+	message->descriptor = -1;
+	set->session = stream->session;
+	set->index = stream->index;
+	set->kind = stream->kind;
+	set->silence_timeout_ms = stream->silence_timeout_ms;
+#define X(member) \
+	set->a_##member = a->member; \
+	set->b_##member = b->member;
+	SIDE_MEMBERS(X)
+#undef X
+	memcpy(set->a_key_in, a->key_in, SRTP_KEY_MAXIMUM);
+	memcpy(set->a_key_out, a->key_out, SRTP_KEY_MAXIMUM);
+	memcpy(set->b_key_in, b->key_in, SRTP_KEY_MAXIMUM);
+	memcpy(set->b_key_out, b->key_out, SRTP_KEY_MAXIMUM);
+}
+
+void stream_from_message(const struct ipc_stream_set *set, struct media_stream *stream)
+{
+	struct media_side *a = &stream->sides[0], *b = &stream->sides[1];
+
+	memset(stream, 0, sizeof(*stream));
+	stream->session = set->session;
+	stream->index = set->index;
+	stream->kind = set->kind;
+	stream->silence_timeout_ms = set->silence_timeout_ms;
+#define X(member) \
+	a->member = set->a_##member; \
+	b->member = set->b_##member;
+	SIDE_MEMBERS(X)
+#undef X
+	memcpy(a->key_in, set->a_key_in, SRTP_KEY_MAXIMUM);
+	memcpy(a->key_out, set->a_key_out, SRTP_KEY_MAXIMUM);
+	memcpy(b->key_in, set->b_key_in, SRTP_KEY_MAXIMUM);
+	memcpy(b->key_out, set->b_key_out, SRTP_KEY_MAXIMUM);
+}
+
+void event_to_message(const struct media_event *event, struct ipc_message *message)
+{
+	message->type = IPC_SESSION_EVENT;
+	message->descriptor = -1;
+	message->session_event =
+		(struct ipc_session_event){event->session, event->kind, event->stream, event->side, event->peer};
+}
+
+bool event_from_message(const struct ipc_session_event *message, struct media_event *event)
+{
+	*event = (struct media_event){message->session, message->kind, message->stream, message->side, message->peer};
+	return event->kind < MEDIA_EVENT_COUNT && event->stream < MEDIA_STREAMS_MAXIMUM && event->side < 2;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The supervisor: starts the other processes, keeps them running, ends them in order. */
+#include "roles/supervisor.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "control/control.h"
+
+#define START_PATIENCE_S 30
+#define STOP_PATIENCE_MS 4400 /* of the 5 s in which SIGTERM ends everything */
+#define RESTART_FIRST_MS 100
+#define RESTART_LONGEST_MS 10000
+#define LONG_LIFE_US (60u * 1000000u)
+
+static const enum ipc_role roles[] = {IPC_ROLE_STORE, IPC_ROLE_MEDIA, IPC_ROLE_GATE};
+#define ROLES (sizeof(roles) / sizeof(roles[0]))
+/* Who has a channel to whom. */
+static const enum ipc_role links[][2] = {{IPC_ROLE_GATE, IPC_ROLE_MEDIA}, {IPC_ROLE_GATE, IPC_ROLE_STORE}};
+#define LINKS (sizeof(links) / sizeof(links[0]))
+
+static void deadline_start(struct supervisor *supervisor, unsigned ms)
+{
+	const struct timeval delay = {ms / 1000, (ms % 1000) * 1000};
+
+	event_add(supervisor->deadline, &delay);
+}
+
+/* ---- The end ---- */
+
+static bool anybody_runs(const struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < ROLES; i++)
+		if (supervisor->children[roles[i]].pid)
+			return true;
+	return supervisor->testpbx > 0;
+}
+
+static void child_stop(struct child *child)
+{
+	const struct ipc_message stop = {.type = IPC_STOP, .descriptor = -1};
+
+	event_del(child->restart);
+	if (child->pid && (!child->channel || ipc_send(child->channel, &stop)))
+		kill(child->pid, SIGTERM);
+}
+
+/* The gate first, while the others still serve it; then the rest. */
+static void stop_go_on(struct supervisor *supervisor)
+{
+	if (supervisor->children[IPC_ROLE_GATE].pid)
+		return;
+	child_stop(&supervisor->children[IPC_ROLE_MEDIA]);
+	child_stop(&supervisor->children[IPC_ROLE_STORE]);
+	if (supervisor->testpbx > 0)
+		kill(supervisor->testpbx, SIGTERM);
+	if (!anybody_runs(supervisor))
+		event_base_loopbreak(supervisor->loop);
+}
+
+static void stop(struct supervisor *supervisor, int status)
+{
+	if (supervisor->phase == PHASE_STOPPING)
+		return;
+	log_write(LOG_NOTICE, "supervisor", "stopping");
+	reload_finish(supervisor, "the gateway stops");
+	supervisor->phase = PHASE_STOPPING;
+	supervisor->status = status;
+	deadline_start(supervisor, STOP_PATIENCE_MS);
+	child_stop(&supervisor->children[IPC_ROLE_GATE]);
+	stop_go_on(supervisor);
+}
+
+static void kill_all(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < ROLES; i++)
+		if (supervisor->children[roles[i]].pid)
+			kill(supervisor->children[roles[i]].pid, SIGKILL);
+	if (supervisor->testpbx > 0)
+		kill(supervisor->testpbx, SIGKILL);
+}
+
+static void on_deadline(evutil_socket_t descriptor, short what, void *context)
+{
+	struct supervisor *supervisor = context;
+
+	(void)descriptor;
+	(void)what;
+	switch (supervisor->phase) {
+	case PHASE_STARTING:
+		log_write(LOG_ERROR, "supervisor", "the processes did not start within %d s", START_PATIENCE_S);
+		stop(supervisor, 1);
+		break;
+	case PHASE_RUNNING: reload_finish(supervisor, "the gate did not answer in time"); break;
+	case PHASE_STOPPING:
+		log_write(LOG_WARNING, "supervisor", "not all has ended in time: it is killed");
+		kill_all(supervisor);
+		break;
+	}
+}
+
+/* ---- Lives and deaths ---- */
+
+/* Joins `child` with everybody it talks to and who runs. */
+static void child_join(struct supervisor *supervisor, const struct child *child)
+{
+	for (size_t i = 0; i < LINKS; i++) {
+		struct child *a = &supervisor->children[links[i][0]], *b = &supervisor->children[links[i][1]];
+
+		if ((a == child || b == child) && a->channel && b->channel)
+			child_link(a, b);
+	}
+}
+
+static void restart_later(struct child *child)
+{
+	unsigned delay_ms = RESTART_FIRST_MS << (child->deaths < 7 ? child->deaths : 7);
+	struct timeval delay;
+
+	if (delay_ms > RESTART_LONGEST_MS)
+		delay_ms = RESTART_LONGEST_MS;
+	child->deaths++;
+	delay = (struct timeval){delay_ms / 1000, (delay_ms % 1000) * 1000};
+	event_add(child->restart, &delay);
+}
+
+static void on_restart(evutil_socket_t descriptor, short what, void *context)
+{
+	struct child *child = context;
+	struct supervisor *supervisor = child->supervisor;
+
+	(void)descriptor;
+	(void)what;
+	if (supervisor->phase == PHASE_STOPPING)
+		return;
+	if (child_start(child)) {
+		restart_later(child);
+		return;
+	}
+	child_join(supervisor, child);
+	child_hand_over(child, &supervisor->current);
+}
+
+static const char *ending_text(int status, char *out, size_t capacity)
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, capacity, "%s", strsignal(WTERMSIG(status)));
+	else
+		snprintf(out, capacity, "exit code %d", WEXITSTATUS(status));
+	return out;
+}
+
+static void child_ended(struct child *child, int status)
+{
+	struct supervisor *supervisor = child->supervisor;
+	char text[64];
+
+	child->pid = 0;
+	child->is_ready = false;
+	if (supervisor->phase == PHASE_STOPPING) {
+		stop_go_on(supervisor);
+		return;
+	}
+	log_write(LOG_ERROR, "supervisor", "the %s process ended: %s", ipc_role_name(child->role),
+		  ending_text(status, text, sizeof(text)));
+	if (supervisor->phase == PHASE_STARTING) {
+		stop(supervisor, 1);
+		return;
+	}
+	if (child->role == IPC_ROLE_GATE)
+		reload_finish(supervisor, "the gate ended while taking it");
+	if (clock_monotonic_us() - child->started_us > LONG_LIFE_US)
+		child->deaths = 0;
+	restart_later(child);
+}
+
+static void testpbx_ended(struct supervisor *supervisor, int status)
+{
+	char text[64];
+
+	supervisor->testpbx = 0;
+	if (supervisor->phase == PHASE_STOPPING) {
+		stop_go_on(supervisor);
+		return;
+	}
+	log_write(LOG_ERROR, "supervisor", "the test PBX ended: %s", ending_text(status, text, sizeof(text)));
+	if (supervisor->phase == PHASE_STARTING)
+		stop(supervisor, 1);
+}
+
+/* Only those that we started are asked for. */
+static void on_child(evutil_socket_t number, short what, void *context)
+{
+	struct supervisor *supervisor = context;
+	int status;
+
+	(void)number;
+	(void)what;
+	for (size_t i = 0; i < ROLES; i++) {
+		struct child *child = &supervisor->children[roles[i]];
+
+		if (!child->pid || waitpid(child->pid, &status, WNOHANG) != child->pid)
+			continue;
+		if (child->channel) {
+			ipc_channel_free(child->channel);
+			child->channel = NULL;
+		}
+		child_ended(child, status);
+	}
+	if (supervisor->testpbx > 0 && waitpid(supervisor->testpbx, &status, WNOHANG) == supervisor->testpbx)
+		testpbx_ended(supervisor, status);
+}
+
+static void on_terminate(evutil_socket_t number, short what, void *context)
+{
+	struct supervisor *supervisor = context;
+
+	(void)number;
+	(void)what;
+	if (supervisor->phase == PHASE_STOPPING)
+		kill_all(supervisor); /* asked twice */
+	else
+		stop(supervisor, 0);
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	reload_start(context, false, 0);
+}
+
+/* ---- What the others say ---- */
+
+static void child_ready(struct supervisor *supervisor, struct child *child, uint32_t generation)
+{
+	if (supervisor->reload.is_active && child->role == IPC_ROLE_GATE &&
+	    generation == supervisor->reload.next.number) {
+		reload_finish(supervisor, NULL);
+		return;
+	}
+	if (child->is_ready)
+		return;
+	child->is_ready = true;
+	if (supervisor->phase != PHASE_STARTING) {
+		log_write(LOG_NOTICE, "supervisor", "the %s process runs again", ipc_role_name(child->role));
+		return;
+	}
+	for (size_t i = 0; i < ROLES; i++)
+		if (!supervisor->children[roles[i]].is_ready)
+			return;
+	supervisor->phase = PHASE_RUNNING;
+	event_del(supervisor->deadline);
+	log_write(LOG_NOTICE, "supervisor", "ringwall %s runs, configuration: %s", RINGWALL_VERSION,
+		  supervisor->current.configuration.path);
+	greeting_print(supervisor);
+}
+
+static void child_failed(struct supervisor *supervisor, const struct child *child, const struct ipc_failed *failed)
+{
+	if (supervisor->reload.is_active && child->role == IPC_ROLE_GATE &&
+	    failed->generation == supervisor->reload.next.number) {
+		reload_finish(supervisor, failed->reason);
+		return;
+	}
+	log_write(LOG_ERROR, "supervisor", "the %s process cannot work: %s", ipc_role_name(child->role),
+		  failed->reason);
+	if (supervisor->phase == PHASE_STARTING)
+		stop(supervisor, 1);
+	else if (!child->is_ready && child->pid)
+		kill(child->pid, SIGTERM); /* started anew, later */
+}
+
+void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message)
+{
+	switch (message->type) {
+	case IPC_READY: child_ready(supervisor, child, message->ready.generation); break;
+	case IPC_FAILED: child_failed(supervisor, child, &message->failed); break;
+	case IPC_RELOAD: reload_start(supervisor, true, message->reload.request); break;
+	default:
+		/* From one role to another, but not to us. */
+		log_write(LOG_ERROR, "supervisor", "the %s process sent %s: ending it", ipc_role_name(child->role),
+			  ipc_type_name(message->type));
+		if (child->pid)
+			kill(child->pid, SIGTERM);
+	}
+}
+
+/* ---- The beginning ---- */
+
+static int signals_catch(struct supervisor *supervisor)
+{
+	static const struct {
+		int number;
+		event_callback_fn caught;
+	} rows[] = {{SIGCHLD, on_child}, {SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < 4; i++) {
+		supervisor->signals[i] = evsignal_new(supervisor->loop, rows[i].number, rows[i].caught, supervisor);
+		if (!supervisor->signals[i] || event_add(supervisor->signals[i], NULL))
+			return -ENOMEM;
+	}
+	supervisor->deadline = evtimer_new(supervisor->loop, on_deadline, supervisor);
+	return supervisor->deadline ? 0 : -ENOMEM;
+}
+
+static int children_make(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < ROLES; i++) {
+		struct child *child = &supervisor->children[roles[i]];
+
+		child->supervisor = supervisor;
+		child->role = roles[i];
+		child->restart = evtimer_new(supervisor->loop, on_restart, child);
+		if (!child->restart)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int children_start(struct supervisor *supervisor)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < ROLES && !error; i++)
+		error = child_start(&supervisor->children[roles[i]]);
+	for (size_t i = 0; i < LINKS && !error; i++)
+		child_link(&supervisor->children[links[i][0]], &supervisor->children[links[i][1]]);
+	for (size_t i = 0; i < ROLES && !error; i++)
+		child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
+	if (error)
+		return error;
+	supervisor->testpbx = testpbx_start(supervisor);
+	if (supervisor->testpbx < 0)
+		return (int)supervisor->testpbx;
+	deadline_start(supervisor, START_PATIENCE_S * 1000);
+	return 0;
+}
+
+/* The configuration says where the state is; only then can the rest be opened, under its lock. */
+static int state_take(struct supervisor *supervisor, struct buffer *complaints)
+{
+	struct configuration configuration;
+	int error = configuration_load_or_complain(supervisor->path, true, &configuration);
+
+	if (error)
+		return error;
+	log_setup("supervisor", configuration.config->log_level);
+	supervisor->state_directory = memory_copy_text(span_from(configuration.config->state_directory));
+	error = supervisor->state_directory ? 0 : -ENOMEM;
+	if (!error) {
+		error = confine_identity_find(configuration.config->user, &supervisor->identity);
+		if (error)
+			buffer_printf(complaints, "%s: user: neither %s nor nobody is a user of this system\n",
+				      configuration.path, configuration.config->user);
+	}
+	if (!error)
+		error = state_prepare(supervisor->state_directory, &supervisor->identity, complaints);
+	configuration_clear(&configuration);
+	if (error)
+		return error;
+	supervisor->lock = state_lock(supervisor->state_directory, complaints);
+	return supervisor->lock < 0 ? supervisor->lock : 0;
+}
+
+static int everything_open(struct supervisor *supervisor)
+{
+	char text[16384];
+	struct buffer complaints = BUFFER_OVER(text);
+	int error = state_take(supervisor, &complaints);
+
+	if (!error)
+		error = generation_open(&supervisor->current, supervisor->path, NULL, &complaints);
+	if (!error) {
+		supervisor->current.number = ++supervisor->last_generation;
+		supervisor->control = control_socket_open(supervisor->state_directory);
+		error = supervisor->control < 0 ? supervisor->control : 0;
+		if (error)
+			buffer_printf(&complaints, "%s/%s: the control socket cannot be made: %s\n",
+				      supervisor->state_directory, CONTROL_SOCKET_NAME, strerror(-error));
+	}
+	fputs(buffer_text(&complaints), stderr);
+	return error;
+}
+
+static void everything_close(struct supervisor *supervisor)
+{
+	char path[1200];
+
+	for (size_t i = 0; i < ROLES; i++) {
+		ipc_channel_free(supervisor->children[roles[i]].channel);
+		if (supervisor->children[roles[i]].restart)
+			event_free(supervisor->children[roles[i]].restart);
+	}
+	for (size_t i = 0; i < 4; i++)
+		if (supervisor->signals[i])
+			event_free(supervisor->signals[i]);
+	if (supervisor->deadline)
+		event_free(supervisor->deadline);
+	if (supervisor->control >= 0) {
+		snprintf(path, sizeof(path), "%s/%s", supervisor->state_directory, CONTROL_SOCKET_NAME);
+		unlink(path);
+		close(supervisor->control);
+	}
+	generation_close(&supervisor->current);
+	state_unlock(supervisor->state_directory, supervisor->lock);
+	memory_free(supervisor->state_directory);
+	if (supervisor->loop)
+		event_base_free(supervisor->loop);
+}
+
+int supervisor_run(const char *path)
+{
+	struct supervisor supervisor = {.path = path, .lock = -1, .control = -1, .status = 1};
+
+	for (int i = 0; i < IPC_FILE_COUNT; i++)
+		supervisor.current.files[i] = -1;
+	log_setup("supervisor", LOG_NOTICE);
+	if (everything_open(&supervisor))
+		goto out;
+	supervisor.loop = event_base_new();
+	if (!supervisor.loop || signals_catch(&supervisor) || children_make(&supervisor)) {
+		log_write(LOG_ERROR, "supervisor", "no memory");
+		goto out;
+	}
+	if (children_start(&supervisor))
+		stop(&supervisor, 1);
+	if (anybody_runs(&supervisor))
+		event_base_dispatch(supervisor.loop);
+	log_write(LOG_NOTICE, "supervisor", "stopped");
+out:
+	everything_close(&supervisor);
+	return supervisor.status;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the supervisor share. It opens what needs privilege, starts the others and hands things to them; it parses
+ * nothing that comes from the network. */
+#ifndef RINGWALL_ROLES_SUPERVISOR_H
+#define RINGWALL_ROLES_SUPERVISOR_H
+
+#include "roles/confine.h"
+#include "roles/roles.h"
+
+struct event;
+struct event_base;
+
+/* ---- generation.c: one whole configuration with all that it needs opened ---- */
+
+struct open_listener {
+	uint8_t zone, listener;
+	enum transport transport;
+	struct address address;
+	int descriptor;
+};
+
+struct generation {
+	uint32_t number;
+	struct configuration configuration;
+	struct open_listener *listeners;
+	uint16_t listener_count;
+	int files[IPC_FILE_COUNT]; /* memory files; -1: none */
+};
+
+/* Reads, checks and opens everything anew; sockets that `before` (or NULL) has are shared with it. All or nothing: returns 0;
+ * or a negative error, every problem then being a line in `complaints`, and *generation empty. */
+int generation_open(struct generation *generation, const char *path, const struct generation *before,
+		    struct buffer *complaints);
+void generation_close(struct generation *generation);
+
+/* ---- state.c: the state directory ---- */
+
+/* Makes the directory and the store's within it, which `identity` owns. Returns 0, or a negative error with a complaint. */
+int state_prepare(const char *state_directory, const struct confine_identity *identity, struct buffer *complaints);
+
+/* Takes the lock of the directory, which a second supervisor is refused. Returns its descriptor, or a negative error. */
+int state_lock(const char *state_directory, struct buffer *complaints);
+void state_unlock(const char *state_directory, int lock);
+
+/* Makes the self-signed pair when the configuration wants one that is not there (or, when we are embedded, does not hold our
+ * address any more). Returns 0 or a negative error with a complaint. */
+int state_certificate_make(const struct configuration *configuration, struct buffer *complaints);
+
+/* Reads a small file whole, at most `maximum` bytes; NUL-terminated, freed with memory_free_secret(*out, *length + 1). */
+int state_file_read(const char *path, size_t maximum, char **out, size_t *length);
+
+/* The test PBX's password: read, or drawn and written for the first time. `out` has 21 bytes at least. */
+int state_testpbx_secret(const char *state_directory, char *out, size_t capacity, struct buffer *complaints);
+
+/* ---- child.c: the other processes ---- */
+
+struct supervisor;
+struct child {
+	struct supervisor *supervisor;
+	enum ipc_role role;
+	pid_t pid; /* 0: does not run */
+	struct ipc_channel *channel;
+	uint64_t started_us;
+	unsigned deaths; /* without a long life in between */
+	struct event *restart;
+	bool is_ready;
+};
+
+/* Starts the process and its channel. Returns 0 or a negative error, logged. */
+int child_start(struct child *child);
+
+/* Hands over a whole generation, and says APPLY. */
+void child_hand_over(struct child *child, const struct generation *generation);
+
+/* Gives two running children a channel to each other. */
+void child_link(struct child *a, struct child *b);
+
+/* ---- supervisor.c ---- */
+
+enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING };
+
+struct reload {
+	bool is_active, from_gate;
+	uint64_t request; /* the gate's number */
+	struct generation next;
+};
+
+struct supervisor {
+	struct event_base *loop;
+	const char *path;
+	enum phase phase;
+	int status;
+	struct generation current;
+	struct reload reload;
+	uint32_t last_generation;
+	struct confine_identity identity;
+	char *state_directory;
+	int lock, control;
+	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
+	pid_t testpbx;
+	struct event *signals[4], *deadline;
+};
+
+/* From children. */
+void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message);
+
+/* ---- reload.c ---- */
+
+void reload_start(struct supervisor *supervisor, bool from_gate, uint64_t request);
+/* The gate took it, or did not (`reason`). */
+void reload_finish(struct supervisor *supervisor, const char *reason);
+
+/* ---- greeting.c ---- */
+
+/* What the owner reads when all is up. */
+void greeting_print(const struct supervisor *supervisor);
+
+/* Starts the test PBX behind an embedded configuration. Returns its process, 0 when it is not wanted, or a negative error. */
+pid_t testpbx_start(const struct supervisor *supervisor);
+
+#endif
