@@ -32,6 +32,7 @@ struct transport_layer {
 	uint64_t rejects[SIP_REJECT_COUNT];
 	struct log_limit log_limit;
 	char *arena, *answer;
+	enum net_close_reason close_reason;
 };
 
 /* ---- Answers without state -------------------------------------------------------------- */
@@ -243,6 +244,7 @@ static void on_closed(void *context, const struct flow *flow, enum net_close_rea
 	if (log_wants(LOG_DEBUG))
 		log_write(LOG_DEBUG, "transport", "connection closed: %s peer=%s", net_close_reason_text(reason),
 			  address_text(&flow->remote, peer));
+	layer->close_reason = reason;
 	sip_transactions_transport_failed(layer->transactions, flow);
 	if (layer->callbacks.closed)
 		layer->callbacks.closed(layer->callbacks.context, flow);
@@ -337,6 +339,11 @@ void transport_write_via(struct buffer *out, const struct flow *flow, struct spa
 	else
 		address_write(out, &flow->local);
 	buffer_printf(out, ";rport;branch=%s", branch);
+}
+
+enum net_close_reason transport_close_reason(const struct transport_layer *layer)
+{
+	return layer->close_reason;
 }
 
 const uint64_t *transport_rejects(const struct transport_layer *layer)

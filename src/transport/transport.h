@@ -14,7 +14,7 @@ struct transport_callbacks {
 	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7); asked first, for every datagram,
 	 * and for a connection when it opens and for what it sends. NULL: all may. */
 	bool (*admit)(void *context, const struct flow *flow);
-	/* A stream that was used is gone. May be NULL. */
+	/* A stream that was used is gone; transport_close_reason says why. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow);
 	/* The transaction user's; `send` and `send_context` are filled in by the layer. */
 	struct sip_transaction_callbacks transactions;
@@ -42,6 +42,9 @@ int transport_send(struct transport_layer *layer, const struct flow *flow, struc
 /* Writes the value of a Via header, "SIP/2.0/TLS host:port;rport;branch=…", for requests on `flow`. `sent_by`, with its
  * port, overrides the flow's local address when not empty (a name the certificate holds). */
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch);
+
+/* Of the stream that `closed` tells of, or told of last. */
+enum net_close_reason transport_close_reason(const struct transport_layer *layer);
 
 /* How often each reject reason came; SIP_REJECT_COUNT numbers. */
 const uint64_t *transport_rejects(const struct transport_layer *layer);

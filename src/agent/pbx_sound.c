@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The test PBX's own numbers: 600 sends back what it hears, 601 plays a tone. */
+#include "agent/pbx.h"
+
+#define TONE_HZ 440
+#define TIMER_MS 10
+#define FRAMES_AT_ONCE 5
+
+/* ---- Sound --------------------------------------------------------------------------------- */
+
+static void echo_packet(void *context, const struct rtp_header *header, uint8_t *payload)
+{
+	struct pbx_call *call = context;
+
+	call->last_packet_us = clock_monotonic_us();
+	if (call->is_tone || !call->peer_hears || header->payload_type != call->sound.payload_type)
+		return;
+	sound_end_send(&call->sound, payload, header->payload_length, header->marker);
+}
+
+static void tone_send(struct pbx_call *call, uint64_t now_us)
+{
+	uint64_t due = (now_us - call->started_us) / (SOUND_FRAME_MS * 1000);
+	uint8_t frame[SOUND_FRAME];
+
+	if (due > call->frames + FRAMES_AT_ONCE) /* we slept: what was not sent is not made up for */
+		call->frames = due - 1;
+	for (; call->frames < due; call->frames++) {
+		for (int i = 0; i < SOUND_FRAME; i++)
+			frame[i] = sound_encode(call->sound.payload_type,
+						sound_tone(TONE_HZ, call->frames * SOUND_FRAME + (uint64_t)i));
+		sound_end_send(&call->sound, frame, sizeof(frame), call->frames == 0);
+	}
+}
+
+static void timer_fire(void *context)
+{
+	struct pbx_call *call = context;
+	uint64_t now_us = clock_monotonic_us();
+
+	if (now_us - call->last_packet_us > PBX_SILENCE_US) {
+		pbx_sound_end(call, true);
+		return;
+	}
+	if (call->is_tone && call->peer_hears)
+		tone_send(call, now_us);
+	timer_start(call->pbx->ua.wheel, &call->timer, call->is_tone ? TIMER_MS : 1000);
+}
+
+/* ---- Descriptions -------------------------------------------------------------------------- */
+
+static bool crypto_is_same(const struct sdp_crypto *a, const struct sdp_crypto *b)
+{
+	return a->suite == b->suite && bytes_equal_constant_time(a->key, b->key, sdp_suite_key_bytes(a->suite));
+}
+
+static bool peer_use(struct pbx_call *call, const struct sound_peer *peer, const struct sdp_crypto *own)
+{
+	if (!crypto_is_same(&call->crypto_peer, &peer->crypto) || !crypto_is_same(&call->crypto_own, own)) {
+		if (sound_end_secure(&call->sound, &peer->crypto, own))
+			return false;
+		call->crypto_peer = peer->crypto;
+		call->crypto_own = *own;
+	}
+	call->sound.payload_type = peer->payload_type;
+	call->peer_hears = peer->may_send;
+	return sound_end_connect(&call->sound, &peer->address) == 0;
+}
+
+/* Writes our answer, or an offer when the request had none. Returns the status to answer with. */
+static uint16_t describe(struct pbx_call *call, const struct sip_message *request, struct buffer *sdp)
+{
+	struct sdp_crypto own = call->crypto_own;
+	struct sound_peer peer = {.crypto = call->crypto_peer};
+	bool ok;
+
+	call->version++;
+	if (!request->body.length) {
+		sound_offer_write(sdp, &call->sound, NULL, 0, call->version);
+		call->awaits_answer = true;
+		return sdp->overflow ? 500 : 200;
+	}
+	if (!span_is(request->content_type, "application/sdp"))
+		return 415;
+	if (sound_answer_make(request->body, &call->sound, call->pbx->ua.random, call->version, &peer, &own, sdp))
+		return 488;
+	ok = peer_use(call, &peer, &own) && !sdp->overflow;
+	memory_wipe(&own, sizeof(own));
+	memory_wipe(&peer, sizeof(peer));
+	return ok ? 200 : 500;
+}
+
+/* ---- Requests ------------------------------------------------------------------------------ */
+
+/* Answers INVITE, re-INVITE and UPDATE. */
+static uint16_t respond_described(struct pbx_call *call, struct sip_server_transaction *server,
+				  const struct sip_message *request)
+{
+	struct testpbx *pbx = call->pbx;
+	char text[4096];
+	struct buffer sdp = BUFFER_OVER(text), out;
+	uint16_t status = describe(call, request, &sdp);
+	bool described = status == 200;
+
+	out = ua_response_start(&pbx->ua, request, sip_server_flow(server), status, call->legs[0].local_tag);
+	if (described) {
+		sip_write_header(&out, SIP_HEADER_CONTACT, span_from(call->legs[0].contact));
+		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(PBX_ALLOW));
+		if (request->method == SIP_INVITE)
+			call->server = server;
+	}
+	ua_response_send(server, status, &out, described ? SPAN("application/sdp") : SPAN_EMPTY,
+			 described ? buffer_span(&sdp) : SPAN_EMPTY);
+	memory_wipe(text, sizeof(text));
+	return status;
+}
+
+void pbx_sound_invite(struct testpbx *pbx, struct sip_server_transaction *server, const struct sip_message *invite,
+		      bool is_tone)
+{
+	struct pbx_call *call = pbx_call_new(pbx, sip_server_flow(server), invite);
+
+	if (!call || sound_end_open(&call->sound, pbx->ua.loop, &pbx->settings.media_address, pbx->settings.port_low,
+				    pbx->settings.port_high, pbx->ua.random)) {
+		ua_respond(&pbx->ua, server, 503, "");
+		if (call) {
+			call->ended = true;
+			pbx_call_release(call);
+		}
+		return;
+	}
+	call->is_sound = true;
+	call->is_tone = is_tone;
+	call->sound.packet = echo_packet;
+	call->sound.context = call;
+	call->started_us = call->last_packet_us = clock_monotonic_us();
+	call->timer = (struct timer){.fire = timer_fire, .context = call};
+	if (respond_described(call, server, invite) != 200) {
+		pbx_sound_end(call, false);
+		return;
+	}
+	timer_start(pbx->ua.wheel, &call->timer, TIMER_MS);
+}
+
+void pbx_sound_end(struct pbx_call *call, bool say_bye)
+{
+	if (call->ended)
+		return;
+	if (say_bye)
+		pbx_bye(call->pbx, &call->legs[0]);
+	call->ended = true;
+	pbx_call_release(call);
+}
+
+void pbx_sound_request(struct pbx_call *call, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	struct testpbx *pbx = call->pbx;
+	const char *tag = call->legs[0].local_tag;
+
+	switch (request->method) {
+	case SIP_BYE:
+		if (call->server)
+			sip_server_acknowledge(call->server); /* the ACK was lost */
+		ua_respond(&pbx->ua, server, 200, tag);
+		pbx_sound_end(call, false);
+		return;
+	case SIP_INVITE:
+	case SIP_UPDATE:
+		if (request->method == SIP_UPDATE && !request->body.length) {
+			ua_respond(&pbx->ua, server, 200, tag);
+			return;
+		}
+		ua_dialog_retarget(&call->legs[0], request);
+		respond_described(call, server, request);
+		return;
+	case SIP_INFO:
+	case SIP_MESSAGE:
+	case SIP_OPTIONS: ua_respond(&pbx->ua, server, 200, tag); return;
+	default: ua_respond(&pbx->ua, server, 405, tag); return;
+	}
+}
+
+void pbx_sound_ack(struct pbx_call *call, const struct sip_message *ack)
+{
+	const struct sdp_crypto none = {0};
+	struct sound_peer peer;
+
+	if (call->server)
+		sip_server_acknowledge(call->server);
+	if (!call->awaits_answer || !ack->body.length)
+		return;
+	call->awaits_answer = false;
+	/* The offer was plain: an answer that is not would be none. */
+	if (sound_answer_read(ack->body, &peer) || peer.encrypted || !peer_use(call, &peer, &none))
+		pbx_sound_end(call, true);
+}
