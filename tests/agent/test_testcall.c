@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The test call against the test PBX, and how clearly it fails. */
+#include "agent/ua.h"
 #include "agent_fixture.h"
 
 static struct testcall_result call_with(const struct pbx_process *pbx, const char *number,
@@ -164,6 +165,83 @@ static void bad_settings_are_said(void **state)
 	assert_failed(&result, "/nonexistent");
 }
 
+/* ---- TLS: a server with a certificate of its own that answers 404 to everything ---------------------- */
+
+static struct ua tls_server;
+
+static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	(void)request;
+	ua_respond(context, server, 404, "");
+}
+
+static void on_gone(void *context, struct sip_server_transaction *server)
+{
+	(void)context;
+	(void)server;
+}
+
+/* Writes its certificate to `path` and serves for ever. */
+static void tls_serve(const char *path, int ready)
+{
+	const struct sip_transaction_callbacks callbacks = {
+		.request = on_request, .server_gone = on_gone, .context = &tls_server};
+	const struct span names[] = {SPAN("127.0.0.1")};
+	char certificate_bytes[4096], key_bytes[1024], error[200];
+	struct buffer certificate = BUFFER_OVER(certificate_bytes), key = BUFFER_OVER(key_bytes);
+	struct event_base *loop = event_base_new();
+	struct address local;
+	FILE *file = fopen(path, "w");
+
+	address_parse(SPAN("127.0.0.1"), &local);
+	if (!file || net_certificate_make(names, 1, &certificate, &key) ||
+	    ua_start(&tls_server, loop, &callbacks, NULL, NULL) ||
+	    net_tls_set(transport_net(tls_server.transport), buffer_span(&certificate), buffer_span(&key), SPAN_EMPTY,
+			error, sizeof(error)) ||
+	    ua_listen(&tls_server, TRANSPORT_TLS, &local))
+		_exit(1);
+	fwrite(certificate.data, 1, certificate.length, file);
+	fclose(file);
+	(void)!write(ready, &local.port, sizeof(local.port));
+	event_base_dispatch(loop);
+	_exit(0);
+}
+
+static void server_certificates_are_verified_unless_told_not_to(void **state)
+{
+	struct testcall_settings settings = {.transport = TRANSPORT_TLS, .verify = true};
+	struct testcall_result result;
+	char path[] = "/tmp/ringwall-test-XXXXXX";
+	struct pbx_process server;
+	int ready[2];
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(pipe(ready), 0);
+	server.pid = fork();
+	if (!server.pid) {
+		alarm(60);
+		tls_serve(path, ready[1]);
+	}
+	assert_int_equal(read(ready[0], &server.port, sizeof(server.port)), sizeof(server.port));
+	close(ready[0]);
+	close(ready[1]);
+
+	result = call_with(&server, "600", settings);
+	assert_failed(&result, "certificate");
+	settings.authorities = path;
+	result = call_with(&server, "600", settings);
+	assert_failed(&result, "404");
+	settings.authorities = NULL;
+	settings.verify = false;
+	result = call_with(&server, "600", settings);
+	assert_failed(&result, "404");
+
+	unlink(path);
+	kill(server.pid, SIGKILL);
+	waitpid(server.pid, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +254,7 @@ int main(void)
 		cmocka_unit_test(unknown_number_is_said),
 		cmocka_unit_test(nobody_there_is_said),
 		cmocka_unit_test(bad_settings_are_said),
+		cmocka_unit_test(server_certificates_are_verified_unless_told_not_to),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
