@@ -67,7 +67,7 @@ int confine_process(void)
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none))
 		return -errno;
 	/* The leak checker of a sanitizer traces its own process. */
-	if (!CONFINE_SANITIZED && prctl(PR_SET_DUMPABLE, 0))
+	if (prctl(PR_SET_DUMPABLE, CONFINE_SANITIZED))
 		return -errno;
 	limit_raise(RLIMIT_NOFILE);
 	return 0;
@@ -100,6 +100,11 @@ static const struct {
 	{IPC_ROLE_GATE, "/etc/nsswitch.conf", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/gai.conf", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/services", LANDLOCK_ACCESS_FS_READ_FILE},
+#if CONFINE_SANITIZED
+	{IPC_ROLE_GATE, "/proc", ACCESS_READ},
+	{IPC_ROLE_MEDIA, "/proc", ACCESS_READ},
+	{IPC_ROLE_STORE, "/proc", ACCESS_READ},
+#endif
 };
 
 static uint64_t accesses_known(int version)

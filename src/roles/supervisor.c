@@ -252,10 +252,10 @@ static void child_ready(struct supervisor *supervisor, struct child *child, uint
 	if (child->is_ready)
 		return;
 	child->is_ready = true;
-	if (supervisor->phase != PHASE_STARTING) {
+	if (supervisor->phase == PHASE_RUNNING)
 		log_write(LOG_NOTICE, "supervisor", "the %s process runs again", ipc_role_name(child->role));
+	if (supervisor->phase != PHASE_STARTING)
 		return;
-	}
 	for (size_t i = 0; i < ROLES; i++)
 		if (!supervisor->children[roles[i]].is_ready)
 			return;

@@ -47,6 +47,32 @@ int database_error(int sqlite_code)
 	}
 }
 
+/* SQLite makes every path absolute, and then needs the right to pass all directories above. The store role has it for its
+ * working directory alone; so paths are taken as they are given. */
+static int path_as_it_is(sqlite3_vfs *files, const char *path, int capacity, char *out)
+{
+	(void)files;
+	return span_copy(span_from(path), out, (size_t)capacity) ? SQLITE_CANTOPEN : SQLITE_OK;
+}
+
+#define FILES_NAME "ringwall"
+
+/* SQLite keeps what is registered for the life of the process. Returns an SQLite code. */
+static int files_register(void)
+{
+	static sqlite3_vfs files;
+	const sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
+
+	if (sqlite3_vfs_find(FILES_NAME))
+		return SQLITE_OK;
+	if (!usual)
+		return SQLITE_ERROR;
+	files = *usual;
+	files.zName = FILES_NAME;
+	files.xFullPathname = path_as_it_is;
+	return sqlite3_vfs_register(&files, 0);
+}
+
 /* Makes the file readable by its owner alone before SQLite sees it; its companions inherit the mode. */
 static int file_prepare(const char *path)
 {
@@ -112,8 +138,10 @@ static int statements_prepare(struct store *store)
 static bool store_start(struct store *store, const char *path, bool check, char *error, size_t error_capacity)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-	int result = sqlite3_open_v2(path, &store->database, flags, NULL);
+	int result = files_register();
 
+	if (result == SQLITE_OK)
+		result = sqlite3_open_v2(path, &store->database, flags, FILES_NAME);
 	if (result == SQLITE_OK && sqlite3_db_readonly(store->database, "main") == 1) {
 		snprintf(error, error_capacity, "cannot be written: %s", strerror(EROFS));
 		return false;

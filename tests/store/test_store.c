@@ -477,6 +477,44 @@ static void writes_that_fail_undo_their_change(void **state)
 	assert_int_equal(child_status(with_small_files, *state), 0);
 }
 
+/* As the store role: nobody, in a directory of its own below one that nobody may pass. */
+static void below_a_closed_directory(struct fixture *fixture)
+{
+	char closed[96], own[128];
+	struct store *store;
+	struct ipc_account account = {.user = "1001"};
+
+	if (geteuid() != 0)
+		_exit(77);
+	snprintf(closed, sizeof(closed), "%s/closed", fixture->directory);
+	snprintf(own, sizeof(own), "%s/own", closed);
+	CHECK(mkdir(closed, 0700) == 0 && mkdir(own, 0700) == 0 && chown(own, 65534, 65534) == 0 && chdir(own) == 0);
+	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+	for (int round = 0; round < 2; round++) {
+		store = store_open("ringwall.db", fixture->error, sizeof(fixture->error));
+		CHECK(store);
+		CHECK(store_account_save(store, &account) == 0 && store_commit(store) == 0);
+		store_close(store);
+	}
+	CHECK(unlink("ringwall.db") == 0);
+	_exit(0);
+}
+
+static void directories_above_need_not_be_open(void **state)
+{
+	struct fixture *fixture = *state;
+	int status = child_status(below_a_closed_directory, fixture);
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/closed/own", fixture->directory);
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/closed", fixture->directory);
+	rmdir(path);
+	if (status == 77)
+		skip(); /* needs root */
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -491,6 +529,7 @@ int main(void)
 		TEST(a_killed_writer_loses_nothing_confirmed),
 		TEST(a_full_and_a_read_only_disk_are_said),
 		TEST(writes_that_fail_undo_their_change),
+		TEST(directories_above_need_not_be_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
