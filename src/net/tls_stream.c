@@ -75,7 +75,8 @@ int net_tls_attach(struct net_connection *connection)
 	BIO_set_data(bio, connection);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(connection->ssl, bio, bio);
-	SSL_set_app_data(connection->ssl, connection);
+	if (!SSL_set_app_data(connection->ssl, connection)) /* it may need memory */
+		return -ENOMEM;
 	if (!connection->dial) {
 		SSL_set_accept_state(connection->ssl);
 		return 0;
