@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Private to src/agent: what a user agent needs beside transactions. A loop with its clock, dialogs (RFC 3261 section 12), and the
- * answer to a digest challenge. */
+ * Private to src/agent: what a user agent needs beside transactions. A loop with its clock, dialogs
+ * (RFC 3261 section 12), and the answer to a digest challenge. */
 #ifndef RINGWALL_AGENT_UA_H
 #define RINGWALL_AGENT_UA_H
 
