@@ -74,7 +74,7 @@ static void disconnect(struct relay_port *port)
 {
 	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 	if (port->connected)
-		connect(port->descriptor, &nobody, sizeof(nobody));
+		(void)connect(port->descriptor, &nobody, sizeof(nobody));
 	port->connected = port->draining = false;
 }
 

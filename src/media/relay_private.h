@@ -119,7 +119,9 @@ struct relay_worker {
 	/* the worker's */
 	struct list sessions;
 	uint64_t now_us, next_tick_us;
-	bool is_stopping;
+	uint64_t window_start_us;
+	uint32_t window_packets;
+	bool is_stopping, is_busy;
 	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
 	/* shared */
 	pthread_mutex_t lock;

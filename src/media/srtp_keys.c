@@ -36,10 +36,10 @@ static bool derive(EVP_CIPHER_CTX *cipher, const uint8_t *salt, uint8_t label, u
 {
 	uint8_t blocks[SRTP_CIPHER_KEY_BYTES] = {0};
 	int written;
-	for (uint8_t i = 0; i < sizeof(blocks) / 16; i++) {
+	for (size_t i = 0; i < sizeof(blocks) / 16; i++) {
 		memcpy(blocks + 16 * i, salt, SRTP_SALT_BYTES);
 		blocks[16 * i + 7] ^= label;
-		blocks[16 * i + 15] = i;
+		blocks[16 * i + 15] = (uint8_t)i;
 	}
 	bool done = EVP_EncryptUpdate(cipher, blocks, &written, blocks, sizeof(blocks)) == 1;
 	memcpy(out, blocks, length);
