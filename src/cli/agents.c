@@ -64,7 +64,8 @@ static int testpbx_serve(const struct arguments *arguments, const struct testpbx
 {
 	struct event_base *loop = event_base_new();
 	struct event *interrupt = evsignal_new(loop, SIGINT, on_signal, loop);
-	struct event *terminate = evsignal_new(loop, SIGTERM, on_signal, loop);
+	struct event *terminate =
+		evsignal_new(loop, arguments->with_parent ? PROCESS_END_SIGNAL : SIGTERM, on_signal, loop);
 	char error[256] = "", text[ADDRESS_TEXT_BYTES];
 	struct testpbx *pbx = testpbx_new(loop, settings, error, sizeof(error));
 	int code = EXIT_GOOD;
@@ -77,8 +78,9 @@ static int testpbx_serve(const struct arguments *arguments, const struct testpbx
 	} else {
 		event_add(terminate, NULL);
 		if (arguments->with_parent) {
-			prctl(PR_SET_PDEATHSIG, SIGTERM); /* after the change of user, which clears it */
+			prctl(PR_SET_PDEATHSIG, PROCESS_END_SIGNAL); /* after the change of user, which clears it */
 			signal(SIGINT, SIG_IGN);
+			signal(SIGTERM, SIG_IGN);
 		} else {
 			event_add(interrupt, NULL);
 			printf("Test PBX on %s (UDP, TCP): 600 echoes, 601 plays a tone%s%s. Ctrl-C ends it.\n",

@@ -2,6 +2,7 @@
  * Starting the other processes: each is this same program executed anew, so that none shares an address space, and its
  * random layout, with another. */
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,17 +37,20 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	supervisor_message(child->supervisor, child, message);
 }
 
-/* The process ends too, or has ended: SIGCHLD tells. One that only misbehaved is ended. */
+/* The process ends too, or has ended: SIGCHLD tells. One that only misbehaved is ended, and killed if it does not listen. */
 static void on_closed(void *context, struct ipc_channel *channel)
 {
+	const struct timeval patience = {1, 0};
 	struct child *child = context;
 
 	ipc_channel_free(channel);
 	if (child->channel != channel)
 		return;
 	child->channel = NULL;
-	if (child->pid)
-		kill(child->pid, SIGTERM);
+	if (!child->pid)
+		return;
+	kill(child->pid, PROCESS_END_SIGNAL);
+	event_add(child->restart, &patience);
 }
 
 /* In the new process. Only what is safe after fork(2), though the supervisor has no threads. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "roles/roles.h"
 
 #define FALLBACK_USER "nobody"
 
@@ -64,7 +65,8 @@ int confine_process(void)
 	const struct rlimit none = {0, 0};
 
 	/* After the change of user, which clears it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none))
+	if (prctl(PR_SET_PDEATHSIG, PROCESS_END_SIGNAL) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    setrlimit(RLIMIT_CORE, &none))
 		return -errno;
 	/* The leak checker of a sanitizer traces its own process. */
 	if (prctl(PR_SET_DUMPABLE, CONFINE_SANITIZED))

@@ -46,12 +46,12 @@ static void softphone_print(const struct supervisor *supervisor, const char *pas
 	printf("\n"
 	       "  Type this into a softphone (Linphone, Baresip, Zoiper, MicroSIP, …)\n"
 	       "  ┌──────────────────────────────────────────────────────────────────┐\n"
-	       "  │  %-16s %-46s  │\n"
-	       "  │  %-16s %-46u  │\n"
-	       "  │  %-16s %-46s  │\n"
-	       "  │  %-16s %-46s  │\n"
-	       "  │  %-16s %-46s  │\n"
-	       "  │  %-16s %-46s  │\n"
+	       "  │  %-16s %-45s  │\n"
+	       "  │  %-16s %-45u  │\n"
+	       "  │  %-16s %-45s  │\n"
+	       "  │  %-16s %-45s  │\n"
+	       "  │  %-16s %-45s  │\n"
+	       "  │  %-16s %-45s  │\n"
 	       "  └──────────────────────────────────────────────────────────────────┘\n",
 	       "Server", config->site.domain, "Port", port, "Transport", "TLS", "User", TESTPBX_USER, "Password",
 	       password, "Media encryption", "SRTP (SDES), mandatory");

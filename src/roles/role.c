@@ -156,15 +156,16 @@ static bool role_start(struct role *role, int descriptor, void *(*create)(struct
 {
 	const struct ipc_callbacks callbacks = {on_message, on_closed, role};
 
-	/* The terminal's signals are the supervisor's business. SIGTERM comes when the supervisor was killed. */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	static const int ignored[] = {SIGPIPE, SIGINT, SIGHUP, SIGTERM, SIGQUIT};
+
+	/* What the terminal and the service manager send is the supervisor's business. */
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
 	handover_start(&role->handover, 0);
 	role->loop = event_base_new();
 	if (!role->loop)
 		return false;
-	role->terminate = evsignal_new(role->loop, SIGTERM, on_terminate, role);
+	role->terminate = evsignal_new(role->loop, PROCESS_END_SIGNAL, on_terminate, role);
 	role->channels[IPC_ROLE_SUPERVISOR] = ipc_channel_new(role->loop, descriptor, IPC_ROLE_SUPERVISOR, &callbacks);
 	if (!role->terminate || event_add(role->terminate, NULL) || !role->channels[IPC_ROLE_SUPERVISOR])
 		return false;

@@ -49,6 +49,10 @@ struct offline {
 int offline_open(struct offline *offline, const struct config *config, char *error, size_t error_capacity);
 void offline_close(struct offline *offline); /* commits */
 
+/* What ends one of our processes. Not SIGTERM: service managers send that to all processes at a time, and the gate must end
+ * its calls before media and store go. */
+#define PROCESS_END_SIGNAL SIGUSR1
+
 /* For the test PBX that was started by root: becomes the user that `user` names, or nobody. Returns 0 or a negative errno. */
 int privilege_drop(const char *user);
 

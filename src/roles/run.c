@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "base/log.h"
 #include "roles/confine.h"
@@ -19,6 +20,7 @@ static const struct {
 int role_run(int argument_count, char **arguments)
 {
 	struct confine_identity identity;
+	char name[16];
 	int error;
 
 	if (argument_count != 5) {
@@ -29,6 +31,8 @@ int role_run(int argument_count, char **arguments)
 	identity.user = (uid_t)strtoul(arguments[3], NULL, 10);
 	identity.group = (gid_t)strtoul(arguments[4], NULL, 10);
 	log_setup(arguments[1], LOG_NOTICE);
+	snprintf(name, sizeof(name), "ringwall-%s", arguments[1]);
+	prctl(PR_SET_NAME, name); /* what ps and top show */
 	error = confine_drop(&identity);
 	if (error) {
 		log_write(LOG_ERROR, "confine", "root cannot be given up: %s", strerror(-error));

@@ -52,7 +52,7 @@ static void child_stop(struct child *child)
 
 	event_del(child->restart);
 	if (child->pid && (!child->channel || ipc_send(child->channel, &stop)))
-		kill(child->pid, SIGTERM);
+		kill(child->pid, PROCESS_END_SIGNAL);
 }
 
 /* The gate first, while the others still serve it; then the rest. */
@@ -63,7 +63,7 @@ static void stop_go_on(struct supervisor *supervisor)
 	child_stop(&supervisor->children[IPC_ROLE_MEDIA]);
 	child_stop(&supervisor->children[IPC_ROLE_STORE]);
 	if (supervisor->testpbx > 0)
-		kill(supervisor->testpbx, SIGTERM);
+		kill(supervisor->testpbx, PROCESS_END_SIGNAL);
 	if (!anybody_runs(supervisor))
 		event_base_loopbreak(supervisor->loop);
 }
@@ -141,7 +141,9 @@ static void on_restart(evutil_socket_t descriptor, short what, void *context)
 
 	(void)descriptor;
 	(void)what;
-	if (supervisor->phase == PHASE_STOPPING)
+	if (child->pid) /* without a channel, and it does not end */
+		kill(child->pid, SIGKILL);
+	if (child->pid || supervisor->phase == PHASE_STOPPING)
 		return;
 	if (child_start(child)) {
 		restart_later(child);
@@ -278,7 +280,7 @@ static void child_failed(struct supervisor *supervisor, const struct child *chil
 	if (supervisor->phase == PHASE_STARTING)
 		stop(supervisor, 1);
 	else if (!child->is_ready && child->pid)
-		kill(child->pid, SIGTERM); /* started anew, later */
+		kill(child->pid, PROCESS_END_SIGNAL); /* started anew, later */
 }
 
 void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message)
@@ -292,7 +294,7 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
 		log_write(LOG_ERROR, "supervisor", "the %s process sent %s: ending it", ipc_role_name(child->role),
 			  ipc_type_name(message->type));
 		if (child->pid)
-			kill(child->pid, SIGTERM);
+			kill(child->pid, SIGKILL);
 	}
 }
 
