@@ -3,7 +3,7 @@
 #include "agent/pbx.h"
 
 #define TONE_HZ 440
-#define TIMER_MS 10
+#define TIMER_MS 5
 #define FRAMES_AT_ONCE 5
 
 /* ---- Sound --------------------------------------------------------------------------------- */
@@ -115,13 +115,24 @@ static uint16_t respond_described(struct pbx_call *call, struct sip_server_trans
 	return status;
 }
 
+/* A PBX that listens on every address names the one that the caller reached. */
+static struct address media_address(const struct testpbx *pbx, const struct flow *flow)
+{
+	const struct address *set = &pbx->settings.media_address;
+	struct address local = flow->local;
+
+	local.port = 0;
+	return set->family == ADDRESS_NONE || address_is_any(set) ? local : *set;
+}
+
 void pbx_sound_invite(struct testpbx *pbx, struct sip_server_transaction *server, const struct sip_message *invite,
 		      bool is_tone)
 {
 	struct pbx_call *call = pbx_call_new(pbx, sip_server_flow(server), invite);
+	struct address media = media_address(pbx, sip_server_flow(server));
 
-	if (!call || sound_end_open(&call->sound, pbx->ua.loop, &pbx->settings.media_address, pbx->settings.port_low,
-				    pbx->settings.port_high, pbx->ua.random)) {
+	if (!call || sound_end_open(&call->sound, pbx->ua.loop, &media, pbx->settings.port_low, pbx->settings.port_high,
+				    pbx->ua.random)) {
 		ua_respond(&pbx->ua, server, 503, "");
 		if (call) {
 			call->ended = true;
