@@ -206,19 +206,18 @@ static int memory_add(scmp_filter_ctx filter)
 	return error;
 }
 
-int confine_calls(enum ipc_role role)
+int confine_calls(enum ipc_role role, bool lenient)
 {
 	uint8_t bit = (uint8_t)(1u << role);
-	scmp_filter_ctx filter = seccomp_init(CONFINE_SANITIZED ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
+	scmp_filter_ctx filter = seccomp_init(lenient ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS);
 	int error = filter ? 0 : -ENOMEM;
 
-	/* A sanitizer makes calls that are not in the table, and must not be refused any. */
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !error; i++)
-		if (!CONFINE_SANITIZED || calls[i].allowed & bit)
+		if (!lenient || calls[i].allowed & bit)
 			error = row_add(filter, &calls[i], bit);
-	if (!error && !CONFINE_SANITIZED)
+	if (!error && !lenient)
 		error = families_add(filter, bit);
-	if (!error && !CONFINE_SANITIZED)
+	if (!error && !lenient)
 		error = memory_add(filter);
 	if (!error)
 		error = seccomp_load(filter);

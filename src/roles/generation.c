@@ -32,11 +32,12 @@ static int config_open(struct generation *generation, const char *path, struct b
 	return error;
 }
 
-/* A socket that is open already is shared: it cannot be bound twice, and what waits in it is not lost. */
+/* A socket that is open already is shared: it cannot be bound twice, and what waits in it is not lost. TCP and TLS differ
+ * only in what is done with a connection. */
 static int socket_of_before(const struct generation *before, const struct config_listener *listener)
 {
 	for (uint16_t i = 0; before && i < before->listener_count; i++)
-		if (before->listeners[i].transport == listener->transport &&
+		if (transport_is_stream(before->listeners[i].transport) == transport_is_stream(listener->transport) &&
 		    address_equal(&before->listeners[i].address, &listener->address))
 			return fcntl(before->listeners[i].descriptor, F_DUPFD_CLOEXEC, 0);
 	return -1;

@@ -146,7 +146,7 @@ static int confine(enum ipc_role id)
 	if (!error)
 		error = confine_files(id);
 	if (!error)
-		error = confine_calls(id);
+		error = confine_calls(id, CONFINE_SANITIZED);
 	if (error)
 		log_write(LOG_ERROR, "confine", "this process cannot be confined: %s", strerror(-error));
 	return error;
