@@ -86,6 +86,8 @@ request_route {{
 route[AUTHENTICATE] {{
 	$var(password) = "";
 {passwords}
+	if ({trusted})
+		return;
 	if (is_method("REGISTER")) {{
 		if ($var(password) == "" || !pv_www_authenticate("{domain}", "$var(password)", "0")) {{
 			www_challenge("{domain}", "1");
@@ -97,8 +99,6 @@ route[AUTHENTICATE] {{
 		}}
 		return;
 	}}
-	if ({trusted})
-		return;
 	if ($var(password) == "" || !pv_proxy_authenticate("{domain}", "$var(password)", "0")) {{
 		proxy_challenge("{domain}", "1");
 		exit;

@@ -20,6 +20,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -185,6 +186,9 @@ class Phone:
         with open(hosts, "w") as file:
             file.write("127.0.0.1 localhost\n%s %s\n" % (OUTSIDE, DOMAIN))
         kit.run(self.prefix + ["mount", "--bind", hosts, "/etc/hosts"])
+        self.names = kit.start("dns-" + self.link, [sys.executable, os.path.join(HERE, "dns.py"), DOMAIN, OUTSIDE],
+                               phone=self)
+        self.names.wait_output("ready")
 
     @staticmethod
     def has_moved(holder):
@@ -363,13 +367,13 @@ class Gateway:
                 return False
         wait_for("ringwall to be ready", ready, timeout_s)
 
-    def command(self, *arguments, ok=True, stdin=None, timeout_s=20.0):
-        return self.kit.run([self.kit.binary] + list(arguments) + ["-c", self.file], ok=ok, stdin=stdin,
+    def command(self, *arguments, ok=True, stdin=None, timeout_s=20.0, file=None):
+        return self.kit.run([self.kit.binary] + list(arguments) + ["-c", file or self.file], ok=ok, stdin=stdin,
                             timeout_s=timeout_s)
 
-    def ask(self, what):
+    def ask(self, what, file=None):
         """The answer of `ringwall WHAT --json`; lists come as a list whatever object holds them."""
-        answer = json.loads(self.command(what, "--json").stdout)
+        answer = json.loads(self.command(what, "--json", file=file).stdout)
         if isinstance(answer, dict) and isinstance(answer.get(what), list):
             return answer[what]
         return answer

@@ -18,6 +18,7 @@ BARESIP_MODULES = "/usr/lib/baresip/modules"
 BARESIP_CONFIGURATION = """\
 poll_method epoll
 sip_listen {address}:5060
+dns_server 127.0.0.1:53
 sip_trans_bsize 128
 call_local_timeout 60
 call_max_calls 4

@@ -13,15 +13,15 @@ class Sipp:
     """One run of a scenario. Calls: how many; it ends by itself after them."""
 
     def __init__(self, kit, scenario, address, port, remote=None, user="1001", to="1002", transport="u1", calls=1,
-                 timeout_s=30, keys=None, password=None):
+                 timeout_s=30, keys=None, password=None, agent="OuterPhone/1.0"):
         self.kit, self.scenario = kit, scenario
         arguments = [library.need("sipp"), "-sf", os.path.join(SCENARIOS, scenario + ".xml"), "-i", address, "-p",
                      str(port), "-mi", address, "-t", transport, "-m", str(calls), "-l", "1", "-nostdin", "-nd",
                      "-timeout", str(timeout_s), "-timeout_error", "-trace_msg", "-message_file",
                      kit.path("%s-%s-%d.messages" % (scenario, address, kit.counter)), "-trace_err", "-error_file",
                      kit.path("%s-%s-%d.errors" % (scenario, address, kit.counter)), "-s", to,
-                     "-au", user, "-ap", password or USERS.get(user, "wrong"), "-key", "user", user, "-key", "domain",
-                     library.DOMAIN, "-recv_timeout", "15000"]
+                     "-au", user, "-ap", password or USERS.get(user, "wrong"), "-key", "user", user, "-auth_uri",
+                     library.DOMAIN, "-key", "domain", library.DOMAIN, "-key", "agent", agent, "-recv_timeout", "15000"]
         self.messages_file = kit.path("%s-%s-%d.messages" % (scenario, address, kit.counter))
         for name, value in (keys or {}).items():
             arguments += ["-key", name, str(value)]

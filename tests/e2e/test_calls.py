@@ -8,6 +8,7 @@ from sipp import Sipp, register
 from wire import OUTSIDE_NETS, Capture
 
 GATEWAY = OUTSIDE + ":5060"
+INNER = "InnerPhone/3.0"
 CALLER, CALLEE = PHONES_BOUND[0], PHONES_BOUND[1]
 
 
@@ -96,7 +97,7 @@ def test_call_from_the_inside(kit):
     capture = Capture(kit)
     answering = Sipp(kit, "uas", CALLEE, 5060, user="1002")
     kit.wait_listening("udp", CALLEE, 5060)
-    Sipp(kit, "uac_open", PBX, 5080, PBX + ":5060", user="2000").finish()
+    Sipp(kit, "uac_open", PBX, 5080, PBX + ":5060", user="2000", agent=INNER).finish()
     answering.finish()
     gateway.wait_calls(0)
     capture.stop().check_topology_hidden()
@@ -107,7 +108,7 @@ def test_call_to_the_inside(kit):
     Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX})
     gateway = kit.gateway(encryption="offered")
     capture = Capture(kit)
-    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000")
+    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000", agent=INNER)
     kit.wait_listening("udp", PBX, 5080)
     caller = Sipp(kit, "uac_stay", CALLER, 5060, GATEWAY, to="2000")
     shown = str(gateway.wait_calls(1))

@@ -57,7 +57,7 @@ def test_forged_requests_in_a_call_are_refused(kit):
         with udp_socket(address, 5099) as sock:
             for number, method in enumerate(("BYE", "INVITE", "UPDATE", "INFO", "REFER"), 500):
                 answer = ask_udp(sock, (OUTSIDE, 5060), forge(headers, method, address, number), 0.7)
-                check(answer is None or re.match(r"SIP/2.0 (403|481)", answer),
+                check(answer is None or re.match(r"SIP/2.0 (403|405|481)", answer),
                       "%s from %s got: %s" % (method, address, (answer or "")[:60]))
     with udp_socket(STRANGER_INSIDE, 5099) as sock:
         check(ask_udp(sock, (INSIDE, 5060), forge(headers, "BYE", STRANGER_INSIDE), 0.7) is None,
@@ -140,8 +140,9 @@ def test_hostile_bytes_harm_nobody(kit):
         except OSError:
             pass
     for answer in answers:
-        check(b"10.0.0." not in answer, "an answer names the inside: %r" % answer[:300])
-        check(b"ringwall" not in answer.lower(), "an answer names the product: %r" % answer[:300])
+        ours = re.sub(rb"(?im)^(Via|From|To|Call-ID|CSeq|v|f|t|i):.*$", b"", answer)  # these echo the request
+        check(b"10.0.0." not in ours, "an answer names the inside: %r" % answer[:300])
+        check(b"ringwall" not in ours.lower(), "an answer names the product: %r" % answer[:300])
     check(gateway.process.running(), "ringwall ended")
     answering = Sipp(kit, "uas", CALLEE, 5060, user="1002")
     kit.wait_listening("udp", CALLEE, 5060)
