@@ -55,7 +55,7 @@ void world_certify(struct world *world, const char *name, char *pem);
 		while (!(met_ = (condition)) && clock_monotonic_us() < end_us_) \
 			world_turn(world); \
 		if (!met_) \
-			fail_msg("waited in vain for " #condition); \
+			fail_msg("waited in vain for %s", #condition); \
 	} while (0)
 void world_turn(struct world *world); /* until nothing is left to do at the moment */
 void world_step(struct world *world); /* one turn of the loop exactly */
