@@ -15,16 +15,13 @@ enum exit_code { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct arguments {
 	const char *program, *command;
 	const char *words[WORDS_MAXIMUM];
-	int word_count;
-	const char *configuration;
-	bool json;
-	const char *explain;
-	bool reference, example;
+	const char *configuration, *explain;
 	const char *password_file, *password, *user;
-	bool prompt, sha256_only;
 	const char *listen, *media, *ports, *realm;
-	bool with_parent;
 	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
+	int word_count;
+	bool json, reference, example;
+	bool prompt, sha256_only, with_parent;
 	bool insecure, encrypt, no_encrypt, no_register;
 };
 
