@@ -107,7 +107,8 @@ static int dial_socket(struct net *net, const struct dial_key *key)
 static int dial_new(struct net *net, const struct dial_key *key, struct net_connection **out)
 {
 	struct flow flow = {.transport = key->transport, .zone = key->zone, .listener = key->listener};
-	struct net_dial *dial = memory_alloc(sizeof(*dial) + strlen(key->name) + 1);
+	size_t name_size = strlen(key->name) + 1;
+	struct net_dial *dial = memory_alloc(sizeof(*dial) + name_size);
 	int descriptor;
 
 	if (!dial)
@@ -126,7 +127,7 @@ static int dial_new(struct net *net, const struct dial_key *key, struct net_conn
 	dial->connection = *out;
 	dial->verify = key->verify;
 	dial->linked = true;
-	strcpy(dial->name, key->name);
+	memcpy(dial->name, key->name, name_size);
 	(*out)->dial = dial;
 	table_add(net->dialled, &dial->by_peer, table_hash(net->dialled, key, sizeof(*key)));
 	return 0;

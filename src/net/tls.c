@@ -151,67 +151,65 @@ static int tls_use_authorities(SSL_CTX *context, struct span pem, struct buffer 
 	return count ? 0 : tls_error(error, "the authorities hold no certificate");
 }
 
-static SSL_CTX *tls_client_new(struct span authorities_pem, struct buffer *error)
+/* Both set *out only when they return 0. */
+static int tls_client_new(struct span authorities_pem, struct buffer *error, SSL_CTX **out)
 {
 	SSL_CTX *context = tls_context_new(TLS_client_method());
 	int result = 0;
 
-	if (!context) {
-		tls_error(error, "no TLS context");
-		return NULL;
-	}
+	if (!context)
+		return tls_error(error, "no TLS context");
 	SSL_CTX_set_cert_verify_callback(context, net_tls_verify, NULL);
 	if (authorities_pem.length)
 		result = tls_use_authorities(context, authorities_pem, error);
 	else if (access(TLS_SYSTEM_AUTHORITIES, R_OK) || !SSL_CTX_load_verify_file(context, TLS_SYSTEM_AUTHORITIES))
 		SSL_CTX_set_default_verify_paths(context);
 	ERR_clear_error();
-	if (result) {
+	if (result)
 		SSL_CTX_free(context);
-		return NULL;
-	}
-	return context;
+	else
+		*out = context;
+	return result;
 }
 
-static SSL_CTX *tls_server_new(struct span certificate_pem, struct span key_pem, struct buffer *error)
+static int tls_server_new(struct span certificate_pem, struct span key_pem, struct buffer *error, SSL_CTX **out)
 {
 	SSL_CTX *context = tls_context_new(TLS_server_method());
+	int result;
 
-	if (!context) {
-		tls_error(error, "no TLS context");
-		return NULL;
-	}
+	if (!context)
+		return tls_error(error, "no TLS context");
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-	if (tls_use_certificate(context, certificate_pem, key_pem, error)) {
+	result = tls_use_certificate(context, certificate_pem, key_pem, error);
+	if (result)
 		SSL_CTX_free(context);
-		return NULL;
-	}
-	return context;
+	else
+		*out = context;
+	return result;
 }
 
 int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pem, struct span authorities_pem,
 		char *error, size_t error_capacity)
 {
 	struct buffer text = buffer_over(error, error_capacity);
-	bool shows = certificate_pem.length || key_pem.length;
 	SSL_CTX *server = NULL, *client = NULL;
-	int result = -EINVAL;
+	int result;
 
 	ERR_clear_error();
 	if (!net->tls.method)
 		net->tls.method = net_tls_method_new();
 	if (!net->tls.method)
-		tls_error(&text, "no memory");
+		result = tls_error(&text, "no memory");
 	else if (certificate_pem.length > INT32_MAX || key_pem.length > INT32_MAX || authorities_pem.length > INT32_MAX)
-		tls_error(&text, "the certificate, key or authorities are too long");
-	else if (shows && !(server = tls_server_new(certificate_pem, key_pem, &text)))
-		;
-	else if ((client = tls_client_new(authorities_pem, &text)))
-		result = 0;
+		result = tls_error(&text, "the certificate, key or authorities are too long");
+	else
+		result = tls_client_new(authorities_pem, &text, &client);
+	if (!result && (certificate_pem.length || key_pem.length))
+		result = tls_server_new(certificate_pem, key_pem, &text, &server);
 	if (error_capacity)
 		buffer_text(&text);
 	if (result) {
-		SSL_CTX_free(server);
+		SSL_CTX_free(client);
 		return result;
 	}
 	SSL_CTX_free(net->tls.server); /* connections that are up hold their own reference */
