@@ -8,6 +8,7 @@
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +19,20 @@
 #include "roles/roles.h"
 
 #define FALLBACK_USER "nobody"
+
+/* In a user namespace, root may be the only user there is (user_namespaces(7)). */
+static bool user_is_mapped(uid_t user)
+{
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned first, outside, count;
+	bool found = !map;
+
+	while (map && !found && fscanf(map, "%u %u %u", &first, &outside, &count) == 3)
+		found = user >= first && user - first < count;
+	if (map)
+		fclose(map);
+	return found;
+}
 
 int confine_identity_find(const char *user, struct confine_identity *identity)
 {
@@ -33,6 +48,10 @@ int confine_identity_find(const char *user, struct confine_identity *identity)
 	}
 	if (!entry)
 		return -ENOENT;
+	if (!user_is_mapped(entry->pw_uid)) {
+		log_write(LOG_WARNING, "confine", "this user namespace has no user but root: the processes stay root in it");
+		return 0;
+	}
 	*identity = (struct confine_identity){entry->pw_uid, entry->pw_gid, entry->pw_uid != 0};
 	return 0;
 }

@@ -27,7 +27,8 @@ struct confine_identity {
 	bool drop; /* false: started without privilege, stays who it is */
 };
 
-/* For a supervisor that is root: the configured user, or "nobody" when there is none of that name. Otherwise ourselves.
+/* For a supervisor that is root: the configured user, or "nobody" when there is none of that name. Otherwise, or when root is
+ * the only user of its namespace, ourselves.
  * Returns 0; or -ENOENT when neither exists. */
 int confine_identity_find(const char *user, struct confine_identity *identity);
 

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes: each confined, each replaced when it dies; starting and ending whole; the first minute of a newcomer."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+from kamailio import Kamailio
+from kit import OUTSIDE, PBX, PHONES_BOUND, Skip, check, wait_for
+from sipp import Sipp, register
+
+GATEWAY = OUTSIDE + ":5060"
+CALLER = PHONES_BOUND[0]
+ROLES = ("gate", "media", "store")
+
+
+def roles_of(pid):
+    """{role: pid} of the processes that a supervisor runs now."""
+    found = {}
+    for child in subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,args="], capture_output=True,
+                                text=True).stdout.splitlines():
+        words = child.split()
+        if len(words) > 3 and words[2] == "role":
+            found[words[3]] = int(words[0])
+    return found
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_replaced(gateway, role, before):
+    def replaced():
+        now = roles_of(gateway.process.pid).get(role)
+        status = json.loads(gateway.command("status", "--json", ok=False).stdout or "{}")
+        return now not in (None, before) and status.get("ready") and status.get("media") and status.get("store")
+    wait_for("the %s process to be replaced" % role, replaced)
+
+
+def test_processes_are_confined(kit):
+    gateway = kit.gateway()
+    running = roles_of(gateway.process.pid)
+    check(sorted(running) == sorted(ROLES), "these processes run: %s" % running)
+    for role, pid in running.items():
+        with open("/proc/%d/status" % pid) as file:
+            status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+        check(status["Seccomp"] == "2", role + " may make any system call")
+        check(status["NoNewPrivs"] == "1", role + " may gain privileges")
+        if os.geteuid() == 0:
+            check("0" not in status["Uid"].split(), role + " is root")
+            check(int(status["CapPrm"], 16) == 0, role + " has capabilities")
+    gateway.stop()
+
+
+def test_killed_processes_come_back_and_calls_work(kit):
+    """A1: no role's crash is the gateway's end; a call that media carries survives the store's and media's."""
+    Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX})
+    gateway = kit.gateway(encryption="offered")
+    register(kit, CALLER, 5060, GATEWAY)
+    gateway.wait_registrations(1)
+    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    caller = Sipp(kit, "uac_held", CALLER, 5060, GATEWAY, to="2000")
+    gateway.wait_calls(1)
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()))
+    for role in ("store", "media"):
+        before = roles_of(gateway.process.pid)[role]
+        os.kill(before, signal.SIGKILL)
+        wait_replaced(gateway, role, before)
+        check(len(gateway.calls()) == 1, "the call was lost with the %s process" % role)
+    gateway.command("hangup", gateway.calls()[0]["id"])
+    caller.finish()
+    answering.finish()
+
+
+def test_registrations_outlive_the_gate(kit):
+    """A2: what was confirmed is loaded again, also when every process is killed at once."""
+    Kamailio(kit)
+    gateway = kit.gateway(encryption="offered")
+    register(kit, CALLER, 5060, GATEWAY)
+    gateway.wait_registrations(1)
+    time.sleep(0.5)  # a commit comes at most 200 ms after the change
+    before = roles_of(gateway.process.pid)["gate"]
+    os.kill(before, signal.SIGKILL)
+    wait_replaced(gateway, "gate", before)
+    check(len(gateway.registrations()) == 1, "the registration is gone with the gate")
+
+    victims = list(roles_of(gateway.process.pid).values())
+    for pid in [gateway.process.pid] + victims:
+        os.kill(pid, signal.SIGKILL)
+    gateway.process.wait()
+    wait_for("all to be gone", lambda: not any(alive(pid) for pid in victims))
+    gateway.start()
+    check(len(gateway.registrations()) == 1, "the registration is gone with a power cut")
+
+
+def test_nothing_outlives_the_supervisor(kit):
+    gateway = kit.gateway()
+    children = roles_of(gateway.process.pid)
+    os.kill(gateway.process.pid, signal.SIGKILL)
+    gateway.process.wait()
+    wait_for("the other processes to end", lambda: not any(alive(pid) for pid in children.values()), 5.0)
+    gateway.start()  # what the dead one left behind is no obstacle
+
+
+def test_sigterm_to_all_ends_calls_first(kit):
+    """A service manager signals every process at once; the far ends still hear of it."""
+    Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX})
+    gateway = kit.gateway(encryption="offered")
+    answering = Sipp(kit, "uas_held", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    caller = Sipp(kit, "uac_held", CALLER, 5060, GATEWAY, to="2000")
+    gateway.wait_calls(1)
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()))
+    os.killpg(gateway.process.pid, signal.SIGTERM)
+    check(gateway.process.wait(6) == 0, "it did not end well")
+    caller.finish()
+    answering.finish()
+
+
+def test_one_gateway_a_state_directory(kit):
+    gateway = kit.gateway()
+    second = kit.run([kit.binary, "run", "-c", gateway.file], ok=False)
+    check(second.returncode == 1 and gateway.state in second.stderr, "a second one started: " + second.stderr)
+    check(gateway.command("status").returncode == 0, "the first one was harmed")
+
+
+def test_reload_is_all_or_nothing(kit):
+    gateway = kit.gateway()
+    good = open(gateway.file).read()
+
+    def listening():
+        lines = kit.run(["ss", "-lntu"]).stdout.splitlines()
+        return sorted(line.split()[4] for line in lines if OUTSIDE in line)
+
+    before = listening()
+    for wrong in (good.replace('"tcp:%s:5060"' % OUTSIDE, '"tcp:192.0.2.77:5060", "udp:%s:5099"' % OUTSIDE),
+                  good.replace(PBX + ":5060", "no-such-host.invalid:5060").replace("tcp:%s:5060" % OUTSIDE,
+                                                                                   "tcp:%s:5098" % OUTSIDE)):
+        check(wrong != good, "the configuration is not as expected")
+        kit.write("ringwall.yaml", wrong)
+        result = gateway.command("reload", ok=False, timeout_s=50)
+        check(result.returncode == 1 and ("192.0.2.77" in result.stderr or "no-such-host" in result.stderr),
+              "the reason is not told: " + result.stderr)
+        check(listening() == before, "sockets changed: %s" % listening())
+    kit.write("ringwall.yaml", good.replace("tcp:%s:5060" % OUTSIDE, "tcp:%s:5098" % OUTSIDE))
+    gateway.process.signal(signal.SIGHUP)
+    wait_for("SIGHUP to be obeyed", lambda: OUTSIDE + ":5098" in listening())
+    check(listening().count(OUTSIDE + ":5060") == 1, "the removed listener is still there: %s" % listening())
+
+
+def test_accounts_without_a_gateway(kit):
+    gateway = kit.gateway(authentication="local", start=False)
+    made = json.loads(gateway.command("account", "add", "1001", "--json").stdout)
+    check(len(made["password"]) == 20, "no password of 20 characters: %s" % made)
+    check(gateway.command("account", "add", "1001", ok=False).returncode == 1, "it was added twice")
+    changed = gateway.command("account", "password", "1001", "--password-file", "-", stdin="brought along\n")
+    check("brought along" not in changed.stdout, "a password that was given is shown")
+    gateway.command("account", "add", "1002")
+    gateway.command("account", "remove", "1002")
+    check(gateway.command("account", "remove", "1002", ok=False).returncode == 1, "it was removed twice")
+    check(gateway.command("account", "add", "a b", ok=False).returncode == 2, "a user with a blank was taken")
+    gateway.start()
+    users = [account["user"] for account in json.loads(gateway.command("account", "list", "--json").stdout)["accounts"]]
+    check(users == ["1001"], "after the start there are %s" % users)
+    check(gateway.command("account", "frobnicate", ok=False).returncode == 2, "an unknown action is no usage error")
+
+
+def newcomer(kit, prefix, environment):
+    """`ringwall run` without a configuration: reads the screen, and runs the line that it offers."""
+    if os.path.exists("/etc/ringwall/ringwall.yaml"):
+        raise Skip("this machine has a configuration of its own")
+    run = kit.start("ringwall", prefix + [kit.binary, "run"], environment=environment)
+    screen = run.wait_output(r"(?s)Ringwall .* is running.*Server +(\S+).*Password +(\S{20}).*Ctrl-C", 15)
+    check(re.search(r"SRTP.*mandatory", run.output()), "the screen does not ask for encryption")
+    line = re.search(r"(?s)(\S+ testcall .*?authorities \S+)", run.output()).group(1).replace("\\\n", " ")
+    result = kit.run(prefix + shlex.split(line), 60)
+    check("PASSED" in result.stdout and "AES" in result.stdout, "the test call says: " + result.stdout)
+    check(screen.group(2) not in " ".join(shlex.split(line)), "the password is on a command line")
+    run.signal(signal.SIGTERM)
+    check(run.wait(8) == 0, "it ended with %s" % run.popen.returncode)
+
+
+def test_newcomer_as_root(kit):
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    # What root's default directory holds is hidden from this test, and it from the test.
+    kit.run(["mount", "-t", "tmpfs", "none", "/var/lib"])
+    newcomer(kit, [], {})
+
+
+def test_newcomer_as_ordinary_user(kit):
+    state = kit.path("home")
+    os.makedirs(state)
+    if os.geteuid() != 0:
+        raise Skip("needs root to become somebody else")
+    for directory in (kit.directory, state):
+        os.chmod(directory, 0o755)
+    os.chown(state, 65534, 65534)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if kit.run(nobody + [kit.binary, "version"], ok=False).returncode != 0:
+        raise Skip("nobody may not run " + kit.binary)
+    newcomer(kit, nobody, {"XDG_STATE_HOME": state})
