@@ -49,7 +49,8 @@ def credentials(challenge, algorithm, user, password, method, uri):
 class Device:
     def __init__(self, address, server=(library.OUTSIDE, 5060), user="1001"):
         self.sock, self.server, self.user = library.udp_socket(address), server, user
-        self.address, self.port = self.sock.getsockname()
+        self.address, self.port = self.sock.getsockname()[:2]
+        self.address = "[%s]" % self.address if ":" in self.address else self.address
         self.tag, self.call, self.number = uuid.uuid4().hex[:8], uuid.uuid4().hex, 0
 
     def send(self, more=""):

@@ -26,6 +26,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 OUTSIDE = "203.0.113.7"
+OUTSIDE6, PHONE6 = "2001:db8:1::7", "2001:db8:2::2"
 INSIDE = "10.0.0.1"
 PBX = "10.0.0.10"
 STRANGER_INSIDE = "10.0.0.66"
@@ -233,6 +234,12 @@ class Kit:
         for process in reversed(self.processes):
             process.end()
 
+    def check_logs(self):
+        """After close: fails if a sanitizer's report is in the output of any program, whatever the test saw."""
+        for process in self.processes:
+            found = re.search(r"(?m)^.*(ERROR: \w+Sanitizer|runtime error:|Sanitizer: ).*$", process.output())
+            check(not found, "%s: %s" % (process.name, found and found.group(0)))
+
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
 
@@ -251,8 +258,8 @@ class Kit:
         self.ip("link set lo up")
         for address in [OUTSIDE, INSIDE, PBX, STRANGER_INSIDE, STRANGER] + PHONES_BOUND:
             self.ip("addr add %s/32 dev lo" % address)
-        self.ip("addr add 2001:db8:1::7/128 dev lo nodad")
-        self.ip("addr add 2001:db8:2::2/128 dev lo nodad")
+        self.ip("addr add %s/128 dev lo nodad" % OUTSIDE6)
+        self.ip("addr add %s/128 dev lo nodad" % PHONE6)
 
     def forward(self):
         """Lets phones reach each other directly, which they otherwise cannot: what they hear came through the gateway."""
@@ -342,6 +349,7 @@ class Gateway:
         _, certificate, key = self.kit.certificates()
         ports = {"udp": 5060, "tcp": 5060, "tls": 5061}
         listen = ", ".join('"%s:%s:%d"' % (name, OUTSIDE, ports[name]) for name in self.options["transports"])
+        listen += ', "udp:[%s]:5060"' % OUTSIDE6
         text = CONFIGURATION.format(domain=DOMAIN, state=self.state, certificate=certificate, key=key, listen=listen,
                                     outside=OUTSIDE, inside=INSIDE, **{k: v for k, v in self.options.items()
                                                                        if k != "transports"})
@@ -409,7 +417,7 @@ class Gateway:
 
 
 def udp_socket(address, port=0):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((address, port))
     sock.settimeout(2.0)

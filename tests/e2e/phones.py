@@ -55,9 +55,9 @@ class Baresip:
     """`tone_hz`: what it says; 0: it echoes what it hears. What it hears is written to files (see heard)."""
 
     def __init__(self, kit, user, transport="tls", encryption="srtp-mand", tone_hz=440, server=library.OUTSIDE,
-                 answer=False, password=None, register=True, port=0):
-        self.kit, self.user = kit, user
-        self.where = kit.phone()
+                 answer=False, password=None, register=True, port=0, where=None, domain=library.DOMAIN):
+        self.kit, self.user, self.domain = kit, user, domain
+        self.where = where or kit.phone()
         self.directory = kit.path("baresip-%s-%d" % (user, kit.phones))
         os.makedirs(self.directory + "/sound")
         port = port or (5061 if transport == "tls" else 5060)
@@ -71,7 +71,7 @@ class Baresip:
             '<sip:{user}@{domain}>;auth_user={user};auth_pass={password};'
             'outbound="sip:{server}:{port};transport={transport}";regint={regint};ptime=20;audio_codecs=PCMA/8000/1;'
             'answermode={answer}{media}\n').format(
-                user=user, domain=library.DOMAIN, password=password or USERS[user], server=server, port=port,
+                user=user, domain=domain, password=password or USERS[user], server=server, port=port,
                 transport=transport, regint=120 if register else 0, answer="auto" if answer else "manual",
                 media=";mediaenc=" + encryption if encryption else ""))
         self.process = kit.start("baresip-" + user, [library.need("baresip"), "-f", self.directory, "-4", "-s"],
@@ -88,7 +88,7 @@ class Baresip:
         return self.kit.run(self.where.prefix + ["python3", "-c", script, body.replace(' "', '"')]).stdout
 
     def dial(self, number):
-        self.command("dial sip:%s@%s" % (number, library.DOMAIN))
+        self.command("dial sip:%s@%s" % (number, self.domain))
 
     def hang_up(self):
         self.command("hangup")

@@ -50,6 +50,8 @@ def run_inside(label, directory, binary):
     try:
         kit.network()
         getattr(importlib.import_module(module), function)(kit)
+        kit.close()
+        kit.check_logs()
         return PASSED
     except library.Skip as reason:
         print(reason)

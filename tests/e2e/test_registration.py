@@ -5,8 +5,9 @@ import re
 import socket
 import time
 
+from device import Device
 from kamailio import Kamailio
-from kit import INSIDE, OUTSIDE, PBX, PHONES_BOUND, ask_udp, check, udp_socket, wait_for
+from kit import INSIDE, OUTSIDE, OUTSIDE6, PBX, PHONE6, PHONES_BOUND, ask_udp, check, udp_socket, wait_for
 from phones import Baresip
 from sipp import Sipp, register
 from wire import Capture
@@ -131,6 +132,33 @@ def test_unregistered_user_is_not_found(kit):
     Kamailio(kit)
     kit.gateway(encryption="offered")
     Sipp(kit, "uac_not_found", A, 5060, GATEWAY, to="1003").finish()
+
+
+def test_phone_on_ipv6(kit):
+    Kamailio(kit)
+    gateway = kit.gateway(encryption="offered")
+    device = Device(PHONE6, (OUTSIDE6, 5060), user="1002")
+    check(device.register("Secret-1002", "MD5")[0] == 200, "the phone on IPv6 could not register")
+    check(PHONE6 in str(gateway.wait_registrations(1)), "its address is not shown: %s" % gateway.registrations())
+    device.sock.settimeout(10)
+    caller = Sipp(kit, "uac_cancel", A, 5060, GATEWAY)
+    invite = device.sock.recv(65535).decode()
+    check(invite.startswith("INVITE sip:1002@[%s]" % PHONE6), "the call came as: " + invite[:200])
+    check("Via: SIP/2.0/UDP [%s]:5060" % OUTSIDE6 in invite, "Via is not on IPv6: " + invite[:300])
+    copied = "".join(re.search(r"(?m)^%s: .*\n" % name, invite).group(0) for name in
+                     ("Via", "From", "To", "Call-ID", "CSeq")).replace("\r", "")
+    copied = re.sub(r"(?m)^(To: .*)$", r"\1;tag=six", copied)
+    device.sock.sendto(("SIP/2.0 180 Ringing\n%sContent-Length: 0\n\n" % copied).replace("\n", "\r\n").encode(),
+                       (OUTSIDE6, 5060))
+    cancel = device.sock.recv(65535).decode()
+    while cancel.startswith("INVITE"):
+        cancel = device.sock.recv(65535).decode()
+    check(cancel.startswith("CANCEL sip:1002@[%s]" % PHONE6), "instead of CANCEL came: " + cancel[:200])
+    for status, method in (("200 OK", "CANCEL"), ("487 Request Terminated", "INVITE")):
+        text = "SIP/2.0 %s\n%sContent-Length: 0\n\n" % (status, re.sub(r"(?m)^(CSeq: \d+) .*$", r"\1 " + method,
+                                                                       copied))
+        device.sock.sendto(text.replace("\n", "\r\n").encode(), (OUTSIDE6, 5060))
+    caller.finish()
 
 
 def test_registrar_that_is_away_is_said_and_mended(kit):
