@@ -20,7 +20,7 @@ static int ask_or(const struct config *config, json_t *request, int (*offline)(s
 	json_t *ignored = NULL;
 	struct offline store;
 	char error[512] = "";
-	int result = gateway_ask(config, request, true, answer ? answer : &ignored);
+	int result = gateway_ask(config->state_directory, request, true, answer ? answer : &ignored);
 
 	json_decref(ignored);
 	if (result != -ENOENT && result != -ECONNREFUSED)

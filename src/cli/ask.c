@@ -14,19 +14,19 @@ int configuration_of(const struct arguments *arguments, bool check_files, struct
 	return configuration_load_or_complain(arguments->configuration, check_files, configuration);
 }
 
-int gateway_ask(const struct config *config, json_t *request, bool quiet_when_none, json_t **answer)
+int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_none, json_t **answer)
 {
-	int error = control_ask(config->state_directory, request, PATIENCE_MS, answer);
+	int error = control_ask(state_directory, request, PATIENCE_MS, answer);
 
 	json_decref(request);
 	if (error == -ENOENT || error == -ECONNREFUSED) {
 		if (!quiet_when_none)
 			complain(0, "no gateway runs with state directory %s; start one with: ringwall run",
-				 config->state_directory);
+				 state_directory);
 		return error;
 	}
 	if (error) {
-		complain(0, "the gateway at %s does not answer: %s", config->state_directory, strerror(-error));
+		complain(0, "the gateway at %s does not answer: %s", state_directory, strerror(-error));
 		return error;
 	}
 	if (!json_is_true(json_object_get(*answer, "ok"))) {
@@ -62,17 +62,16 @@ static long long number_of(const json_t *object, const char *name)
 /* Asks, prints as JSON or lets `print` do it. */
 static int ask_and_print(const struct arguments *arguments, json_t *request, void (*print)(const json_t *answer))
 {
-	struct configuration configuration;
+	const char *path = arguments->configuration ? arguments->configuration : CONFIG_PATH;
+	char state_directory[1024];
 	json_t *answer;
-	int error = configuration_of(arguments, false, &configuration);
+	int error = configuration_state_directory(arguments->configuration, state_directory, sizeof(state_directory));
 
 	if (error) {
 		json_decref(request);
-		return EXIT_FAILED;
+		return complain(EXIT_FAILED, "%s: cannot be read: %s", path, strerror(-error));
 	}
-	error = gateway_ask(configuration.config, request, false, &answer);
-	configuration_clear(&configuration);
-	if (error)
+	if (gateway_ask(state_directory, request, false, &answer))
 		return EXIT_FAILED;
 	if (arguments->json)
 		json_print(answer);

@@ -49,7 +49,7 @@ int configuration_of(const struct arguments *arguments, bool check_files, struct
 
 /* Asks the running gateway. Returns 0 and *answer whose "ok" is true; or a negative error, said already, but for
  * -ENOENT and -ECONNREFUSED when `quiet_when_none`: no gateway runs. The request is released. */
-int gateway_ask(const struct config *config, json_t *request, bool quiet_when_none, json_t **answer);
+int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_none, json_t **answer);
 
 /* With --json: prints without "ok". */
 void json_print(json_t *answer);

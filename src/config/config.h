@@ -139,6 +139,10 @@ const char *config_notes_text(const struct config_errors *errors, uint32_t index
 struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors);
 void config_free(struct config *config); /* NULL is allowed */
 
+/* Where the state of a gateway with this configuration is, whatever else is wrong with `text`: for commands that ask a running
+ * one. Empty text gives the default. Returns 0; or -ENOENT when there is no default or it does not fit. */
+int config_state_directory(struct span text, char *out, size_t capacity);
+
 /* Looks names of peers up with getaddrinfo (blocking). Only addresses that the zone can reach from a listener of the peer's
  * transport are taken. Names that cannot be found are errors. Returns 0 or -EHOSTUNREACH. */
 int config_resolve(struct config *config, struct config_errors *errors);

@@ -46,7 +46,7 @@ static const char embedded_text[] =
 	"    peers: [\"sip:127.0.0.1:5070;transport=udp\"]\n"
 	"    media:\n"
 	"      address: \"127.0.0.1\"\n"
-	"      ports: \"30000-39999\"\n"
+	"      ports: \"10000-19999\"\n"
 	"      # Plain RTP: it does not leave this machine.\n"
 	"      encryption: none\n"
 	"\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The walk: the table from top to bottom beside the document, each key read, defaulted or missed; then what is not in the
  * table is refused. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,23 +165,51 @@ static char *join(struct reader *reader, const char *directory, const char *name
 	return text;
 }
 
-static void default_state_directory(struct reader *reader)
+/* False: whoever runs this has no home. */
+static bool write_default_state_directory(struct buffer *out)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (geteuid() == 0)
+		buffer_put_text(out, "/var/lib/ringwall");
+	else if (state && *state == '/')
+		buffer_printf(out, "%s/ringwall", state);
+	else if (home && *home == '/')
+		buffer_printf(out, "%s/.local/state/ringwall", home);
+	return out->length && !out->overflow;
+}
+
+static void default_state_directory(struct reader *reader)
+{
 	struct config *config = reader->config;
+	char data[1200];
+	struct buffer path = BUFFER_OVER(data);
 
 	if (config->state_directory || node_child(reader->root, SPAN("state_directory")))
 		return;
-	if (geteuid() == 0)
-		config->state_directory = join(reader, "/var/lib/ringwall", "");
-	else if (state && *state == '/')
-		config->state_directory = join(reader, state, "/ringwall");
-	else if (home && *home == '/')
-		config->state_directory = join(reader, home, "/.local/state/ringwall");
+	if (write_default_state_directory(&path))
+		config->state_directory = join(reader, buffer_text(&path), "");
 	else
 		reader_error_line(
 			reader, 1, "state_directory",
 			"is not written, and there is no home directory for a default; write an absolute path");
+}
+
+int config_state_directory(struct span text, char *out, size_t capacity)
+{
+	struct config_errors *errors = config_errors_new();
+	struct node *root = errors ? document_parse(text, "", errors) : NULL;
+	const struct node *written = root ? node_child(root, SPAN("state_directory")) : NULL;
+	struct buffer path = buffer_over(out, capacity);
+
+	if (written && written->kind == NODE_TEXT)
+		buffer_put_text(&path, written->text);
+	else
+		write_default_state_directory(&path);
+	node_free(root);
+	config_errors_free(errors);
+	buffer_text(&path);
+	return path.overflow || !path.length ? -ENOENT : 0;
 }
 
 /* Neither file written: a pair of our own. One of them alone makes no pair. */

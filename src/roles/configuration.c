@@ -30,27 +30,12 @@ static void own_address(struct address *address)
 		close(descriptor);
 }
 
-/* Where the embedded default keeps its state; the same as a file that does not say has. */
-static int default_state_directory(char *out, size_t capacity)
-{
-	static const char minimal[] = "site: {domain: localhost}\n"
-				      "zones: [{name: none, kind: access, listen: [\"tls:127.0.0.1:5061\"],"
-				      " media: {ports: \"20000-20001\"}}]\n";
-	struct config_errors *errors = config_errors_new();
-	struct config *config = errors ? config_parse(span_from(minimal), "default", false, errors) : NULL;
-	int error = config ? span_copy(span_from(config->state_directory), out, capacity) : -ENOENT;
-
-	config_free(config);
-	config_errors_free(errors);
-	return error;
-}
-
 static int embedded_make(struct configuration *configuration)
 {
 	char state_directory[1024];
 	struct address address;
 	struct buffer text;
-	int error = default_state_directory(state_directory, sizeof(state_directory));
+	int error = config_state_directory(SPAN_EMPTY, state_directory, sizeof(state_directory));
 
 	if (error)
 		return error;
@@ -92,6 +77,17 @@ int configuration_load(const char *path, bool check_files, struct config_errors 
 						     configuration->path, check_files, errors);
 		error = configuration->config ? 0 : -EINVAL;
 	}
+	return error;
+}
+
+int configuration_state_directory(const char *path, char *out, size_t capacity)
+{
+	struct configuration configuration = {0};
+	int error = text_read(path, &configuration);
+
+	if (!error)
+		error = config_state_directory((struct span){configuration.text, configuration.length}, out, capacity);
+	configuration_clear(&configuration);
 	return error;
 }
 

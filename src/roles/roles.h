@@ -31,6 +31,9 @@ void configuration_clear(struct configuration *configuration);
 /* As configuration_load, and prints every error, one a line, to standard error. */
 int configuration_load_or_complain(const char *path, bool check_files, struct configuration *configuration);
 
+/* Where the gateway of this file keeps its state, whatever else is wrong with the file. Returns 0 or a negative error. */
+int configuration_state_directory(const char *path, char *out, size_t capacity);
+
 /* Runs the gateway until a signal ends it. `path` as above. Returns the exit status. */
 int supervisor_run(const char *path);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Good configurations: what is written arrives, what is not written has its default, and memory may run short anywhere. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -416,9 +418,23 @@ static void errors_survive_short_memory(void **state)
 	}
 }
 
+static void test_state_directory_of_a_faulty_file(void **state)
+{
+	char out[200];
+
+	(void)state;
+	assert_int_equal(config_state_directory(SPAN("nonsense: 1\nstate_directory: /srv/rw\n"), out, sizeof(out)), 0);
+	assert_string_equal(out, "/srv/rw");
+	assert_int_equal(config_state_directory(SPAN("nonsense: 1\nstate_directory: /srv/rw\n"), out, 4), -ENOENT);
+	assert_int_equal(setenv("XDG_STATE_HOME", "/srv/state", 1), 0);
+	assert_int_equal(config_state_directory(SPAN("[["), out, sizeof(out)), 0);
+	assert_string_equal(out, geteuid() == 0 ? "/var/lib/ringwall" : "/srv/state/ringwall");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_state_directory_of_a_faulty_file),
 		cmocka_unit_test(top_level_values_arrive),
 		cmocka_unit_test(access_zone_arrives),
 		cmocka_unit_test(peer_zones_arrive),
