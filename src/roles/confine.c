@@ -49,7 +49,8 @@ int confine_identity_find(const char *user, struct confine_identity *identity)
 	if (!entry)
 		return -ENOENT;
 	if (!user_is_mapped(entry->pw_uid)) {
-		log_write(LOG_WARNING, "confine", "this user namespace has no user but root: the processes stay root in it");
+		log_write(LOG_WARNING, "confine",
+			  "this user namespace has no user but root: the processes stay root in it");
 		return 0;
 	}
 	*identity = (struct confine_identity){entry->pw_uid, entry->pw_gid, entry->pw_uid != 0};

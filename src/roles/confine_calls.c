@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -136,7 +137,6 @@ static const struct call_row calls[] = {
 	{"msync", STORE, 0},
 	/* What libraries ask for and do without. */
 	{"prctl", 0, ALL},
-	{"ioctl", ALL, 0},
 	{"prlimit64", 0, ALL},
 	{"getrlimit", ALL, 0},
 	{"setpriority", 0, ALL},
@@ -189,6 +189,17 @@ static int families_add(scmp_filter_ctx filter, uint8_t role)
 	return error;
 }
 
+/* How much there is to read is asked (libevent); anything else of ioctl(2)'s many doors is shut. */
+static int controls_add(scmp_filter_ctx filter)
+{
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1,
+					 SCMP_A1(SCMP_CMP_NE, FIONREAD));
+	return error;
+}
+
 /* Memory that was written never becomes code. */
 static int memory_add(scmp_filter_ctx filter)
 {
@@ -219,6 +230,8 @@ int confine_calls(enum ipc_role role, bool lenient)
 		error = families_add(filter, bit);
 	if (!error && !lenient)
 		error = memory_add(filter);
+	if (!error && !lenient)
+		error = controls_add(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	if (filter)

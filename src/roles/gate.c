@@ -42,13 +42,27 @@ static void session_close(void *context, uint64_t session)
 	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
+/* The store may die before it has written this down. */
+static void binding_change(struct gate *gate, const struct ipc_message *message)
+{
+	const struct timeval later = {1, 0};
+	static struct log_limit limit;
+
+	if (journal_add(gate->journal, message, clock_monotonic_us()))
+		log_limited(&limit, LOG_WARNING, "gate", "no memory to keep a registration until it is stored");
+	if (!event_pending(gate->trim, EV_TIMEOUT, NULL))
+		event_add(gate->trim, &later);
+	if (role_peer(gate->role, IPC_ROLE_STORE))
+		role_tell(gate->role, IPC_ROLE_STORE, message);
+}
+
 static void binding_save(void *context, const struct ipc_binding *binding)
 {
 	struct ipc_message message = {.type = IPC_BINDING, .descriptor = -1};
 	struct gate *gate = context;
 
 	message.binding = *binding;
-	role_tell(gate->role, IPC_ROLE_STORE, &message);
+	binding_change(gate, &message);
 }
 
 static void binding_remove(void *context, const char *token)
@@ -57,7 +71,30 @@ static void binding_remove(void *context, const char *token)
 	struct gate *gate = context;
 
 	if (span_copy(span_from(token), message.binding_remove.token, sizeof(message.binding_remove.token)) == 0)
-		role_tell(gate->role, IPC_ROLE_STORE, &message);
+		binding_change(gate, &message);
+}
+
+static void on_trim(evutil_socket_t descriptor, short what, void *context)
+{
+	const struct timeval later = {1, 0};
+	struct gate *gate = context;
+	uint32_t dropped = journal_dropped(gate->journal);
+
+	(void)descriptor;
+	(void)what;
+	if (dropped)
+		log_write(LOG_ERROR, "gate", "%u registrations could not be kept while the store is away", dropped);
+	if (role_peer(gate->role, IPC_ROLE_STORE))
+		journal_trim(gate->journal, clock_monotonic_us());
+	if (journal_count(gate->journal))
+		event_add(gate->trim, &later);
+}
+
+static void tell_again(void *context, const struct ipc_message *message)
+{
+	struct gate *gate = context;
+
+	role_tell(gate->role, IPC_ROLE_STORE, message);
 }
 
 static void on_stopped(void *context)
@@ -242,6 +279,8 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 		gate_waiting_refuse(gate, peer, "the process that was asked ended; please ask again");
 	if (!gate->gateway)
 		return;
+	if (peer == IPC_ROLE_STORE && channel)
+		journal_each(gate->journal, IPC_ROLE_GATE, tell_again, gate);
 	if (peer == IPC_ROLE_STORE && !gate->loaded) {
 		gate->loading = false;
 		load(gate);
@@ -302,6 +341,9 @@ static void destroy(void *context)
 	control_server_free(gate->control);
 	gateway_free(gate->gateway);
 	config_free(gate->config);
+	journal_free(gate->journal);
+	if (gate->trim)
+		event_free(gate->trim);
 	memory_free(gate->listeners);
 	memory_free(gate);
 }
@@ -315,7 +357,12 @@ static void *create(struct role *role)
 	gate->role = role;
 	gate->started_us = clock_monotonic_us();
 	list_init(&gate->waiting);
-	return gate;
+	gate->journal = journal_new();
+	gate->trim = evtimer_new(role_loop(role), on_trim, gate);
+	if (gate->journal && gate->trim)
+		return gate;
+	destroy(gate);
+	return NULL;
 }
 
 int gate_main(int descriptor)

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "call/call.h"
 #include "control/control.h"
+#include "roles/journal.h"
 #include "roles/role.h"
 
 struct gate_listener {
@@ -21,6 +22,8 @@ struct gate {
 	struct control_server *control;
 	struct gate_listener *listeners;
 	uint16_t listener_count;
+	struct journal *journal;
+	struct event *trim;
 	struct list waiting; /* commands that wait for the store, the supervisor or media */
 	uint64_t last_request;
 	uint64_t started_us;

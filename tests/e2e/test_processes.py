@@ -102,6 +102,22 @@ def test_registrations_outlive_the_gate(kit):
     check(len(gateway.registrations()) == 1, "the registration is gone with a power cut")
 
 
+def test_a_registration_while_the_store_is_away_is_stored(kit):
+    Kamailio(kit)
+    gateway = kit.gateway(encryption="offered")
+    before = roles_of(gateway.process.pid)["store"]
+    os.kill(before, signal.SIGSTOP)  # it hears of the registration and writes nothing
+    register(kit, CALLER, 5060, GATEWAY)
+    gateway.wait_registrations(1)
+    os.kill(before, signal.SIGKILL)
+    wait_replaced(gateway, "store", before)
+    time.sleep(0.5)
+    before = roles_of(gateway.process.pid)["gate"]
+    os.kill(before, signal.SIGKILL)
+    wait_replaced(gateway, "gate", before)
+    check(len(gateway.registrations()) == 1, "the registration went with the store")
+
+
 def test_nothing_outlives_the_supervisor(kit):
     gateway = kit.gateway()
     children = roles_of(gateway.process.pid)

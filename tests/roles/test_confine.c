@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -123,6 +124,15 @@ static int act_thread(void)
 	return pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL);
 }
 
+static int act_control(void)
+{
+	int waiting, pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC) || ioctl(pipes[0], FIONREAD, &waiting))
+		return 1;
+	return result(ioctl(pipes[0], FIONBIO, &waiting)); /* harmless, but not asked for */
+}
+
 #define KILLED (-1)
 
 /* clang-format off: a table */
@@ -145,6 +155,7 @@ static const struct {
 	{"internet sockets", act_inet, 0, 0, EACCES},
 	{"UNIX sockets", act_unix, EACCES, EACCES, EACCES},
 	{"memory that is code", act_code, EACCES, EACCES, EACCES},
+	{"device controls", act_control, ENOTTY, ENOTTY, ENOTTY},
 	{"threads", act_thread, KILLED, 0, KILLED},
 };
 /* clang-format on */
