@@ -8,9 +8,16 @@
 
 /* ---- From the transaction layer ---- */
 
-static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
+/* A server transaction stays for 32 s after its answer, to answer copies; the request need not. */
+static void request_release(struct sip_server_transaction *server)
 {
-	struct gateway *gateway = context;
+	if (server && sip_server_is_answered(server))
+		sip_server_request_release(server);
+}
+
+static void request_dispatch(struct gateway *gateway, struct sip_server_transaction *server,
+			     const struct sip_message *request)
+{
 	bool in_dialog = request->to.tag.length > 0;
 
 	switch (request->method) {
@@ -27,6 +34,12 @@ static void on_request(void *context, struct sip_server_transaction *server, con
 		respond(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL,
 			"Allow: " OWN_ALLOW ", REGISTER\r\n");
 	}
+}
+
+static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
+{
+	request_dispatch(context, server, request);
+	request_release(server);
 }
 
 static void on_ack(void *context, const struct flow *flow, const struct sip_message *ack)
@@ -52,21 +65,26 @@ static void on_cancelled(void *context, struct sip_server_transaction *server, c
 		relay_refuse(relay, 487, NULL);
 }
 
-static void on_response(void *context, struct sip_client_transaction *client, const struct sip_message *response)
+static void response_dispatch(struct relay *relay, const struct sip_message *response)
 {
-	struct relay *relay = sip_client_user(client);
-
-	(void)context;
-	if (!relay || (!relay->server && !relay->answered))
-		return;
 	if (relay->registration)
 		register_response(relay, response);
-	else if (relay->method == SIP_MESSAGE && !relay->fork)
-		outside_response(relay, response);
-	else if (relay->method == SIP_OPTIONS && !relay->fork)
+	else if ((relay->method == SIP_MESSAGE || relay->method == SIP_OPTIONS) && !relay->fork)
 		outside_response(relay, response);
 	else if (relay->call)
 		(relay->initial ? invite_response : midcall_response)(relay, response);
+}
+
+static void on_response(void *context, struct sip_client_transaction *client, const struct sip_message *response)
+{
+	struct relay *relay = sip_client_user(client);
+	struct sip_server_transaction *server = relay ? relay->server : NULL;
+
+	(void)context;
+	if (!relay || (!server && !relay->answered))
+		return;
+	response_dispatch(relay, response);
+	request_release(server); /* it ends in its own timer alone, so it is still there */
 }
 
 static void on_failed(void *context, struct sip_client_transaction *client, enum sip_failure failure)

@@ -433,11 +433,14 @@ void register_response(struct relay *relay, const struct sip_message *response)
 	relay->answered = true;
 	if (response->status >= 300) {
 		forward_refusal(relay, response);
-		return;
+	} else {
+		bind_all(gateway, asked, sip_server_flow(relay->server), response);
+		log_write(LOG_INFO, "call", "%s registered, %u contacts asked", asked->account, asked->count);
+		answer_ok(gateway, relay->server, asked->account);
 	}
-	bind_all(gateway, asked, sip_server_flow(relay->server), response);
-	log_write(LOG_INFO, "call", "%s registered, %u contacts asked", asked->account, asked->count);
-	answer_ok(gateway, relay->server, asked->account);
+	/* The relay stays as long as its transactions do. */
+	registration_free(asked);
+	relay->registration = NULL;
 }
 
 static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
