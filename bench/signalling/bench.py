@@ -93,12 +93,13 @@ class Process:
         return total / TICKS
 
     def memory_bytes(self):
-        """Proportional set size of the whole family: shared pages are counted once."""
+        """Proportional set size of the whole family, each shared page counted once, but for pages of files: those are
+        shared with whoever else runs on the machine."""
         total = 0
         for pid in self.family():
             try:
                 with open("/proc/%d/smaps_rollup" % pid) as file:
-                    total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+                    total += sum(int(line.split()[1]) for line in file if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
             except OSError:
                 continue
         return total * 1024
