@@ -74,19 +74,17 @@ bool binding_flow_is_of(struct gateway *gateway, const struct flow *flow, const 
 static struct owner *owner_get(struct gateway *gateway, const char *account)
 {
 	struct owner *owner = owner_find(gateway, account);
+	size_t length = strlen(account);
 
 	if (owner)
 		return owner;
-	owner = memory_alloc(sizeof(*owner));
+	owner = memory_alloc(sizeof(*owner) + length + 1);
 	if (!owner)
 		return NULL;
-	owner->account = memory_copy_text(span_from(account));
-	if (!owner->account) {
-		memory_free(owner);
-		return NULL;
-	}
+	owner->account = (char *)(owner + 1);
+	memcpy(owner->account, account, length);
 	list_init(&owner->bindings);
-	table_add(gateway->owners, &owner->link, table_hash(gateway->owners, account, strlen(account)));
+	table_add(gateway->owners, &owner->link, table_hash(gateway->owners, account, length));
 	return owner;
 }
 
@@ -95,7 +93,6 @@ static void owner_release(struct gateway *gateway, struct owner *owner)
 	if (!list_is_empty(&owner->bindings))
 		return;
 	table_remove(gateway->owners, &owner->link);
-	memory_free(owner->account);
 	memory_free(owner);
 }
 
@@ -142,10 +139,26 @@ void binding_drop(struct binding *binding, bool tell_store)
 	list_remove(&binding->in_owner);
 	owner->count--;
 	owner_release(gateway, owner);
-	memory_free(binding->contact);
-	memory_free(binding->call_id);
-	memory_free(binding->user_agent);
+	memory_free(binding->contact); /* and what follows it */
 	pool_give(gateway->binding_pool, binding);
+}
+
+bool binding_texts_set(struct binding *binding, const char *contact, const char *call_id, const char *user_agent)
+{
+	size_t contact_bytes = strlen(contact) + 1, call_id_bytes = strlen(call_id) + 1;
+	size_t user_agent_bytes = strlen(user_agent) + 1;
+	char *texts = memory_alloc(contact_bytes + call_id_bytes + user_agent_bytes);
+
+	if (!texts)
+		return false;
+	memcpy(texts, contact, contact_bytes);
+	memcpy(texts + contact_bytes, call_id, call_id_bytes);
+	memcpy(texts + contact_bytes + call_id_bytes, user_agent, user_agent_bytes);
+	memory_free(binding->contact);
+	binding->contact = texts;
+	binding->call_id = texts + contact_bytes;
+	binding->user_agent = binding->call_id + call_id_bytes;
+	return true;
 }
 
 void binding_expire_at(struct binding *binding, uint64_t expires_at_s)
@@ -218,10 +231,7 @@ void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *r
 	flow_restore(gateway_zone(gateway, binding->zone), &binding->flow);
 	binding->cseq = record->cseq;
 	binding->registrar_expires_at_s = record->registrar_expires_at_s;
-	binding->contact = memory_copy_text(span_from(record->contact));
-	binding->call_id = memory_copy_text(span_from(record->call_id));
-	binding->user_agent = memory_copy_text(span_from(record->user_agent));
-	if (!binding->contact || !binding->call_id || !binding->user_agent) {
+	if (!binding_texts_set(binding, record->contact, record->call_id, record->user_agent)) {
 		binding_drop(binding, false);
 		return;
 	}

@@ -343,6 +343,8 @@ struct owner *owner_find(struct gateway *gateway, const char *account);
 /* A new one, in the tables, owned by them; NULL: full or no memory. */
 struct binding *binding_add(struct gateway *gateway, const char *account, const char *token);
 void binding_drop(struct binding *binding, bool tell_store);
+/* All three in one block of memory, which the contact begins. False: no memory, the old ones stay. */
+bool binding_texts_set(struct binding *binding, const char *contact, const char *call_id, const char *user_agent);
 void binding_expire_at(struct binding *binding, uint64_t expires_at_s);
 void binding_save(struct binding *binding);
 /* Whether the flow belongs to a phone registered for this account. */

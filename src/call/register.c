@@ -306,16 +306,6 @@ static uint32_t granted_s(const struct gateway *gateway, const struct sip_messag
 	return listed ? 0 : expires_of(response, &(struct sip_address){0}, asked_s);
 }
 
-static void text_set(char **text, const char *value)
-{
-	char *copy = memory_copy_text(span_from(value));
-
-	if (copy) {
-		memory_free(*text);
-		*text = copy;
-	}
-}
-
 /* Makes room when the account has as many contacts as it may: a phone that reconnected left dead ones behind. */
 static bool owner_has_room(struct gateway *gateway, const struct registration *asked)
 {
@@ -356,10 +346,7 @@ static void contact_bind(struct gateway *gateway, const struct registration *ask
 	binding->flow = *flow;
 	binding->cseq = asked->cseq;
 	binding->registrar_expires_at_s = now + granted;
-	text_set(&binding->contact, contact->uri);
-	text_set(&binding->call_id, asked->call_id);
-	text_set(&binding->user_agent, asked->user_agent);
-	if (!binding->contact || !binding->call_id || !binding->user_agent) {
+	if (!binding_texts_set(binding, contact->uri, asked->call_id, asked->user_agent)) {
 		binding_drop(binding, true);
 		return;
 	}
@@ -438,9 +425,7 @@ void register_response(struct relay *relay, const struct sip_message *response)
 		log_write(LOG_INFO, "call", "%s registered, %u contacts asked", asked->account, asked->count);
 		answer_ok(gateway, relay->server, asked->account);
 	}
-	/* The relay stays as long as its transactions do. */
-	registration_free(asked);
-	relay->registration = NULL;
+	relay_free(relay); /* its transactions stay for up to 32 s */
 }
 
 static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,

@@ -19,11 +19,13 @@ struct store {
 };
 
 /* WAL and FULL: a commit is on the disk when it returns, and a reader never waits. What is deleted is overwritten,
- * for accounts hold what a password is worth. Nothing is put into files elsewhere. */
+ * for accounts hold what a password is worth. Nothing is put into files elsewhere. The cache is small (KiB): rows are
+ * written far more often than read, and the kernel keeps the file's pages anyway. */
 static const char pragmas[] = "PRAGMA journal_mode = WAL;"
 			      "PRAGMA synchronous = FULL;"
 			      "PRAGMA secure_delete = ON;"
 			      "PRAGMA temp_store = MEMORY;"
+			      "PRAGMA cache_size = -512;"
 			      "PRAGMA trusted_schema = OFF;"
 			      "PRAGMA cell_size_check = ON;";
 
