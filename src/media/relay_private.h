@@ -14,6 +14,7 @@
 
 #define RELAY_PACKET_MAXIMUM 2048 /* bytes of a datagram; longer ones are dropped */
 #define RELAY_PORTS 2             /* RTP, RTCP */
+#define RELAY_BATCH 32            /* datagrams that take each step together */
 #define RELAY_OPEN_ATTEMPTS 3     /* a port just closed by another worker's session is tried again, each tick */
 
 union relay_sockaddr {
@@ -109,6 +110,17 @@ struct relay_session {
 	bool is_known, is_silent;
 };
 
+/* A datagram on its way through the relay. */
+struct relay_passage {
+	struct relay_port *from;
+	struct relay_port *to; /* NULL: dropped */
+	size_t length;
+	bool is_rtcp;
+	bool is_checked; /* the kernel has compared its source */
+	union relay_sockaddr source;
+	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
+};
+
 struct relay_worker {
 	pthread_t thread;
 	bool is_started;
@@ -122,7 +134,8 @@ struct relay_worker {
 	uint64_t window_start_us;
 	uint32_t window_packets;
 	bool is_stopping, is_busy;
-	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
+	uint32_t passage_count;
+	struct relay_passage passages[RELAY_BATCH];
 	/* shared */
 	pthread_mutex_t lock;
 	struct list commands;
@@ -170,8 +183,10 @@ bool relay_port_admits(const struct relay_port *port, const struct address *sour
 /* Fixes the peer to `source`, from which a good packet came. */
 void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const struct address *source);
 
-/* relay_packet.c: one datagram, or a few where the socket was just connected. */
-void relay_port_readable(struct relay_worker *worker, struct relay_port *port);
+/* relay_packet.c. receive: takes one datagram, or a few where the socket was just connected, into the batch, which is
+ * relayed when it is full. relay: what is in the batch; afterwards it is empty. */
+void relay_batch_receive(struct relay_worker *worker, struct relay_port *port);
+void relay_batch_relay(struct relay_worker *worker);
 
 /* relay_reception.c */
 void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,

@@ -173,10 +173,11 @@ static void turn(struct relay_worker *worker, int wait_ms)
 		if (i + 1 < count)
 			port_prefetch(events[i + 1].data.ptr);
 		if (events[i].data.ptr)
-			relay_port_readable(worker, events[i].data.ptr);
+			relay_batch_receive(worker, events[i].data.ptr);
 		else
 			has_commands = true;
 	}
+	relay_batch_relay(worker);
 	/* Last: a command may close sockets that stand among the events. */
 	if (has_commands)
 		run_commands(worker);
