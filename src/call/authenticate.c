@@ -23,6 +23,77 @@ static void challenge(struct gateway *gateway, struct sip_server_transaction *se
 	respond(gateway, server, is_register ? 401 : 407, NULL, extra.overflow ? NULL : buffer_text(&extra));
 }
 
+/* ---- Nonces that were used (THREATS S3) ---- */
+
+#define USE_WAYS 4
+
+/* A nonce that brought credentials that were right, and the highest count (nc) they came with. */
+struct nonce_use {
+	uint64_t hash;
+	uint32_t count, expires_s;
+};
+
+struct nonce_uses {
+	uint64_t mask; /* sets less one */
+	struct nonce_use sets[][USE_WAYS];
+};
+
+struct nonce_uses *nonce_uses_new(uint32_t wanted)
+{
+	uint64_t sets = 16;
+	struct nonce_uses *uses;
+
+	while (sets * USE_WAYS < wanted && sets < (1u << 18))
+		sets *= 2;
+	uses = memory_alloc(sizeof(*uses) + sets * sizeof(uses->sets[0]));
+	if (uses)
+		uses->mask = sets - 1;
+	return uses;
+}
+
+void nonce_uses_free(struct nonce_uses *uses)
+{
+	memory_free(uses);
+}
+
+/* False: these credentials, or later ones of the same nonce, came already (RFC 7616 section 3.4, nc). What a full set forgets
+ * is the nonce that ends first. */
+static bool nonce_take(struct gateway *gateway, const struct sip_digest *credentials, int64_t now_s)
+{
+	uint64_t hash = hash_bytes(gateway->nonce_key, credentials->nonce.data, credentials->nonce.length);
+	struct nonce_use *set = gateway->nonces->sets[hash & gateway->nonces->mask], *use = &set[0];
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < credentials->nc.length; i++) {
+		char digit = credentials->nc.data[i];
+
+		count = count << 4 | (uint32_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+	}
+	for (int i = 0; i < USE_WAYS; i++) {
+		if (set[i].hash == hash && set[i].expires_s) {
+			use = &set[i];
+			if (count <= use->count)
+				return false;
+			break;
+		}
+		if (set[i].expires_s < use->expires_s)
+			use = &set[i];
+	}
+	*use = (struct nonce_use){hash, count, (uint32_t)now_s + NONCE_LIFETIME_S};
+	return true;
+}
+
+/* Credentials are for one place to call (RFC 3261 section 22.4): who overheard them cannot call another with them. Hosts and
+ * parameters are written in many ways, the user in one. */
+static bool uri_is_of(const struct sip_digest *credentials, const struct sip_message *request)
+{
+	struct sip_uri uri;
+
+	return sip_uri_parse(credentials->uri, &uri) == SIP_OK && sip_user_equal(uri.user, request->request_uri.user);
+}
+
+/* ---- Verifying ---- */
+
 static const struct account *account_find(struct gateway *gateway, const char *user)
 {
 	struct table_link *link =
@@ -85,9 +156,13 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 	}
 	verdict = sip_nonce_check(gateway->nonce_key, flow, clock_wall_s(), NONCE_LIFETIME_S, credentials.nonce);
 	*user = verify(gateway, request, &credentials);
-	if (verdict != SIP_NONCE_FRESH || !*user) {
+	if (verdict != SIP_NONCE_FRESH || !*user || !uri_is_of(&credentials, request)) {
 		gateway->counters.authentication_failed += verdict == SIP_NONCE_FRESH;
 		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
+		return false;
+	}
+	if (!nonce_take(gateway, &credentials, clock_wall_s())) {
+		challenge(gateway, server, true); /* an honest phone asks again with the new nonce, by itself */
 		return false;
 	}
 	/* Who authenticated is who is named, and nobody else (THREATS S11). */

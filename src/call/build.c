@@ -57,19 +57,36 @@ void build_address(struct buffer *out, struct span display, struct span uri)
 	buffer_put_byte(out, '>');
 }
 
+void build_user(struct buffer *out, struct span plain)
+{
+	static const char marks[] = "-_.!~*'()&=+$,;?/"; /* unreserved and user-unreserved beside letters and digits */
+
+	for (size_t i = 0; i < plain.length; i++) {
+		char byte = plain.data[i];
+
+		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+		    (byte && strchr(marks, byte))) {
+			buffer_put_byte(out, byte);
+		} else {
+			buffer_put_byte(out, '%');
+			buffer_put_hex(out, &byte, 1);
+		}
+	}
+}
+
+void build_user_of(struct buffer *out, const struct sip_uri *uri)
+{
+	if (uri->scheme == SIP_SCHEME_TEL)
+		build_user(out, uri->user);
+	else
+		buffer_put_span(out, uri->user);
+}
+
 static void write_party(struct buffer *out, enum sip_header_id id, const char *uri, const char *tag)
 {
-	char text[2048];
-	struct buffer value = BUFFER_OVER(text);
+	const struct span pieces[] = {span_from(uri), SPAN(";tag="), span_from(tag)};
 
-	buffer_put_text(&value, uri);
-	if (tag && *tag) {
-		buffer_put_text(&value, ";tag=");
-		buffer_put_text(&value, tag);
-	}
-	if (value.overflow)
-		out->overflow = true;
-	sip_write_header(out, id, buffer_span(&value));
+	sip_write_header_pieces(out, id, pieces, tag && *tag ? 3 : 1);
 }
 
 void build_request(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method, uint32_t cseq,

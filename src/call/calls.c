@@ -85,7 +85,6 @@ void relay_free(struct relay *relay)
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
 	memory_free_secret(relay->ack, relay->ack_length);
-	memory_free_secret(relay->provisional, relay->provisional_length);
 	registration_free(relay->registration);
 	pool_give(relay->gateway->relay_pool, relay);
 }
@@ -128,17 +127,21 @@ void relay_ack(struct relay *relay, struct fork *fork, struct span content_type,
 }
 
 /* An INVITE on its way to the other leg: taken back; one whose 2xx waits for its ACK gets that. */
-static void relay_end(struct relay *relay, uint16_t status)
+static void relay_end(struct relay *relay)
 {
-	struct call *call = relay->call;
-
-	if (!relay->answered) {
-		if (relay->client && relay->method == SIP_INVITE)
-			sip_client_cancel(relay->client);
-		relay_refuse(relay, status, status == 503 ? "Retry-After: 10\r\n" : NULL);
-	} else if (relay->accepted && relay->method == SIP_INVITE && !relay->ack && call->state == CALL_ESTABLISHED) {
+	if (relay->method != SIP_INVITE)
+		return;
+	if (relay->client && !relay->final)
+		sip_client_cancel(relay->client);
+	else if (relay->accepted && !relay->ack && relay->call->state == CALL_ESTABLISHED)
 		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
-	}
+}
+
+void relays_refuse(struct call *call, uint16_t status)
+{
+	list_each(link, &call->relays)
+		relay_refuse(list_object(link, struct relay, in_call), status,
+			     status == 503 ? "Retry-After: 10\r\n" : NULL);
 }
 
 void call_end(struct call *call, int skip, uint16_t status, const char *reason)
@@ -151,7 +154,9 @@ void call_end(struct call *call, int skip, uint16_t status, const char *reason)
 		call->gateway->counters.calls_failed += status != 487;
 	timer_stop(call->gateway->wheel, &call->timer);
 	list_each(link, &call->relays)
-		relay_end(list_object(link, struct relay, in_call), status);
+		relay_end(list_object(link, struct relay, in_call));
+	/* What waits when a BYE comes is not done (RFC 3261 section 15.1.2), however well the call ended. */
+	relays_refuse(call, status < 300 ? 487 : status);
 	snprintf(extra, sizeof(extra), "Reason: SIP;cause=%u;text=\"%s\"\r\n", status, reason);
 	if (call->state == CALL_ESTABLISHED)
 		for (uint8_t leg = 0; leg < 2; leg++)

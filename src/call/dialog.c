@@ -2,6 +2,8 @@
  * Dialogs (RFC 3261 section 12): found by our tag, and only for the peer they were made with. */
 #include "call/internal.h"
 
+#define ROUTES_MAXIMUM 70 /* more values of a header no message has */
+
 static struct dialog_key *key_find(struct gateway *gateway, struct span tag)
 {
 	struct table_link *link;
@@ -20,12 +22,12 @@ struct fork *fork_find(struct call *call, struct span callee_tag)
 	return NULL;
 }
 
-struct fork *fork_add(struct call *call, struct span callee_tag)
+struct fork *fork_add(struct call *call, struct span callee_tag, bool final)
 {
 	struct gateway *gateway = call->gateway;
 	struct fork *fork;
 
-	if (call->fork_count >= FORKS_MAXIMUM)
+	if (call->fork_count >= (final ? FORKS_MAXIMUM + FORKS_FINAL : FORKS_MAXIMUM))
 		return NULL;
 	fork = pool_take(gateway->fork_pool);
 	if (!fork)
@@ -37,6 +39,7 @@ struct fork *fork_add(struct call *call, struct span callee_tag)
 	}
 	random_token(gateway->random, fork->caller_tag, TAG_LENGTH);
 	fork->call = call;
+	fork->next_cseq[CALLER] = call->caller_cseq + 1;
 	fork->key = (struct dialog_key){.tag = fork->caller_tag, .call = call, .fork = fork};
 	table_add(gateway->dialogs, &fork->key.link, table_hash(gateway->dialogs, fork->caller_tag, TAG_LENGTH));
 	fork->next = call->forks;
@@ -53,6 +56,7 @@ void fork_free(struct fork *fork)
 	memory_free(fork->callee_tag);
 	memory_free(fork->target);
 	memory_free(fork->routes);
+	memory_free_secret(fork->provisional, fork->provisional_length);
 	pool_give(gateway->fork_pool, fork);
 }
 
@@ -113,11 +117,11 @@ bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct 
 
 bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq)
 {
-	uint32_t *last = &dialog->fork->remote_cseq[dialog->leg];
+	uint32_t *next = &dialog->fork->next_cseq[dialog->leg];
 
-	if (cseq <= *last)
+	if (cseq < *next)
 		return false;
-	*last = cseq;
+	*next = cseq + 1;
 	return true;
 }
 
@@ -135,7 +139,7 @@ static void text_replace(char **text, struct span span)
  * (RFC 3261 section 12.1). */
 static void routes_write(const struct sip_message *message, bool reversed, struct buffer *out)
 {
-	struct span values[16];
+	struct span values[ROUTES_MAXIMUM];
 	size_t count = 0;
 
 	for (const struct sip_header *header = sip_message_header(message, SIP_HEADER_RECORD_ROUTE); header;
@@ -152,20 +156,30 @@ static void routes_write(const struct sip_message *message, bool reversed, struc
 	}
 }
 
+/* What of a Contact can be a Request-URI: headers have no place there (RFC 3261 section 19.1.1). */
+static struct span contact_target(const struct sip_address *contact)
+{
+	const struct sip_uri *uri = &contact->uri;
+
+	if (contact->unknown_scheme || contact->star || uri->scheme == SIP_SCHEME_TEL)
+		return SPAN_EMPTY;
+	return uri->headers.data ? span_slice(uri->text, 0, (size_t)(uri->headers.data - uri->text.data - 1))
+				 : uri->text;
+}
+
 void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
 		  bool with_routes)
 {
 	char **target = leg == CALLER ? &call->legs[CALLER].target : &fork->target;
 	char **routes = leg == CALLER ? &call->legs[CALLER].routes : &fork->routes;
-	char text[2048];
-	struct buffer out = BUFFER_OVER(text);
+	struct span contact = contact_target(&message->contact);
+	struct buffer out = gateway_scratch(call->gateway);
 
-	if (message->contact.uri.text.length && !message->contact.star &&
-	    !(*target && span_equal(span_from(*target), message->contact.uri.text)))
-		text_replace(target, message->contact.uri.text);
+	if (contact.length && !(*target && span_equal(span_from(*target), contact)))
+		text_replace(target, contact);
 	if (!with_routes || *routes)
 		return;
 	routes_write(message, leg == CALLEE, &out);
-	if (buffer_span(&out).length)
+	if (out.length)
 		text_replace(routes, buffer_span(&out));
 }

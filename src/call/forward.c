@@ -2,9 +2,21 @@
  * From one leg to the other: bodies, requests and responses, rewritten on the way. */
 #include "call/internal.h"
 
+/* Only these take part in offer and answer (RFC 3261 section 13.2.1, RFC 3262 section 5, RFC 3311 section 5): what a 200 to
+ * OPTIONS describes is no offer. */
 static bool is_description(const struct sip_message *message)
 {
-	return message->body.length && policy_body_allowed(SIP_INVITE, message->content_type);
+	bool takes_part = message->method == SIP_INVITE || message->method == SIP_ACK || message->method == SIP_PRACK ||
+			  message->method == SIP_UPDATE;
+
+	return takes_part && message->body.length && policy_body_allowed(SIP_INVITE, message->content_type);
+}
+
+/* An offer may come in a request, and in a response to an INVITE without one: if provisional, in a reliable one. */
+static bool may_offer(const struct sip_message *message)
+{
+	return message->is_request || (message->method == SIP_INVITE &&
+				       (message->status >= 200 || sip_message_header(message, SIP_HEADER_RSEQ)));
 }
 
 int forward_body(struct call *call, uint8_t leg, const struct sip_message *message, uint32_t *exchange,
@@ -24,8 +36,8 @@ int forward_body(struct call *call, uint8_t leg, const struct sip_message *messa
 		if (!message->is_request && *exchange != call->session.exchanges)
 			return 0;
 		status = session_answer(call, leg, message->body, &out);
-	} else if (!message->is_request && *exchange) {
-		return 0; /* said already in a reliable provisional response */
+	} else if (!may_offer(message) || (!message->is_request && *exchange)) {
+		return 0; /* no offer, or said already in a reliable provisional response */
 	} else {
 		if (!answered)
 			return 491; /* one offer at a time (RFC 3264 section 4) */
@@ -41,35 +53,51 @@ int forward_body(struct call *call, uint8_t leg, const struct sip_message *messa
 	return 0;
 }
 
-/* The INVITE whose provisional response a PRACK from the same side acknowledges. */
-static struct relay *provisional_of(struct relay *prack)
+/* The number at the start of *rest, and the blanks behind it stepped over. */
+static bool number_take(struct span *rest, uint64_t *number)
 {
-	list_each(link, &prack->call->relays) {
+	size_t digits = 0;
+
+	while (digits < rest->length && rest->data[digits] >= '0' && rest->data[digits] <= '9')
+		digits++;
+	if (span_to_uint(span_slice(*rest, 0, digits), UINT32_MAX, number))
+		return false;
+	*rest = span_trim(span_slice(*rest, digits, rest->length));
+	return true;
+}
+
+bool forward_rack(struct call *call, uint8_t from, const struct sip_message *prack, uint32_t *rseq, uint32_t *cseq)
+{
+	const struct sip_header *header = sip_message_header(prack, SIP_HEADER_RACK);
+	struct span rest = header ? header->value : SPAN_EMPTY;
+	uint64_t response, invite;
+
+	if (!number_take(&rest, &response) || !number_take(&rest, &invite) || !span_equal(rest, SPAN("INVITE")))
+		return false;
+	list_each(link, &call->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
-		if (relay->method == SIP_INVITE && relay->from == prack->from && !relay->final)
-			return relay;
+		if (relay->method == SIP_INVITE && relay->from == from && relay->server_cseq == invite) {
+			*rseq = (uint32_t)response;
+			*cseq = relay->client_cseq;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
 /* RAck names the INVITE by its CSeq, which is another one on the other leg (RFC 3262 section 7.2). */
 static void write_rack(struct relay *relay, const struct sip_message *request, struct buffer *out)
 {
-	const struct sip_header *header = sip_message_header(request, SIP_HEADER_RACK);
-	struct relay *invite = provisional_of(relay);
-	ptrdiff_t end = header ? span_index(header->value, ' ') : -1;
 	char text[64];
 	struct buffer value = BUFFER_OVER(text);
+	uint32_t rseq, cseq;
 
-	if (end < 0 || !invite) {
+	if (!forward_rack(relay->call, relay->from, request, &rseq, &cseq)) {
 		out->overflow = true;
 		return;
 	}
-	buffer_put_span(&value, span_slice(header->value, 0, (size_t)end));
-	buffer_put_byte(&value, ' ');
-	buffer_put_uint(&value, invite->client_cseq);
-	buffer_put_text(&value, " INVITE");
+	buffer_printf(&value, "%u %u INVITE", rseq, cseq);
 	sip_write_header(out, SIP_HEADER_RACK, buffer_span(&value));
 }
 
@@ -95,7 +123,7 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	policy_options(request, &out);
 	policy_copy(gateway, request, call->legs[relay->from].zone, leg->zone, &out);
 	sip_write_body(&out, content_type, body);
-	if (out.overflow)
+	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
 	relay->client = sip_client_start(gateway_transactions(gateway), &leg->flow, request->method, branch,
 					 buffer_span(&out), relay);
@@ -114,15 +142,15 @@ static bool makes_dialog(const struct relay *relay, uint16_t status)
 	return (relay->method == SIP_INVITE || relay->method == SIP_UPDATE) && status > 100 && status < 300;
 }
 
-void forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
+bool forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
 		      struct span content_type, struct span body)
 {
 	struct gateway *gateway = relay->gateway;
 	struct call *call = relay->call;
 	struct leg *leg = &call->legs[relay->from];
 	const struct sip_message *request = sip_server_request(relay->server);
-	uint16_t shown = policy_status(status, gateway_zone(gateway, call->legs[other_leg(relay->from)].zone)->kind,
-				       gateway_zone(gateway, leg->zone)->kind);
+	uint16_t shown = policy_status(status, gateway_zone(gateway, call->legs[other_leg(relay->from)].zone),
+				       gateway_zone(gateway, leg->zone));
 	struct buffer out = gateway_scratch(gateway);
 	struct span tag = fork ? span_from(fork->caller_tag) : SPAN_EMPTY;
 	char fresh[TAG_LENGTH + 1];
@@ -140,16 +168,14 @@ void forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	policy_options(response, &out);
 	policy_copy(gateway, response, call->legs[other_leg(relay->from)].zone, leg->zone, &out);
 	sip_write_body(&out, content_type, body);
+	if (out.overflow || out.length > MESSAGE_LONGEST)
+		return false;
 	relay->answered |= shown >= 200;
 	relay->accepted |= shown >= 200 && shown < 300;
-	if (out.overflow) {
-		relay->answered = relay->accepted = false;
-		relay_refuse(relay, 500, NULL);
-		return;
-	}
-	if (shown > 100 && shown < 200 && sip_message_header(response, SIP_HEADER_RSEQ))
-		bytes_keep(&relay->provisional, &relay->provisional_length, buffer_span(&out));
+	if (fork && shown < 200 && sip_message_header(response, SIP_HEADER_RSEQ))
+		bytes_keep(&fork->provisional, &fork->provisional_length, buffer_span(&out));
 	sip_server_respond(relay->server, shown, buffer_span(&out));
+	return true;
 }
 
 bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)

@@ -69,7 +69,7 @@ static void response_dispatch(struct relay *relay, const struct sip_message *res
 {
 	if (relay->registration)
 		register_response(relay, response);
-	else if ((relay->method == SIP_MESSAGE || relay->method == SIP_OPTIONS) && !relay->fork)
+	else if (relay->outside)
 		outside_response(relay, response);
 	else if (relay->call)
 		(relay->initial ? invite_response : midcall_response)(relay, response);
@@ -270,13 +270,14 @@ static bool tables_make(struct gateway *gateway)
 	gateway->fork_pool = pool_new(sizeof(struct fork), config->limits.calls * 4);
 	gateway->binding_pool = pool_new(sizeof(struct binding), config->limits.registrations);
 	gateway->ports = port_pools_new();
+	gateway->nonces = nonce_uses_new(config->limits.registrations);
 	gateway->scratch = memory_alloc(MESSAGE_CAPACITY);
 	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
 	gateway->arena = memory_alloc(ARENA_CAPACITY);
 	gateway->arena_capacity = ARENA_CAPACITY;
 	return gateway->dialogs && gateway->calls && gateway->bindings && gateway->owners && gateway->accounts &&
 	       gateway->call_pool && gateway->relay_pool && gateway->fork_pool && gateway->binding_pool &&
-	       gateway->ports && gateway->scratch && gateway->body && gateway->arena;
+	       gateway->ports && gateway->nonces && gateway->scratch && gateway->body && gateway->arena;
 }
 
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,
@@ -338,6 +339,7 @@ void gateway_free(struct gateway *gateway)
 	pool_free(gateway->fork_pool);
 	pool_free(gateway->binding_pool);
 	port_pools_free(gateway->ports);
+	nonce_uses_free(gateway->nonces);
 	memory_free_secret(gateway->scratch, MESSAGE_CAPACITY);
 	memory_free_secret(gateway->body, SDP_BYTES_MAXIMUM);
 	memory_free_secret(gateway->arena, ARENA_CAPACITY);
@@ -365,13 +367,25 @@ void gateway_account_set(struct gateway *gateway, const struct ipc_account *reco
 		table_add(gateway->accounts, &account->link, hash);
 }
 
+static void binding_revoke(void *context, struct table_link *link)
+{
+	struct binding *binding = table_object(link, struct binding, by_token);
+
+	if (gateway_zone(binding->gateway, binding->zone)->authentication == AUTHENTICATION_LOCAL &&
+	    !strcmp(binding->owner->account, context))
+		binding_drop(binding, true);
+}
+
 void gateway_account_remove(struct gateway *gateway, const char *user)
 {
 	struct table_link *link =
 		table_find(gateway->accounts, table_hash(gateway->accounts, user, strlen(user)), user);
 
-	if (link)
-		account_forget(gateway, link);
+	if (!link)
+		return;
+	account_forget(gateway, link);
+	/* Where the gateway says who may register, who may no longer is not called any more. */
+	table_each(gateway->bindings, binding_revoke, (void *)(uintptr_t)user);
 }
 
 void gateway_loaded(struct gateway *gateway)

@@ -14,11 +14,14 @@
 
 #include "sdp/sdp.h"
 
-#define TAG_LENGTH 20 /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
-#define FORKS_MAXIMUM 12
+#define TAG_LENGTH 20    /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
+#define FORKS_MAXIMUM 12 /* early dialogs of one call */
+#define FORKS_FINAL 4    /* beyond them, for those who answer */
 #define CALLER 0
 #define CALLEE 1
-#define MESSAGE_CAPACITY 65535
+#define MESSAGE_LONGEST 65507 /* that we make of what others say: a datagram holds no more */
+#define MESSAGE_CAPACITY \
+	131072 /* an answer carries what its request did, and more: each must fit, or it is never answered */
 
 /* ---- Ports: one pool for every distinct address and range, shared by the zones that name it ---- */
 
@@ -87,7 +90,11 @@ struct fork {
 	struct fork *next;
 	char caller_tag[TAG_LENGTH + 1];
 	char *callee_tag, *target, *routes;
-	uint32_t remote_cseq[2]; /* highest seen from each leg; 0: none */
+	uint32_t next_cseq[2]; /* the lowest that a request from each leg may have */
+	bool ended;            /* a 2xx that was not wanted: its BYE is sent */
+	uint32_t rseq;         /* of the last reliable provisional response (RFC 3262), which may come again */
+	char *provisional;     /* its bytes as they went back */
+	size_t provisional_length;
 };
 
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_ENDING };
@@ -104,7 +111,8 @@ struct call {
 	struct leg legs[2];
 	struct fork *forks;
 	uint8_t fork_count;
-	struct fork *dialog; /* the one that was answered */
+	uint32_t caller_cseq; /* of its INVITE */
+	struct fork *dialog;  /* the one that was answered */
 	struct session session;
 	struct timer timer; /* rings too long, then lasts too long */
 	bool media_open;
@@ -120,6 +128,7 @@ struct relay {
 	uint8_t method;    /* enum sip_method */
 	uint8_t zones[2];  /* from, to */
 	bool initial;      /* the INVITE that makes the call */
+	bool outside;      /* outside any dialog: outside.c */
 	bool answered;     /* a final response went back */
 	bool accepted;     /* and it was a 2xx */
 	bool final;        /* a final response came from the other side */
@@ -129,9 +138,6 @@ struct relay {
 	uint32_t server_cseq, client_cseq;
 	char *ack; /* bytes of the ACK to a 2xx, once sent */
 	size_t ack_length;
-	uint32_t rseq;     /* of the last reliable provisional response (RFC 3262), which may come again */
-	char *provisional; /* its bytes as they went back */
-	size_t provisional_length;
 	struct registration *registration; /* REGISTER: what was asked (register.c) */
 };
 
@@ -181,6 +187,7 @@ struct gateway {
 	struct table *accounts; /* by user */
 	struct gateway_counters counters;
 	uint8_t nonce_key[HASH_KEY_BYTES];
+	struct nonce_uses *nonces;
 	bool loaded, stopping;
 	uint64_t stop_deadline_us;
 	char *scratch; /* MESSAGE_CAPACITY: the message being built */
@@ -216,7 +223,8 @@ struct dialog { /* what an in-dialog request belongs to */
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out);
 struct fork *fork_find(struct call *call, struct span callee_tag);
-struct fork *fork_add(struct call *call, struct span callee_tag);
+/* NULL: too many, or no memory. `final`: for a 2xx, which has room of its own. */
+struct fork *fork_add(struct call *call, struct span callee_tag, bool final);
 void fork_free(struct fork *fork);
 /* Remembers remote target and route set from a message that made or refreshes the dialog. */
 void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
@@ -228,6 +236,10 @@ void leg_clear(struct leg *leg);
 /* build.c: messages, always from the model */
 void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg);
 void build_address(struct buffer *out, struct span display, struct span uri);
+/* A user part from plain text: what may not stand there is escaped (RFC 3261 section 19.1.2). */
+void build_user(struct buffer *out, struct span plain);
+/* The user part of a parsed URI, or the number of a tel URI, as a user part. */
+void build_user_of(struct buffer *out, const struct sip_uri *uri);
 /* The request line and everything a request in the dialog must carry; the caller adds headers and the body. */
 void build_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method, uint32_t cseq,
 		   const char *branch, int32_t max_forwards, struct buffer *out);
@@ -254,8 +266,8 @@ bool policy_unsupported(const struct sip_message *request, struct buffer *out);
 bool policy_reason(struct span value, char *text, size_t capacity);
 /* Whether a body of this type may cross in this method. */
 bool policy_body_allowed(enum sip_method method, struct span content_type);
-/* The status the other side may see for `status` received from a zone of this kind (THREATS S3: no foreign challenge). */
-uint16_t policy_status(uint16_t status, enum zone_kind from, enum zone_kind to);
+/* The status the other side may see for `status` received from a zone (THREATS S3: no foreign challenge). */
+uint16_t policy_status(uint16_t status, const struct config_zone *from, const struct config_zone *to);
 
 /* session.c */
 /* An offer from `leg`, rewritten for the other. `to_flow` is where it will go. 0, or the SIP status to refuse with. */
@@ -279,8 +291,12 @@ int forward_body(struct call *call, uint8_t leg, const struct sip_message *messa
 /* Sends the relay's request on to the other leg. False: it could not be sent and nothing was answered. */
 bool forward_request(struct relay *relay, const struct sip_message *request, struct span content_type,
 		     struct span body);
-/* Sends a response back to where the relay's request came from. `fork` may be NULL. */
-void forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
+/* What a PRACK from a leg acknowledges: the number of the response, and the CSeq of its INVITE on the other leg.
+ * False: nothing that is known. */
+bool forward_rack(struct call *call, uint8_t from, const struct sip_message *prack, uint32_t *rseq, uint32_t *cseq);
+/* Sends a response back to where the relay's request came from. `fork` may be NULL. False: it does not fit, and nothing
+ * was answered. */
+bool forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
 		      struct span content_type, struct span body);
 /* Before anything else is done for a request: Max-Forwards, extensions, body. True when it was refused and answered. */
 bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
@@ -305,6 +321,8 @@ void call_settle(struct call *call);
 struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
 			const struct sip_message *request);
 void relay_free(struct relay *relay);
+/* Answers every request that waits on either leg. */
+void relays_refuse(struct call *call, uint16_t status);
 /* Answers what waits on the relay's server side, once. */
 void relay_refuse(struct relay *relay, uint16_t status, const char *extra);
 /* Keeps a copy in place of what was kept; both may hold keys and are wiped when let go. */
@@ -334,6 +352,10 @@ const char *route_domain(const struct gateway *gateway, uint8_t zone);
 bool authenticate(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
 		  const struct account **user);
 
+/* Remembers that many nonces that were used, more or less; NULL when memory is short. */
+struct nonce_uses *nonce_uses_new(uint32_t wanted);
+void nonce_uses_free(struct nonce_uses *uses);
+
 /* bindings.c, register.c */
 struct binding *binding_by_token(struct gateway *gateway, struct span token);
 struct binding *binding_by_account(struct gateway *gateway, struct span user);
@@ -354,5 +376,6 @@ void register_receive(struct gateway *gateway, struct sip_server_transaction *se
 		      const struct sip_message *request);
 void register_response(struct relay *relay, const struct sip_message *response);
 void registration_free(struct registration *registration);
+void registration_zone_set(struct registration *registration, uint8_t zone);
 
 #endif

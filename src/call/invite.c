@@ -2,6 +2,7 @@
  * The INVITE that makes a call: out to the other side, its responses back, the caller's ACK. */
 #include "call/internal.h"
 
+/* `user` as it may stand in a URI. */
 static char *party_text(struct gateway *gateway, uint8_t zone, struct span display, struct span user, bool anonymous)
 {
 	char uri_text[600], text[1200];
@@ -26,6 +27,14 @@ static char *address_copy(const struct sip_address *address)
 	return out.overflow ? NULL : memory_copy_text(buffer_span(&out));
 }
 
+/* Whom a URI names, as bindings know it. */
+static char *account_text(const struct sip_uri *uri)
+{
+	char text[256];
+
+	return memory_copy_text(sip_user_decode(uri->user, text, sizeof(text)) ? SPAN_EMPTY : span_from(text));
+}
+
 static bool caller_leg_set(struct call *call, const struct flow *flow, const struct sip_message *request)
 {
 	struct leg *leg = &call->legs[CALLER];
@@ -37,7 +46,8 @@ static bool caller_leg_set(struct call *call, const struct flow *flow, const str
 	leg->local_uri = address_copy(&request->to);
 	leg->remote_uri = address_copy(&request->from);
 	leg->remote_tag = memory_copy_text(request->from.tag);
-	leg->account = memory_copy_text(request->from.uri.user);
+	leg->account = account_text(&request->from.uri);
+	call->caller_cseq = request->cseq;
 	return leg->call_id && leg->local_uri && leg->remote_uri && leg->remote_tag && leg->account;
 }
 
@@ -45,19 +55,27 @@ static bool callee_leg_set(struct call *call, const struct route_target *target,
 {
 	struct gateway *gateway = call->gateway;
 	struct leg *leg = &call->legs[CALLEE];
-	char call_id[TAG_LENGTH + 1];
-	struct span user = target->binding ? span_from(target->binding->owner->account) : request->request_uri.user;
+	char call_id[TAG_LENGTH + 1], from[600], to[600];
+	struct buffer from_user = BUFFER_OVER(from), to_user = BUFFER_OVER(to);
 
+	build_user_of(&from_user, &request->from.uri);
+	if (target->binding)
+		build_user(&to_user, span_from(target->binding->owner->account));
+	else
+		build_user_of(&to_user, &request->request_uri);
+	if (from_user.overflow || to_user.overflow)
+		return false;
 	random_token(gateway->random, call_id, TAG_LENGTH);
 	leg->zone = target->zone;
 	leg->flow = target->flow;
 	leg->secure_uri = !strncmp(target->uri, "sips:", 5);
 	leg->call_id = memory_copy_text(span_from(call_id));
-	leg->local_uri = party_text(gateway, target->zone, request->from.display, request->from.uri.user,
+	leg->local_uri = party_text(gateway, target->zone, request->from.display, buffer_span(&from_user),
 				    span_is(request->from.uri.host, "anonymous.invalid"));
-	leg->remote_uri = party_text(gateway, target->zone, SPAN_EMPTY, user, false);
+	leg->remote_uri = party_text(gateway, target->zone, SPAN_EMPTY, buffer_span(&to_user), false);
 	leg->target = memory_copy_text(span_from(target->uri));
-	leg->account = memory_copy_text(user);
+	leg->account = target->binding ? memory_copy_text(span_from(target->binding->owner->account))
+				       : account_text(&request->request_uri);
 	leg->cseq = (uint32_t)(random_u64(gateway->random) & 0xffff);
 	return leg->call_id && leg->local_uri && leg->remote_uri && leg->target && leg->account;
 }
@@ -136,8 +154,9 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
 		return;
 	}
-	if (!request->contact.uri.text.length) {
-		respond(gateway, server, 400, NULL, NULL); /* RFC 3261 section 8.1.1.8 */
+	/* RFC 3261 section 8.1.1.8: where our requests go, so one that we can write as a Request-URI. */
+	if (!request->contact.uri.host.length) {
+		respond(gateway, server, 400, NULL, NULL);
 		return;
 	}
 	if (refuse_unserved(gateway, server, request) || !authenticate(gateway, server, request, &user))
@@ -159,12 +178,31 @@ static void unwanted(struct relay *relay, const struct sip_message *response)
 	struct fork *fork = fork_find(call, response->to.tag);
 
 	if (!fork)
-		fork = fork_add(call, response->to.tag);
+		fork = fork_add(call, response->to.tag, true);
 	if (!fork)
 		return;
 	dialog_learn(call, fork, CALLEE, response, true);
 	relay_ack(relay, fork, SPAN_EMPTY, SPAN_EMPTY);
-	send_own_request(call, fork, CALLEE, SIP_BYE, NULL);
+	if (!fork->ended) /* a copy of the 2xx gets another ACK, not another BYE */
+		send_own_request(call, fork, CALLEE, SIP_BYE, NULL);
+	fork->ended = true;
+}
+
+/* What the answer of `fork` did to the offer of our INVITE. 0, or the status to refuse with. */
+static int answer_take(struct relay *relay, const struct sip_message *response, struct span *content_type,
+		       struct span *body)
+{
+	struct call *call = relay->call;
+	int status = forward_body(call, CALLEE, response, &relay->exchange, content_type, body);
+	uint8_t offerer = CALLEE;
+
+	if (status || !relay->exchange || relay->exchange != call->session.exchanges)
+		return status;
+	/* RFC 3261 section 13.2.1: an offer is answered in the 2xx at the latest. */
+	if (session_offer_pending(call, &offerer))
+		return offerer == CALLER ? 488 : 0;
+	session_exchange_done(call);
+	return 0;
 }
 
 static void established(struct relay *relay, struct fork *fork)
@@ -197,10 +235,10 @@ static void answered(struct relay *relay, const struct sip_message *response)
 		return;
 	}
 	if (!fork)
-		fork = response->to.tag.length ? fork_add(call, response->to.tag) : NULL;
+		fork = response->to.tag.length ? fork_add(call, response->to.tag, true) : NULL;
 	if (fork)
 		dialog_learn(call, fork, CALLEE, response, true);
-	status = fork ? forward_body(call, CALLEE, response, &relay->exchange, &content_type, &body) : 500;
+	status = fork ? answer_take(relay, response, &content_type, &body) : 500;
 	if (status) {
 		if (fork)
 			unwanted(relay, response);
@@ -208,18 +246,34 @@ static void answered(struct relay *relay, const struct sip_message *response)
 		return;
 	}
 	established(relay, fork);
-	if (body.length && relay->exchange == call->session.exchanges && sip_server_request(relay->server)->body.length)
-		session_exchange_done(call);
-	forward_response(relay, response->status, response, fork, content_type, body);
+	if (forward_response(relay, response->status, response, fork, content_type, body))
+		return;
+	relay_ack(relay, fork, SPAN_EMPTY, SPAN_EMPTY);
+	call_end(call, -1, 500, "Answer too large");
+}
+
+/* A reliable provisional response that came already: what went back then goes again. */
+static bool provisional_again(struct relay *relay, const struct sip_message *response, struct fork *fork)
+{
+	const struct sip_header *rseq = sip_message_header(response, SIP_HEADER_RSEQ);
+	uint64_t number;
+
+	if (!fork || !rseq || span_to_uint(rseq->value, UINT32_MAX, &number))
+		return false;
+	if (fork->rseq == number && fork->provisional) {
+		sip_server_respond(relay->server, response->status,
+				   (struct span){fork->provisional, fork->provisional_length});
+		return true;
+	}
+	fork->rseq = (uint32_t)number;
+	return false;
 }
 
 static void provisional(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
-	const struct sip_header *rseq = sip_message_header(response, SIP_HEADER_RSEQ);
 	struct fork *fork = NULL;
 	struct span content_type, body;
-	uint64_t number = 0;
 	int status;
 
 	if (response->status == 100 || call->state == CALL_ESTABLISHED || call->state == CALL_ENDING)
@@ -227,17 +281,13 @@ static void provisional(struct relay *relay, const struct sip_message *response)
 	if (response->to.tag.length) {
 		fork = fork_find(call, response->to.tag);
 		if (!fork)
-			fork = fork_add(call, response->to.tag);
+			fork = fork_add(call, response->to.tag, false);
 		if (!fork)
 			return;
 		dialog_learn(call, fork, CALLEE, response, true);
 	}
-	if (rseq && !span_to_uint(rseq->value, UINT32_MAX, &number) && relay->rseq == number && relay->provisional) {
-		sip_server_respond(relay->server, response->status,
-				   (struct span){relay->provisional, relay->provisional_length});
+	if (provisional_again(relay, response, fork))
 		return;
-	}
-	relay->rseq = (uint32_t)number;
 	status = forward_body(call, CALLEE, response, &relay->exchange, &content_type, &body);
 	if (status) {
 		call_end(call, -1, (uint16_t)status, "Media refused");
@@ -245,7 +295,8 @@ static void provisional(struct relay *relay, const struct sip_message *response)
 	}
 	if (response->status >= 180)
 		call->state = CALL_RINGING;
-	forward_response(relay, response->status, response, fork, content_type, body);
+	if (!forward_response(relay, response->status, response, fork, content_type, body))
+		call_end(call, -1, 500, "Answer too large");
 }
 
 static void refused(struct relay *relay, const struct sip_message *response)
@@ -254,7 +305,9 @@ static void refused(struct relay *relay, const struct sip_message *response)
 
 	if (call->state != CALL_ENDING) {
 		call->gateway->counters.calls_failed += response->status != 487;
-		forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY);
+		if (!forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY))
+			relay_refuse(relay, 500, NULL);
+		relays_refuse(call, 487); /* PRACK, UPDATE and the like that were under way */
 		timer_stop(call->gateway->wheel, &call->timer);
 		call->state = CALL_ENDING;
 	}
@@ -286,7 +339,7 @@ static struct relay *acknowledged(const struct dialog *dialog, uint32_t cseq)
 		struct relay *relay = list_object(link, struct relay, in_call);
 
 		if (relay->method == SIP_INVITE && relay->from == dialog->leg && relay->server_cseq == cseq &&
-		    relay->answered && relay->fork == dialog->fork)
+		    relay->accepted && relay->fork == dialog->fork)
 			return relay;
 	}
 	return NULL;
@@ -313,9 +366,9 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 		return;
 	}
 	if (session_offer_pending(dialog.call, &offerer) && offerer != dialog.leg) {
-		status = ack->body.length
-				 ? forward_body(dialog.call, dialog.leg, ack, &relay->exchange, &content_type, &body)
-				 : 488;
+		status = forward_body(dialog.call, dialog.leg, ack, &relay->exchange, &content_type, &body);
+		if (!status && !body.length)
+			status = 488; /* no answer */
 		session_exchange_done(dialog.call);
 	}
 	relay_ack(relay, relay->fork, content_type, body);

@@ -32,8 +32,12 @@ static uint16_t not_now(struct call *call, const struct dialog *dialog, const st
 {
 	bool renegotiates = request->method == SIP_INVITE || request->method == SIP_UPDATE;
 	struct relay *other = renegotiates ? renegotiation(call) : NULL;
+	uint32_t rseq, cseq;
 	uint8_t offerer;
 
+	/* RFC 3262 section 3: it acknowledges nothing. */
+	if (request->method == SIP_PRACK && !forward_rack(call, dialog->leg, request, &rseq, &cseq))
+		return 481;
 	if (other)
 		return other->from == dialog->leg ? 500 : 491;
 	if (request->method == SIP_INVITE && call->state != CALL_ESTABLISHED)
@@ -78,7 +82,9 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 481, NULL, NULL);
 		return;
 	}
-	if (dialog.call->state == CALL_ENDING) {
+	/* Of several dialogs the one that was answered lives on. */
+	if (dialog.call->state == CALL_ENDING ||
+	    (dialog.call->state == CALL_ESTABLISHED && dialog.fork != dialog.call->dialog)) {
 		respond(gateway, server, 481, NULL, NULL);
 		return;
 	}
@@ -86,12 +92,12 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 500, NULL, "Retry-After: 1\r\n");
 		return;
 	}
-	if (refuse_unserved(gateway, server, request))
-		return;
-	if (request->method == SIP_BYE) {
+	if (request->method == SIP_BYE) { /* whatever else it asks for: nobody wants to go on */
 		bye_receive(&dialog, server, request);
 		return;
 	}
+	if (refuse_unserved(gateway, server, request))
+		return;
 	status = not_now(dialog.call, &dialog, request);
 	if (status) {
 		respond(gateway, server, status, NULL, status == 500 ? "Retry-After: 2\r\n" : NULL);
@@ -122,6 +128,14 @@ static bool is_copy(struct relay *relay, const struct sip_message *response)
 	return true;
 }
 
+/* A 2xx that cannot be passed on: what the two sides hold of the call is not the same any more. */
+static void refused(struct relay *relay, uint16_t status, const char *reason)
+{
+	if (relay->method == SIP_INVITE)
+		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
+	call_end(relay->call, -1, status, reason);
+}
+
 void midcall_response(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
@@ -134,18 +148,24 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	relay->final |= response->status >= 200;
 	if (response->status < 300)
 		status = forward_body(call, leg, response, &relay->exchange, &content_type, &body);
-	if (status && response->status >= 200 && relay->method == SIP_INVITE) {
+	if (status && response->status >= 200) {
 		/* The other side changed its media as we may not: the call cannot go on in a known state (M1). */
-		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
-		call_end(call, -1, (uint16_t)status, "Media refused");
+		refused(relay, (uint16_t)status, "Media refused");
 		return;
 	}
 	if (response->status < 300 && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
 		dialog_learn(call, relay->fork, leg, response, false);
-	forward_response(relay, response->status, response, relay->fork, content_type, body);
+	if (!forward_response(relay, response->status, response, relay->fork, content_type, body)) {
+		if (response->status >= 200 && response->status < 300) {
+			refused(relay, 500, "Answer too large");
+			return;
+		}
+		if (response->status >= 300)
+			relay_refuse(relay, 500, NULL);
+	}
 	if (response->status >= 200)
 		offer_ends(relay, response->status);
-	/* RFC 3261 section 12.2.1.2: the dialog is gone on the other side. */
-	if (response->status == 481 || response->status == 408)
+	/* RFC 3261 section 12.2.1.2: the dialog is gone on the other side. Of a PRACK it says less (RFC 3262 section 3). */
+	if ((response->status == 481 || response->status == 408) && relay->method != SIP_PRACK)
 		call_end(call, -1, 481, "The other side does not know the call");
 }

@@ -5,7 +5,7 @@
 static void write_party(struct buffer *out, enum sip_header_id id, const struct sip_address *party, const char *host,
 			const char *tag)
 {
-	char text[1024];
+	char text[2048];
 	struct buffer value = BUFFER_OVER(text);
 
 	if (party->display.length) {
@@ -14,7 +14,7 @@ static void write_party(struct buffer *out, enum sip_header_id id, const struct 
 	}
 	buffer_put_text(&value, "<sip:");
 	if (party->uri.user.length) {
-		buffer_put_span(&value, party->uri.user);
+		build_user_of(&value, &party->uri);
 		buffer_put_byte(&value, '@');
 	}
 	buffer_put_text(&value, span_is(party->uri.host, "anonymous.invalid") ? "anonymous.invalid" : host);
@@ -88,6 +88,7 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
 		return;
 	}
+	relay->outside = true;
 	relay->zones[0] = sip_server_flow(server)->zone;
 	relay->zones[1] = target.zone;
 	if (!send_on(relay, request, &target))
@@ -98,12 +99,13 @@ void outside_response(struct relay *relay, const struct sip_message *response)
 {
 	struct gateway *gateway = relay->gateway;
 	struct buffer out = gateway_scratch(gateway);
-	uint16_t status = policy_status(response->status, gateway_zone(gateway, relay->zones[1])->kind,
-					gateway_zone(gateway, relay->zones[0])->kind);
+	uint16_t status;
 	char tag[TAG_LENGTH + 1];
 
-	if (!relay->server || relay->answered || status < 200)
+	if (!relay->server || relay->answered || response->status < 200)
 		return;
+	status = policy_status(response->status, gateway_zone(gateway, relay->zones[1]),
+			       gateway_zone(gateway, relay->zones[0]));
 	random_token(gateway->random, tag, TAG_LENGTH);
 	sip_write_response_start(&out, sip_server_request(relay->server), status, SPAN_EMPTY, span_from(tag),
 				 sip_server_flow(relay->server));
@@ -111,7 +113,10 @@ void outside_response(struct relay *relay, const struct sip_message *response)
 		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
 	policy_copy(gateway, response, relay->zones[1], relay->zones[0], &out);
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (out.overflow) {
+		relay_refuse(relay, 500, NULL);
+		return;
+	}
 	relay->answered = true;
-	if (!out.overflow)
-		sip_server_respond(relay->server, status, buffer_span(&out));
+	sip_server_respond(relay->server, status, buffer_span(&out));
 }

@@ -9,6 +9,8 @@ enum crossing {
 	REHOST,      /* addresses, with the host of each URI replaced by our domain toward that zone */
 	CHALLENGE,   /* only from the PBX to those who must answer it */
 	CREDENTIALS, /* only from phones to the PBX that challenged them */
+	REASON,      /* cause and plain text of each value */
+	SECONDS,     /* the number it begins with, without comment and parameters */
 };
 
 struct policy_row {
@@ -30,8 +32,8 @@ static const struct policy_row policy_rows[] = {
 	{SIP_HEADER_SESSION_EXPIRES, {PASS, PASS, PASS}},
 	{SIP_HEADER_MIN_SE, {PASS, PASS, PASS}},
 	{SIP_HEADER_EXPIRES, {PASS, PASS, PASS}},
-	{SIP_HEADER_REASON, {PASS, PASS, PASS}},
-	{SIP_HEADER_RETRY_AFTER, {PASS, PASS, PASS}},
+	{SIP_HEADER_REASON, {REASON, REASON, REASON}},
+	{SIP_HEADER_RETRY_AFTER, {SECONDS, SECONDS, SECONDS}},
 	{SIP_HEADER_PRIVACY, {PASS, PASS, PASS}},
 	{SIP_HEADER_RSEQ, {PASS, PASS, PASS}},
 	{SIP_HEADER_MIN_EXPIRES, {DROP, PASS, PASS}},
@@ -109,25 +111,105 @@ static void copy_rehosted(struct buffer *out, const struct sip_header *header, c
 		char text[1024];
 		struct buffer value = BUFFER_OVER(text);
 
-		if (sip_address_parse(element, &address) != SIP_OK || address.unknown_scheme || address.star)
+		if (sip_address_parse(element, &address) != SIP_OK || address.unknown_scheme ||
+		    !address.uri.user.length)
 			continue;
 		buffer_put_span(&value, address.display);
 		buffer_put_text(&value, address.display.length ? " <sip:" : "<sip:");
-		buffer_put_span(&value, address.uri.user);
+		build_user_of(&value, &address.uri);
 		buffer_put_byte(&value, '@');
 		buffer_put_text(&value, domain);
 		buffer_put_byte(&value, '>');
+		if (!value.overflow)
+			sip_write_header(out, header->id, buffer_span(&value));
+	}
+}
+
+/* "Q.850;cause=16;text=\"…\"" (RFC 3326): of the rest, which is free text, nothing crosses. */
+static void copy_reason(struct buffer *out, const struct sip_header *header)
+{
+	struct span rest = header->value, element, cause;
+	uint64_t number;
+
+	while (sip_list_next(&rest, &element)) {
+		ptrdiff_t semicolon = span_index(element, ';');
+		struct span protocol = span_trim(span_slice(element, 0, semicolon < 0 ? 0 : (size_t)semicolon));
+		char text[100], line[200];
+		struct buffer value = BUFFER_OVER(line);
+
+		if ((!span_is(protocol, "SIP") && !span_is(protocol, "Q.850")) ||
+		    !sip_parameter_get(span_slice(element, (size_t)semicolon, element.length), "cause", &cause) ||
+		    span_to_uint(cause, 999, &number))
+			continue;
+		buffer_printf(&value, "%.*s;cause=%u", SPAN_PRINT(protocol), (unsigned)number);
+		if (policy_reason(element, text, sizeof(text)))
+			buffer_printf(&value, ";text=\"%s\"", text);
 		sip_write_header(out, header->id, buffer_span(&value));
 	}
 }
 
-static bool may_cross(enum crossing action, enum zone_kind to)
+static void copy_seconds(struct buffer *out, const struct sip_header *header)
+{
+	size_t digits = 0;
+
+	while (digits < header->value.length && digits < 9 && header->value.data[digits] >= '0' &&
+	       header->value.data[digits] <= '9')
+		digits++;
+	if (digits)
+		sip_write_header(out, header->id, span_slice(header->value, 0, digits));
+}
+
+static bool is_domain(struct span parameter)
+{
+	ptrdiff_t end = span_index(parameter, '=');
+
+	return end > 0 && span_is(span_trim(span_slice(parameter, 0, (size_t)end)), "domain");
+}
+
+/* A challenge as it stands, but for `domain` (RFC 7616 section 3.3), which lists URIs of the inside. */
+static void copy_challenge(struct buffer *out, const struct sip_header *header)
+{
+	ptrdiff_t blank = span_index(header->value, ' ');
+	struct span rest, parameter;
+	char text[2048];
+	struct buffer value = BUFFER_OVER(text);
+	bool first = true;
+
+	if (blank <= 0)
+		return;
+	buffer_put_span(&value, span_slice(header->value, 0, (size_t)blank));
+	rest = span_slice(header->value, (size_t)blank, header->value.length);
+	while (sip_list_next(&rest, &parameter)) {
+		if (is_domain(parameter))
+			continue;
+		buffer_put_text(&value, first ? " " : ", ");
+		buffer_put_span(&value, parameter);
+		first = false;
+	}
+	if (!first && !value.overflow)
+		sip_write_header(out, header->id, buffer_span(&value));
+}
+
+static void copy_header(struct buffer *out, enum crossing action, const struct sip_header *header, const char *domain)
 {
 	switch (action) {
-	case PASS: return true;
-	case REHOST: return to != ZONE_ACCESS;
-	case CHALLENGE: return to == ZONE_ACCESS;
-	case CREDENTIALS: return to == ZONE_CORE;
+	case REHOST: copy_rehosted(out, header, domain); return;
+	case REASON: copy_reason(out, header); return;
+	case SECONDS: copy_seconds(out, header); return;
+	case CHALLENGE: copy_challenge(out, header); return;
+	default: sip_write_header(out, header->id, header->value);
+	}
+}
+
+static bool may_cross(enum crossing action, const struct config_zone *from, const struct config_zone *to)
+{
+	switch (action) {
+	case PASS:
+	case REASON:
+	case SECONDS: return true;
+	case REHOST: return to->kind != ZONE_ACCESS;
+	case CHALLENGE: return to->kind == ZONE_ACCESS && to->authentication == AUTHENTICATION_RELAY;
+	case CREDENTIALS: return to->kind == ZONE_CORE && from->authentication == AUTHENTICATION_RELAY;
 	case DROP: break;
 	}
 	return false;
@@ -143,17 +225,12 @@ void policy_copy(struct gateway *gateway, const struct sip_message *message, uin
 		const struct sip_header *header = &message->headers[i];
 		enum crossing action = row_action(header->id, from->kind);
 
-		if (action == CREDENTIALS && from->authentication != AUTHENTICATION_RELAY)
-			action = DROP;
-		if (!may_cross(action, to->kind)) {
+		if (!may_cross(action, from, to)) {
 			if (is_trust_header(header->id))
 				gateway->counters.headers_dropped++;
 			continue;
 		}
-		if (action == REHOST)
-			copy_rehosted(out, header, route_domain(gateway, to_zone));
-		else
-			sip_write_header(out, header->id, header->value);
+		copy_header(out, action, header, route_domain(gateway, to_zone));
 	}
 }
 
@@ -165,15 +242,15 @@ static bool is_option_tag(struct span tag)
 	return false;
 }
 
-/* The tags of headers `id` that are (known) or are not known, comma-separated. */
-static void collect_tags(const struct sip_message *message, enum sip_header_id id, bool known, struct buffer *out)
+/* The tags of headers `id` that are not known, comma-separated. */
+static void collect_unknown(const struct sip_message *message, enum sip_header_id id, struct buffer *out)
 {
 	for (const struct sip_header *header = sip_message_header(message, id); header;
 	     header = sip_message_header_next(message, header)) {
 		struct span rest = header->value, tag;
 
 		while (sip_list_next(&rest, &tag)) {
-			if (is_option_tag(tag) != known)
+			if (is_option_tag(tag))
 				continue;
 			if (out->length)
 				buffer_put_text(out, ", ");
@@ -190,7 +267,9 @@ void policy_options(const struct sip_message *message, struct buffer *out)
 		char text[256];
 		struct buffer value = BUFFER_OVER(text);
 
-		collect_tags(message, ids[i], true, &value);
+		for (size_t tag = 0; option_tags[tag]; tag++)
+			if (sip_message_has_token(message, ids[i], option_tags[tag]))
+				buffer_printf(&value, "%s%s", value.length ? ", " : "", option_tags[tag]);
 		if (value.length)
 			sip_write_header(out, ids[i], buffer_span(&value));
 	}
@@ -198,8 +277,8 @@ void policy_options(const struct sip_message *message, struct buffer *out)
 
 bool policy_unsupported(const struct sip_message *request, struct buffer *out)
 {
-	collect_tags(request, SIP_HEADER_REQUIRE, false, out);
-	collect_tags(request, SIP_HEADER_PROXY_REQUIRE, false, out);
+	collect_unknown(request, SIP_HEADER_REQUIRE, out);
+	collect_unknown(request, SIP_HEADER_PROXY_REQUIRE, out);
 	return out->length || out->overflow;
 }
 
@@ -214,11 +293,13 @@ bool policy_body_allowed(enum sip_method method, struct span content_type)
 	return false;
 }
 
-uint16_t policy_status(uint16_t status, enum zone_kind from, enum zone_kind to)
+uint16_t policy_status(uint16_t status, const struct config_zone *from, const struct config_zone *to)
 {
 	bool challenge = status == 401 || status == 407;
 
-	if (challenge && !(from == ZONE_CORE && to == ZONE_ACCESS))
+	/* One whom the gateway authenticated has no credentials for the PBX, and would answer a challenge in a circle. */
+	if (challenge &&
+	    (from->kind != ZONE_CORE || to->kind != ZONE_ACCESS || to->authentication != AUTHENTICATION_RELAY))
 		return 403;
 	if (status >= 300 && status < 400)
 		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */

@@ -35,6 +35,11 @@ void registration_free(struct registration *registration)
 	memory_free(registration);
 }
 
+void registration_zone_set(struct registration *registration, uint8_t zone)
+{
+	registration->zone = zone;
+}
+
 static uint32_t told_s(const struct config_zone *zone, const struct flow *flow, uint32_t asked_s)
 {
 	uint32_t longest = flow->transport == TRANSPORT_UDP ? zone->bindings.expires_udp_s : zone->bindings.expires_s;
@@ -57,6 +62,18 @@ static uint32_t expires_of(const struct sip_message *request, const struct sip_a
 	return otherwise;
 }
 
+/* Whether another contact of the same REGISTER means the same place (RFC 3261 section 10.3 step 7). */
+static bool contact_is_twice(const struct registration *out, const struct sip_uri *uri)
+{
+	for (uint8_t i = 0; i < out->count; i++) {
+		struct sip_uri other;
+
+		if (sip_uri_parse(span_from(out->contacts[i].uri), &other) == SIP_OK && sip_uri_equal(&other, uri))
+			return true;
+	}
+	return false;
+}
+
 /* Adds one contact. 0, or the status to refuse with. */
 static int contact_take(struct gateway *gateway, struct registration *out, const struct sip_message *request,
 			const struct sip_address *address)
@@ -67,13 +84,18 @@ static int contact_take(struct gateway *gateway, struct registration *out, const
 	struct binding *known;
 	struct span q;
 
-	if (address->unknown_scheme || address->uri.scheme == SIP_SCHEME_TEL)
+	/* It becomes a Request-URI, where headers have no place (RFC 3261 section 19.1.1). */
+	if (!address->uri.host.length || address->uri.headers.data || contact_is_twice(out, &address->uri))
 		return 400;
 	if (out->count >= CONTACTS_MAXIMUM || address->uri.text.length >= 1024)
 		return 403;
 	contact = &out->contacts[out->count++];
 	contact->expires_s = expires_of(request, address, zone->bindings.expires_s);
 	contact->uri = memory_copy_text(address->uri.text);
+	if (!contact->uri) {
+		out->count--;
+		return 503;
+	}
 	if (sip_parameter_get(address->parameters, "q", &q) && q.length < 8)
 		contact->q = memory_copy_text(q);
 	known = owner ? binding_by_contact(owner, out->zone, &address->uri) : NULL;
@@ -81,7 +103,24 @@ static int contact_take(struct gateway *gateway, struct registration *out, const
 		memcpy(contact->token, known->token, sizeof(contact->token));
 	else
 		random_token(gateway->random, contact->token, TAG_LENGTH);
-	return contact->uri ? 0 : 503;
+	return 0;
+}
+
+/* Whether the account has room for what the REGISTER adds; contacts that cannot be reached make room. */
+static bool owner_may_have(struct gateway *gateway, const struct registration *asked)
+{
+	struct owner *owner = owner_find(gateway, asked->account);
+	uint32_t maximum = gateway_zone(gateway, asked->zone)->bindings.contacts_maximum, count = 0;
+
+	for (uint8_t i = 0; i < asked->count; i++)
+		count +=
+			asked->contacts[i].expires_s && !binding_by_token(gateway, span_from(asked->contacts[i].token));
+	if (!count)
+		return true;
+	if (owner)
+		list_each(link, &owner->bindings)
+			count += binding_reachable(list_object(link, struct binding, in_owner));
+	return count <= maximum;
 }
 
 static int contacts_take(struct gateway *gateway, struct registration *out, const struct sip_message *request)
@@ -103,6 +142,9 @@ static int contacts_take(struct gateway *gateway, struct registration *out, cons
 				status = contact_take(gateway, out, request, &address);
 		}
 	}
+	/* Before the registrar keeps contacts of ours that nobody would be behind (THREATS S4). */
+	if (!status && !owner_may_have(gateway, out))
+		status = 403;
 	/* RFC 3261 section 10.3 step 6: "*" alone, and only to remove. */
 	if (!status && out->star && (out->count || expires_of(request, &request->contact, 1) != 0))
 		status = 400;
@@ -212,7 +254,7 @@ static void write_our_contacts(struct gateway *gateway, const struct registratio
 		sip_write_header(out, SIP_HEADER_CONTACT, SPAN("*"));
 	for (uint8_t i = 0; i < asked->count; i++) {
 		const struct contact *contact = &asked->contacts[i];
-		uint32_t expires = contact->expires_s && contact->expires_s < longest ? longest : contact->expires_s;
+		uint32_t expires = contact->expires_s ? longest : 0;
 		char text[512];
 		struct buffer value = BUFFER_OVER(text);
 
@@ -246,7 +288,7 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 	struct gateway *gateway = relay->gateway;
 	const char *domain = route_domain(gateway, zone);
 	struct buffer out = gateway_scratch(gateway);
-	char branch[SIP_BRANCH_CAPACITY], tag[TAG_LENGTH + 1], text[512];
+	char branch[SIP_BRANCH_CAPACITY], tag[TAG_LENGTH + 1], text[1200];
 	struct buffer value = BUFFER_OVER(text);
 	struct flow flow;
 
@@ -260,7 +302,9 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 	sip_write_header_number(&out, SIP_HEADER_MAX_FORWARDS,
 				request->max_forwards < 0 ? 70 : (uint32_t)request->max_forwards - 1);
 	value.length = 0;
-	buffer_printf(&value, "<sip:%.*s@%s>", SPAN_PRINT(request->to.uri.user), domain);
+	buffer_put_text(&value, "<sip:");
+	build_user_of(&value, &request->to.uri);
+	buffer_printf(&value, "@%s>", domain);
 	sip_write_header(&out, SIP_HEADER_TO, buffer_span(&value));
 	buffer_printf(&value, ";tag=%s", tag);
 	sip_write_header(&out, SIP_HEADER_FROM, buffer_span(&value));
@@ -371,10 +415,9 @@ static void bind_all(struct gateway *gateway, const struct registration *asked, 
 	}
 	for (uint8_t i = 0; i < asked->count; i++) {
 		const struct contact *contact = &asked->contacts[i];
-		uint32_t asked_s = contact->expires_s < longest ? longest : contact->expires_s;
 
 		contact_bind(gateway, asked, contact, flow,
-			     response ? granted_s(gateway, response, contact, asked_s) : asked_s);
+			     response ? granted_s(gateway, response, contact, longest) : longest);
 	}
 }
 
@@ -397,7 +440,7 @@ static void forward_refusal(struct relay *relay, const struct sip_message *respo
 			    zone->name);
 		status = 403;
 	} else if (!challenge) {
-		status = policy_status(status, ZONE_CORE, ZONE_ACCESS);
+		status = policy_status(status, gateway_zone(gateway, relay->zones[1]), zone);
 		gateway->counters.registrations_refused++;
 	}
 	random_token(gateway->random, tag, TAG_LENGTH);

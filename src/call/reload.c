@@ -65,11 +65,19 @@ static void binding_map(void *context, struct table_link *link)
 	binding->zone = visit->map->to[binding->zone];
 }
 
+/* What waits outside a call for an answer from a zone that is gone, or to one, is answered now. */
+static void relay_end(const struct zone_map *map, struct relay *relay)
+{
+	if (!relay->call && (map->to[relay->zones[0]] == ZONE_GONE || map->to[relay->zones[1]] == ZONE_GONE))
+		relay_refuse(relay, 503, NULL);
+}
+
 static void relay_map(const struct zone_map *map, struct relay *relay)
 {
 	for (int side = 0; side < 2; side++)
-		if (map->to[relay->zones[side]] != ZONE_GONE)
-			relay->zones[side] = map->to[relay->zones[side]];
+		relay->zones[side] = map->to[relay->zones[side]];
+	if (relay->registration)
+		registration_zone_set(relay->registration, relay->zones[0]);
 }
 
 void gateway_configure(struct gateway *gateway, const struct config *config)
@@ -86,7 +94,10 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 		if (map.to[call->legs[CALLER].zone] == ZONE_GONE || map.to[call->legs[CALLEE].zone] == ZONE_GONE)
 			call_end(call, -1, 503, "Zone removed");
 	}
+	list_each(link, &gateway->all_relays)
+		relay_end(&map, list_object(link, struct relay, in_all));
 	gateway->config = config;
+	sip_transactions_zones_map(gateway_transactions(gateway), map.to);
 	list_each(link, &gateway->all_calls) {
 		struct call *call = list_object(link, struct call, in_all);
 

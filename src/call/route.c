@@ -44,7 +44,7 @@ static void write_uri(struct gateway *gateway, const struct sip_uri *uri, uint8_
 {
 	buffer_put_text(out, "sip:");
 	if (uri->user.length) {
-		buffer_put_span(out, uri->user);
+		build_user_of(out, uri);
 		buffer_put_byte(out, '@');
 	}
 	buffer_put_text(out, route_domain(gateway, zone));

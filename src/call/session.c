@@ -89,16 +89,24 @@ static void crypto_choose(const struct config_zone *zone, const struct sdp_strea
 			}
 }
 
+/* Where encryption is a choice, the choice is made once: a stream that was encrypted stays so (THREATS M1). Before the
+ * call is answered the other side may still turn out to be another phone. */
+static bool stays_encrypted(const struct call *call, uint8_t leg, const struct session_stream *stream)
+{
+	return call->state == CALL_ESTABLISHED && stream->active && stream->suites[leg] != SDP_SUITE_NONE;
+}
+
 /* Encryption between the offerer and us. 0 or 488: keys travel over TLS alone, and nothing falls back (THREATS M1). */
 static int offerer_encryption(struct call *call, uint8_t leg, const struct sdp_stream *stream,
-			      struct exchange_stream *out)
+			      const struct session_stream *before, struct exchange_stream *out)
 {
 	const struct config_zone *zone = leg_zone(call, leg);
 
 	if (zone->media.encryption != ENCRYPTION_NONE && transport_is_secure(call->legs[leg].flow.transport))
 		crypto_choose(zone, stream, &out->chosen);
 	if (out->chosen.suite != SDP_SUITE_NONE ||
-	    (zone->media.encryption != ENCRYPTION_REQUIRED && !is_secure(stream->protocol)))
+	    (zone->media.encryption != ENCRYPTION_REQUIRED && !is_secure(stream->protocol) &&
+	     !stays_encrypted(call, leg, before)))
 		return 0;
 	call->gateway->counters.calls_refused_encryption++;
 	log_write(LOG_INFO, "call", "call %llx refused: no encryption that zone %s allows was offered",
@@ -190,7 +198,7 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 	if (!from->port || (!is_rtp(from->protocol) && (from->protocol != SDP_UDPTL || encryption_required(call))))
 		return 0;
 	if (is_rtp(from->protocol)) {
-		status = offerer_encryption(call, leg, from, out);
+		status = offerer_encryption(call, leg, from, stream, out);
 		if (!status)
 			status = answerer_encryption(call, other, stream, out, &local->protocol);
 	}
@@ -312,9 +320,11 @@ static int answer_encryption(struct call *call, uint8_t leg, const struct exchan
 			     const struct sdp_stream *answer, struct session_stream *stream)
 {
 	const struct sdp_crypto *ours = crypto_taken(exchange, answer);
-	bool required = leg_zone(call, leg)->media.encryption == ENCRYPTION_REQUIRED;
+	bool required = leg_zone(call, leg)->media.encryption == ENCRYPTION_REQUIRED || is_secure(answer->protocol) ||
+			stays_encrypted(call, leg, stream);
 
-	if (!ours && (required || is_secure(answer->protocol))) {
+	/* An answer with keys that fit none of our lines is not taken for one without. */
+	if (!ours && (required || (exchange->our_count && answer->crypto_count))) {
 		call->gateway->counters.calls_refused_encryption++;
 		log_write(LOG_INFO, "call", "call %llx refused: the answer from zone %s is not encrypted as offered",
 			  (unsigned long long)call->id, leg_zone(call, leg)->name);
@@ -388,6 +398,9 @@ int session_answer(struct call *call, uint8_t leg, struct span description, stru
 		status = answer_stream(call, leg, &exchange->streams[i], &from.streams[i], &call->session.streams[i],
 				       &locals[i]);
 	if (!status) {
+		/* Lines that the offer left out, which it may not (RFC 3264 section 8), are closed. */
+		for (uint8_t i = from.stream_count; i < call->session.stream_count; i++)
+			memset(call->session.streams[i].peer_ports, 0, sizeof(call->session.streams[i].peer_ports));
 		if (!exchange->answered)
 			call->session.versions[exchange->offerer]++;
 		exchange->answered = true;
@@ -419,8 +432,16 @@ static void side_peers(const struct call *call, uint8_t leg, const struct sessio
 
 	side->peer_rtp = stream->peers[leg];
 	side->peer_rtcp = stream->peers_rtcp[leg];
-	if (leg_zone(call, leg)->kind != ZONE_ACCESS)
+	if (leg_zone(call, leg)->kind != ZONE_ACCESS) {
+		bool local = address_is_loopback(&leg_zone(call, leg)->media.address);
+
+		/* Nobody but who stands on this machine means this machine. */
+		if (!local && address_is_loopback(&side->peer_rtp))
+			side->peer_rtp = (struct address){0};
+		if (!local && address_is_loopback(&side->peer_rtcp))
+			side->peer_rtcp = (struct address){0};
 		return;
+	}
 	side->learn_from = flow->remote;
 	side->learn_from.port = 0;
 	if (!address_equal_ip(&side->peer_rtp, &flow->remote))

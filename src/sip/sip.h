@@ -498,6 +498,9 @@ enum sip_method sip_client_method(const struct sip_client_transaction *transacti
 /* A stream is gone: client transactions on it that wait fail, at the next timer_wheel_advance. */
 void sip_transactions_transport_failed(struct sip_transactions *transactions, const struct flow *flow);
 
+/* After a reload: transactions of zone i belong to zones[i] from now on. */
+void sip_transactions_zones_map(struct sip_transactions *transactions, const uint8_t zones[256]);
+
 struct sip_transaction_statistics {
 	uint32_t servers_alive, clients_alive;
 	uint64_t refused_full, retransmissions_in, retransmissions_out, strays;

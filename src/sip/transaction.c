@@ -69,6 +69,24 @@ void sip_transactions_receive(struct sip_transactions *transactions, const struc
 		transaction_client_receive(transactions, flow, message);
 }
 
+void sip_transactions_zones_map(struct sip_transactions *transactions, const uint8_t zones[256])
+{
+	list_each(link, &transactions->server_list) {
+		struct sip_server_transaction *server = list_object(link, struct sip_server_transaction, all);
+
+		server->flow.zone = zones[server->flow.zone];
+		server->target.zone = zones[server->target.zone];
+		table_remove(transactions->servers, &server->link);
+		transaction_key_zone_set(transactions, &server->key, server->flow.zone);
+		table_add(transactions->servers, &server->link, server->key.hash);
+	}
+	list_each(link, &transactions->client_list) {
+		struct sip_client_transaction *client = list_object(link, struct sip_client_transaction, all);
+
+		client->flow.zone = zones[client->flow.zone];
+	}
+}
+
 void sip_transactions_statistics(const struct sip_transactions *transactions, struct sip_transaction_statistics *out)
 {
 	*out = transactions->statistics;

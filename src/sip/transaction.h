@@ -110,6 +110,8 @@ void transactions_drop(char **kept, size_t *length);
 bool transaction_key_write(const struct sip_transactions *transactions, const struct flow *flow,
 			   const struct sip_message *message, enum sip_method method, char *out, size_t capacity,
 			   struct transaction_key *key);
+/* The same request, of a zone that has another number now. */
+void transaction_key_zone_set(const struct sip_transactions *transactions, struct transaction_key *key, uint8_t zone);
 bool transaction_server_equal(const struct table_link *link, const void *key);
 
 /* transaction_build.c */

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define KEY_ZONE 2 /* its place in a key */
+
 static const struct span magic_cookie = SPAN_INIT("z9hG4bK");
 
 static void key_put_number(struct buffer *out, uint32_t number)
@@ -72,6 +74,12 @@ bool transaction_key_write(const struct sip_transactions *transactions, const st
 	key->length = (uint32_t)buffer.length;
 	key->hash = table_hash(transactions->servers, out, buffer.length);
 	return true;
+}
+
+void transaction_key_zone_set(const struct sip_transactions *transactions, struct transaction_key *key, uint8_t zone)
+{
+	key->bytes[KEY_ZONE] = (char)zone;
+	key->hash = table_hash(transactions->servers, key->bytes, key->length);
 }
 
 bool transaction_server_equal(const struct table_link *link, const void *key)

@@ -3,11 +3,14 @@
 #include "kit.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "call/internal.h"
 
 static void on_stream_set(void *context, const struct media_stream *stream)
 {
@@ -119,9 +122,63 @@ void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 	gateway_loaded(kit->gateway);
 }
 
+static void tls_listen(struct kit *kit)
+{
+	struct span name = SPAN("voip.example.org");
+	char certificate[4096], key[1024], error[256];
+	struct buffer certificate_pem = BUFFER_OVER(certificate), key_pem = BUFFER_OVER(key);
+	struct address local = {.family = ADDRESS_IPV4, .ip = {127, 0, 0, 1}};
+	int descriptor = net_socket_open(TRANSPORT_TLS, &local);
+	struct sockaddr_in in;
+	socklen_t length = sizeof(in);
+
+	assert_true(descriptor >= 0);
+	assert_int_equal(getsockname(descriptor, (struct sockaddr *)&in, &length), 0);
+	assert_int_equal(address_from_sockaddr((struct sockaddr *)&in, &kit->access_tls), 0);
+	assert_int_equal(net_certificate_make(&name, 1, &certificate_pem, &key_pem), 0);
+	assert_int_equal(net_tls_set(gateway_net(kit->gateway), buffer_span(&certificate_pem), buffer_span(&key_pem),
+				     SPAN_EMPTY, error, sizeof(error)),
+			 0);
+	assert_int_equal(net_listener_add(gateway_net(kit->gateway), descriptor, TRANSPORT_TLS, 0, 1), 0);
+	kit->tls = SSL_CTX_new(TLS_client_method());
+	assert_non_null(kit->tls);
+}
+
+void kit_connect_tls(struct kit *kit, struct peer *peer)
+{
+	struct sockaddr_storage sockaddr;
+	struct sockaddr_in in;
+	socklen_t length = sizeof(in);
+	SSL *ssl;
+
+	if (!kit->tls)
+		tls_listen(kit);
+	memset(peer, 0, sizeof(*peer));
+	peer->descriptor = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(peer->descriptor >= 0);
+	assert_int_equal(connect(peer->descriptor, (struct sockaddr *)&sockaddr,
+				 address_to_sockaddr(&kit->access_tls, &sockaddr)),
+			 0);
+	assert_int_equal(getsockname(peer->descriptor, (struct sockaddr *)&in, &length), 0);
+	assert_int_equal(address_from_sockaddr((struct sockaddr *)&in, &peer->address), 0);
+	evutil_make_socket_nonblocking(peer->descriptor);
+	peer->ssl = ssl = SSL_new(kit->tls);
+	SSL_set_fd(ssl, peer->descriptor);
+	for (int i = 0; i < 2000 && SSL_connect(ssl) != 1; i++)
+		kit_pump(kit, 1);
+	assert_true(SSL_is_init_finished(ssl));
+}
+
+void peer_close(struct peer *peer)
+{
+	SSL_free(peer->ssl);
+	close(peer->descriptor);
+}
+
 void kit_stop(struct kit *kit)
 {
 	gateway_free(kit->gateway);
+	SSL_CTX_free(kit->tls);
 	event_base_free(kit->loop);
 	config_free(kit->config);
 	close(kit->phone.descriptor);
@@ -133,8 +190,48 @@ void kit_pump(struct kit *kit, uint32_t milliseconds)
 {
 	uint64_t end = clock_monotonic_us() + milliseconds * 1000ull;
 
-	while (clock_monotonic_us() < end)
+	do {
 		event_base_loop(kit->loop, EVLOOP_NONBLOCK);
+		if (kit->ahead_us)
+			timer_wheel_advance(kit->gateway->wheel, clock_monotonic_us() + kit->ahead_us);
+	} while (clock_monotonic_us() < end);
+}
+
+void kit_skip(struct kit *kit, uint32_t milliseconds)
+{
+	kit->ahead_us += milliseconds * 1000ull;
+	kit_pump(kit, 1);
+}
+
+static uint32_t ports_free(struct kit *kit, uint8_t zone)
+{
+	struct gateway *gateway = kit->gateway;
+	struct port_pool *pool = port_pools_get(gateway->ports, gateway_zone(gateway, zone), gateway->random);
+	uint16_t ports[100];
+	uint32_t count = 0;
+
+	while (count < 100 && (ports[count] = port_take(pool)))
+		count++;
+	for (uint32_t i = 0; i < count; i++)
+		port_give(pool, ports[i]);
+	return count;
+}
+
+void kit_expect_nothing_left(struct kit *kit)
+{
+	struct gateway *gateway = kit->gateway;
+	struct sip_transaction_statistics statistics;
+
+	assert_int_equal(table_count(gateway->calls), 0);
+	assert_int_equal(table_count(gateway->dialogs), 0);
+	assert_int_equal(pool_alive(gateway->call_pool), 0);
+	assert_int_equal(pool_alive(gateway->fork_pool), 0);
+	assert_int_equal(ports_free(kit, 0), 50);
+	assert_int_equal(ports_free(kit, 1), 50);
+	sip_transactions_statistics(gateway_transactions(gateway), &statistics);
+	assert_int_equal(statistics.servers_alive, 0);
+	assert_int_equal(statistics.clients_alive, 0);
+	assert_int_equal(pool_alive(gateway->relay_pool), 0);
 }
 
 static size_t crlf(const char *from, char *to, size_t capacity)
@@ -150,12 +247,26 @@ static size_t crlf(const char *from, char *to, size_t capacity)
 	return length;
 }
 
-void peer_send(struct kit *kit, struct peer *peer, const char *format, ...)
+void peer_send_bytes(struct kit *kit, struct peer *peer, const char *bytes, size_t length)
 {
-	char raw[8192], wire[8192], number[16];
 	const struct address *to = peer == &kit->pbx ? &kit->core : &kit->access;
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_length = address_to_sockaddr(to, &sockaddr);
+
+	memmove(kit->sent, bytes, length);
+	kit->sent_length = length;
+	if (peer->ssl)
+		assert_int_equal(SSL_write(peer->ssl, bytes, (int)length), (int)length);
+	else
+		assert_int_equal(
+			sendto(peer->descriptor, bytes, length, 0, (struct sockaddr *)&sockaddr, sockaddr_length),
+			length);
+}
+
+void peer_send(struct kit *kit, struct peer *peer, const char *format, ...)
+{
+	static char raw[KIT_MESSAGE], wire[KIT_MESSAGE];
+	char number[16];
 	va_list arguments;
 	size_t length;
 	char *mark, *end;
@@ -171,23 +282,74 @@ void peer_send(struct kit *kit, struct peer *peer, const char *format, ...)
 		snprintf(number, sizeof(number), "%8zu", length - (size_t)(end + 4 - wire));
 		memcpy(mark, number, 8);
 	}
-	assert_int_equal(sendto(peer->descriptor, wire, length, 0, (struct sockaddr *)&sockaddr, sockaddr_length),
-			 length);
-	kit_pump(kit, 2);
+	peer_send_bytes(kit, peer, wire, length);
+	kit_pump(kit, kit->hasty ? 0 : 2);
+}
+
+/* Everything the gateway sends is read by the parser that reads what it receives. */
+static void check_sound(const char *text, size_t length)
+{
+	static char copy[KIT_MESSAGE], memory[65536];
+	struct arena arena = arena_over(memory, sizeof(memory));
+	struct sip_message message;
+	enum sip_reject reject;
+	size_t consumed;
+
+	memcpy(copy, text, length);
+	reject = sip_message_parse((struct span){copy, length}, true, &sip_limits_default, &arena, &message, &consumed);
+	if (reject != SIP_OK || consumed != length)
+		fail_msg("the gateway sent what is not sound (%s):\n%s", sip_reject_row(reject)->text, text);
+	if (message.is_request && message.method != SIP_ACK && message.method != SIP_CANCEL && message.max_forwards < 0)
+		fail_msg("the gateway sent a request without Max-Forwards:\n%s", text);
+}
+
+static ssize_t receive_stream(struct peer *peer)
+{
+	size_t length = 0;
+	char *end;
+
+	/* Byte by byte to the end of the head, then the body: no more than one message. */
+	while (length + 1 < sizeof(peer->text)) {
+		int got = SSL_read(peer->ssl, peer->text + length, 1);
+
+		if (got <= 0 && !length)
+			return got;
+		length += got > 0;
+		peer->text[length] = 0;
+		end = length >= 4 && !strcmp(peer->text + length - 4, "\r\n\r\n") ? peer->text + length : NULL;
+		if (end) {
+			size_t left = strtoul(strstr(peer->text, "Content-Length: ") + 16, NULL, 10);
+
+			while (left && length + 1 < sizeof(peer->text)) {
+				got = SSL_read(peer->ssl, peer->text + length, (int)left);
+				length += got > 0 ? (size_t)got : 0;
+				left -= got > 0 ? (size_t)got : 0;
+			}
+			return (ssize_t)length;
+		}
+	}
+	return 0;
 }
 
 static bool receive(struct kit *kit, struct peer *peer, uint64_t until_us)
 {
-	while (clock_monotonic_us() < until_us) {
-		ssize_t length = recv(peer->descriptor, peer->text, sizeof(peer->text) - 1, 0);
+	do {
+		ssize_t length = peer->ssl ? receive_stream(peer)
+					   : recv(peer->descriptor, peer->text, sizeof(peer->text) - 1, 0);
 
 		if (length > 0) {
 			peer->text[length] = 0;
+			check_sound(peer->text, (size_t)length);
 			return true;
 		}
-		kit_pump(kit, 1);
-	}
+		kit_pump(kit, kit->hasty ? 0 : 1);
+	} while (clock_monotonic_us() < until_us);
 	return false;
+}
+
+bool peer_receive(struct kit *kit, struct peer *peer, uint32_t milliseconds)
+{
+	return receive(kit, peer, clock_monotonic_us() + milliseconds * 1000ull);
 }
 
 const char *peer_expect(struct kit *kit, struct peer *peer, const char *start)
@@ -313,4 +475,71 @@ const char *sdp_plain(uint16_t port, const char *direction)
 		 "a=x-inner:10.9.8.7\na=%s\n",
 		 port, direction);
 	return out;
+}
+
+void side_of_caller(struct side *side, struct peer *peer)
+{
+	side->peer = peer;
+	snprintf(side->from, sizeof(side->from), "%s", header(peer, "From"));
+	snprintf(side->to, sizeof(side->to), "%s", header(peer, "To"));
+	snprintf(side->call_id, sizeof(side->call_id), "%s", header(peer, "Call-ID"));
+	side->cseq = (unsigned)strtoul(header(peer, "CSeq"), NULL, 10);
+}
+
+void side_of_callee(struct side *side, struct peer *peer, const char *own_tag)
+{
+	side->peer = peer;
+	snprintf(side->from, sizeof(side->from), "%s;tag=%s", header(peer, "To"), own_tag);
+	snprintf(side->to, sizeof(side->to), "%s", header(peer, "From"));
+	snprintf(side->call_id, sizeof(side->call_id), "%s", header(peer, "Call-ID"));
+	side->cseq = 0;
+}
+
+void side_sends(struct kit *kit, struct side *side, const char *method, const char *extra, const char *description)
+{
+	static unsigned count;
+	const char *transport = side->peer->ssl ? "TLS" : "UDP";
+
+	side->cseq += strcmp(method, "ACK") != 0;
+	peer_send(kit, side->peer,
+		  "%s sip:gw@127.0.0.1 SIP/2.0\nVia: SIP/2.0/%s 127.0.0.1:%u;branch=z9hG4bKside%u;rport\n"
+		  "Max-Forwards: 70\nFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:peer@127.0.0.1:%u>\n"
+		  "%s%sContent-Length: %%LENGTH%%\n\n%s",
+		  method, transport, side->peer->address.port, count++, side->from, side->to, side->call_id, side->cseq,
+		  method, side->peer->address.port, extra,
+		  *description && !strstr(extra, "Content-Type") ? "Content-Type: application/sdp\n" : "", description);
+}
+
+void phone_invites(struct kit *kit, struct peer *phone, const char *name, const char *extra, const char *description)
+{
+	peer_send(kit, phone,
+		  "INVITE sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/%s 127.0.0.1:%u;branch=z9hG4bK%s;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=%s\nTo: <sip:600@voip.example.org>\n"
+		  "Call-ID: %s\nCSeq: 7 INVITE\nContact: <sip:1001@127.0.0.1:%u>\n%s%sContent-Length: "
+		  "%%LENGTH%%\n\n%s",
+		  phone->ssl ? "TLS" : "UDP", phone->address.port, name, name, name, phone->address.port, extra,
+		  *description ? "Content-Type: application/sdp\n" : "", description);
+}
+
+void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,
+		   const char *description, const char *answer)
+{
+	phone_invites(kit, phone, "call", "", description);
+	peer_expect(kit, &kit->pbx, "INVITE ");
+	side_of_callee(callee, &kit->pbx, "pbxtag");
+	peer_answer(kit, &kit->pbx, "200 OK", "pbxtag", "", answer);
+	peer_expect(kit, phone, "SIP/2.0 200");
+	side_of_caller(caller, phone);
+	side_sends(kit, caller, "ACK", "", "");
+	peer_expect(kit, &kit->pbx, "ACK ");
+}
+
+void kit_silence(struct kit *kit)
+{
+	for (int i = 0; i < 70; i++) {
+		kit_skip(kit, 4000);
+		while (peer_receive(kit, &kit->phone, 0) || peer_receive(kit, &kit->pbx, 0))
+			;
+	}
+	kit_expect_nothing_left(kit);
 }

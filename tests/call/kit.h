@@ -14,11 +14,13 @@
 #include "call/call.h"
 
 #define KIT_STREAMS 8
+#define KIT_MESSAGE 66000
 
 struct peer {
 	int descriptor;
 	struct address address;
-	char text[8192]; /* the last message received */
+	void *ssl;              /* of a peer that kit_connect_tls connected */
+	char text[KIT_MESSAGE]; /* the last message received; it was parsed and found sound */
 };
 
 struct kit {
@@ -26,19 +28,34 @@ struct kit {
 	struct config *config;
 	struct gateway *gateway;
 	struct peer phone, pbx, stranger;
-	struct address access, core; /* the gateway's listeners */
+	struct address access, access_tls, core; /* the gateway's listeners */
 	int listeners[2];
 	uint32_t streams_set, sessions_closed, bindings_saved, bindings_removed;
 	struct media_stream streams[KIT_STREAMS]; /* the last ones told, by index */
 	struct ipc_binding binding;               /* the last one saved */
 	bool stopped;
+	bool hasty; /* sending does not wait for what may come of it */
+	char sent[KIT_MESSAGE];
+	size_t sent_length; /* the last that a peer sent */
+	uint64_t ahead_us;  /* how far the gateway's timers are ahead of the clock */
+	void *tls;
 };
 
 /* `zone_extra` are more lines of YAML for the access zone (indented by four), or "". */
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
 void kit_stop(struct kit *kit);
 void kit_pump(struct kit *kit, uint32_t milliseconds);
+/* Lets the gateway's timers run as if so much time had passed. */
+void kit_skip(struct kit *kit, uint32_t milliseconds);
+/* After everybody has fallen silent nothing is left: no call, no fork, no relay, no transaction, and all ports are back. */
+void kit_expect_nothing_left(struct kit *kit);
+/* Puts a socket in `peer` that speaks TLS with the access zone. */
+void kit_connect_tls(struct kit *kit, struct peer *peer);
+void peer_close(struct peer *peer);
 
+void peer_send_bytes(struct kit *kit, struct peer *peer, const char *bytes, size_t length);
+/* Whatever is next within the time; false: nothing. What the gateway sends must itself be strictly valid, or the test fails. */
+bool peer_receive(struct kit *kit, struct peer *peer, uint32_t milliseconds);
 /* Sends to the gateway's listener of the peer's side; `format` uses LF, which becomes CRLF; "%LENGTH%" becomes the body's length. */
 void peer_send(struct kit *kit, struct peer *peer, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The next message whose first line begins with `start`, others (100 Trying, copies) skipped. Fails the test after two seconds. */
@@ -56,6 +73,27 @@ const char *body(const struct peer *peer);
 /* Answers the last request `peer` received. `extra` are header lines ending in LF, or "". */
 void peer_answer(struct kit *kit, struct peer *peer, const char *status, const char *to_tag, const char *extra,
 		 const char *description);
+
+/* A dialog as one peer sees it, and requests in it. */
+struct side {
+	struct peer *peer;
+	char from[512], to[512], call_id[256];
+	unsigned cseq;
+};
+/* Of the peer that asked, from the response that is its last message. */
+void side_of_caller(struct side *side, struct peer *peer);
+/* Of the peer that was asked, from the request that is its last message; `own_tag` is what it answers with. */
+void side_of_callee(struct side *side, struct peer *peer, const char *own_tag);
+/* With side->cseq, or with one more when `method` is not ACK. */
+void side_sends(struct kit *kit, struct side *side, const char *method, const char *extra, const char *description);
+
+/* An INVITE from the phone to 600 at the PBX with the branch, Call-ID and tag made from `name`. */
+void phone_invites(struct kit *kit, struct peer *phone, const char *name, const char *extra, const char *description);
+/* A call from the phone to the PBX, up and acknowledged. `invite` is the INVITE as the PBX got it. */
+void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,
+		   const char *description, const char *answer);
+/* Everybody stays silent until the gateway has given up all it holds, which is checked. */
+void kit_silence(struct kit *kit);
 
 /* A description with one PCMU stream at 127.0.0.1:port. */
 const char *sdp_plain(uint16_t port, const char *direction);

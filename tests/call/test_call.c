@@ -13,7 +13,7 @@
 	"Call-ID: alice-call@phone\nCSeq: %u INVITE\nContact: <sip:1001@127.0.0.1:%u>\nSupported: 100rel, replaces\n" \
 	"User-Agent: Phone/1.0\nP-Asserted-Identity: <sip:boss@voip.example.org>\nX-Evil: yes\n"
 
-static void phone_invites(struct kit *kit, const char *branch, const char *to_tag, unsigned cseq,
+static void alice_invites(struct kit *kit, const char *branch, const char *to_tag, unsigned cseq,
 			  const char *description)
 {
 	peer_send(kit, &kit->phone, INVITE "%sContent-Length: %%LENGTH%%\n\n%s", kit->phone.address.port, branch,
@@ -36,7 +36,7 @@ static void phone_sends(struct kit *kit, const char *method, const char *branch,
 /* Brings a call up; the phone's To tag is left in `to_tag`. */
 static void establish(struct kit *kit, char to_tag[128])
 {
-	phone_invites(kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(kit, &kit->pbx, "INVITE ");
 	peer_answer(kit, &kit->pbx, "200 OK", "pbxtag", "", sdp_plain(5000, "sendrecv"));
 	peer_expect(kit, &kit->phone, "SIP/2.0 200");
@@ -52,7 +52,7 @@ static void a_call_is_carried_and_hides_each_side_from_the_other(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(&kit, &kit.pbx, "INVITE sip:600@voip.example.org SIP/2.0");
 	assert_string_equal(header(&kit.pbx, "Max-Forwards"), "19");
 	assert_null(strstr(kit.pbx.text, "alice-call"));
@@ -149,7 +149,7 @@ static void a_cancelled_call_is_cancelled_on_the_other_side(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	invite = kit.pbx;
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "pbxtag", "", "");
@@ -175,7 +175,7 @@ static void a_refusal_crosses_without_what_it_says_of_the_inside(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	peer_answer(&kit, &kit.pbx, "486 Busy Here", "pbxtag", "Warning: 399 pbx.inner \"busy\"\nServer: PBX\n", "");
 	peer_expect(&kit, &kit.pbx, "ACK ");
@@ -192,7 +192,7 @@ static void the_pbx_challenge_reaches_the_phone_and_its_answer_the_pbx(void **st
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	peer_answer(&kit, &kit.pbx, "407 Proxy Authentication Required", "t",
 		    "Proxy-Authenticate: Digest realm=\"voip.example.org\", nonce=\"abc\"\n", "");
@@ -219,7 +219,7 @@ static void hold_and_resume_change_who_may_send(void **state)
 	kit_start(&kit, "", "none");
 	establish(&kit, to_tag);
 	snprintf(with_tag, sizeof(with_tag), ";tag=%s", to_tag);
-	phone_invites(&kit, "hold", with_tag, 3, sdp_plain(4000, "sendonly"));
+	alice_invites(&kit, "hold", with_tag, 3, sdp_plain(4000, "sendonly"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	assert_non_null(strstr(body(&kit.pbx), "a=sendonly"));
 	peer_answer(&kit, &kit.pbx, "200 OK", "", "", sdp_plain(5000, "recvonly"));
@@ -239,7 +239,7 @@ static void a_late_offer_is_answered_in_the_ack(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, "");
+	alice_invites(&kit, "one", "", 1, "");
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	assert_string_equal(body(&kit.pbx), "");
 	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "", sdp_plain(5000, "sendrecv"));
@@ -263,7 +263,7 @@ static void reliable_provisional_responses_are_acknowledged_end_to_end(void **st
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	phone_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
+	alice_invites(&kit, "one", "", 1, sdp_plain(4000, "sendrecv"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	invite = kit.pbx;
 	inner_cseq = (unsigned)strtoul(header(&kit.pbx, "CSeq"), NULL, 10);
@@ -293,7 +293,7 @@ static void m1_a_clear_call_is_refused_where_encryption_is_required(void **state
 	(void)state;
 	kit_start(&kit, "", "required");
 	/* An offer with keys over clear signalling: the keys are not used. */
-	phone_invites(&kit, "one", "", 1,
+	alice_invites(&kit, "one", "", 1,
 		      "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 4000 RTP/SAVP 0\n"
 		      "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\n");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 488");

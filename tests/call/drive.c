@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See drive.h. */
+#include "drive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static uint32_t chance(struct drive *drive, uint32_t below)
+{
+	if (drive->bytes) {
+		uint32_t value = drive->length ? *drive->bytes : 0;
+
+		drive->bytes += drive->length > 0;
+		drive->length -= drive->length > 0;
+		return value % below;
+	}
+	drive->seed ^= drive->seed << 13;
+	drive->seed ^= drive->seed >> 7;
+	drive->seed ^= drive->seed << 17;
+	return (uint32_t)(drive->seed >> 32) % below;
+}
+
+static struct peer *peer_of(struct drive *drive, uint32_t index)
+{
+	struct kit *kit = &drive->kit;
+
+	return index == 0 ? &kit->phone : index == 1 ? &kit->pbx : &kit->stranger;
+}
+
+/* ---- What stands in messages ---- */
+
+static const char *any_description(struct drive *drive)
+{
+	static const char head[] = "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\n";
+	static const char *const streams[] = {
+		"m=audio 4100 RTP/AVP 0\nm=video 4102 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+		"m=audio 0 RTP/AVP 0\n",
+		"m=audio 4100 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+		"inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\n",
+		"m=image 4104 udptl t38\n",
+		"m=audio 4100 RTP/AVP 0\nc=IN IP4 0.0.0.0\n",
+		"m=audio 4100 UDP/TLS/RTP/SAVPF 0\n",
+		"m=message 9 TCP/MSRP *\nm=audio 4100 RTP/AVPF 8\n",
+		"m=audio 4100 RTP/AVP 0\nm=audio 4102 RTP/AVP 8\nm=audio 4104 RTP/AVP 3\n",
+		"",
+		"m=audio 99999 RTP/AVP 0\n",
+	};
+	static const char *const directions[] = {"sendrecv", "sendonly", "recvonly", "inactive"};
+	static char text[1024];
+	uint32_t kind = chance(drive, 24);
+
+	if (kind < 6)
+		return "";
+	if (kind < 14)
+		return sdp_plain((uint16_t)(4000 + 2 * chance(drive, 4)), directions[chance(drive, 8) % 4]);
+	snprintf(text, sizeof(text), "%s%s", head, streams[kind - 14]);
+	return text;
+}
+
+static const char *any_extra(struct drive *drive)
+{
+	static const char *const extras[] = {
+		"Require: 100rel\nRSeq: 1\n",
+		"Require: 100rel\nRSeq: 2\n",
+		"Record-Route: <sip:10.1.1.1;lr>, <sip:10.1.1.2;lr>\n",
+		"Reason: Q.850;cause=16;text=\"pbx.inner 10.0.0.1\"\n",
+		"WWW-Authenticate: Digest realm=\"voip.example.org\", nonce=\"abc\", domain=\"sip:10.0.0.1\"\n",
+		"Proxy-Authenticate: Digest realm=\"voip.example.org\", nonce=\"abc\"\n",
+		"Supported: 100rel, timer, replaces, 100rel\n",
+		"Require: histinfo\nAllow: INVITE\n",
+		"Require: nothing-known\n",
+		"Max-Forwards: 0\n",
+		"Expires: 0\n",
+		"P-Asserted-Identity: <tel:#31#>, <sip:10.0.0.1>, \"Boss\" <sip:boss@10.0.0.1>\n",
+		"Session-Expires: 90;refresher=uac\nMin-SE: 90\n",
+		"Content-Encoding: gzip\n",
+		"RAck: 1 1 INVITE\n",
+		"RAck: 2  2 INVITE\n",
+		"Retry-After: 5 (10.0.0.1)\n",
+	};
+	uint32_t kind = chance(drive, 2 * COUNT(extras));
+
+	return kind < COUNT(extras) ? extras[kind] : "";
+}
+
+static const char *typed(const char *description)
+{
+	return *description ? "Content-Type: application/sdp\n" : "";
+}
+
+/* ---- What peers do ---- */
+
+static void new_invite(struct drive *drive, struct peer *peer)
+{
+	static const char *const users[] = {"600", "1001", "1002", "%31001", "nobody", "a;b=c"};
+	static const char *const contacts[] = {"<sip:me@127.0.0.1>", "<sips:me@127.0.0.1>", "<tel:+491>",
+					       "<mailto:me@127.0.0.1>", "<sip:me@127.0.0.1?Subject=x>"};
+	const char *description = any_description(drive);
+	const char *user = users[chance(drive, COUNT(users))];
+	const char *contact = contacts[chance(drive, 16) < 12 ? 0 : chance(drive, COUNT(contacts))];
+
+	drive->count++;
+	peer_send(&drive->kit, peer,
+		  "INVITE %s:%s%s SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKi%u;rport\n"
+		  "From: \"A <b>\" <sip:%s@127.0.0.1>;tag=f%u\nTo: <sip:x@voip.example.org>\nCall-ID: c%u\nCSeq: 1 "
+		  "INVITE\nContact: %s\n%s%sContent-Length: %%LENGTH%%\n\n%s",
+		  chance(drive, 8) ? "sip" : "tel", user, "@voip.example.org", peer->address.port, drive->count,
+		  chance(drive, 2) ? "1001" : "1002", drive->count, drive->count, contact, any_extra(drive),
+		  typed(description), description);
+}
+
+static void new_register(struct drive *drive, struct peer *peer)
+{
+	static const char *const contacts[] = {"<sip:%s@127.0.0.1:%u>",
+					       "<sip:%s@127.0.0.1:%u>;expires=0",
+					       "<sip:%s@127.0.0.1:%u>;expires=99999999999, <sip:b%s@127.0.0.1>;q=0.5",
+					       "*",
+					       "<sip:%s@127.0.0.1:%u?a=b>",
+					       "<tel:1>"};
+	const char *user = peer == &drive->kit.phone ? "1001" : chance(drive, 8) ? "1002" : "%3e%3ba=b";
+	uint32_t kind = chance(drive, 12);
+	char contact[256];
+
+	drive->count++;
+	snprintf(contact, sizeof(contact), contacts[kind < COUNT(contacts) ? kind : 0], user, peer->address.port, "x");
+	peer_send(&drive->kit, peer,
+		  "REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKr%u;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:%s@voip.example.org>;tag=r\nTo: <sip:%s@voip.example.org>\n"
+		  "Call-ID: reg-%s\nCSeq: %u REGISTER\n%s%s%s%sContent-Length: 0\n\n",
+		  peer->address.port, drive->count, user, user, user, drive->count,
+		  chance(drive, 8) ? "Contact: " : "X: ", contact, "\n", any_extra(drive));
+}
+
+static void new_outside(struct drive *drive, struct peer *peer)
+{
+	static const char *const methods[] = {"MESSAGE", "OPTIONS", "SUBSCRIBE", "REFER",
+					      "BYE",     "UPDATE",  "PUBLISH",   "FROB"};
+	const char *method = methods[chance(drive, COUNT(methods))];
+
+	drive->count++;
+	peer_send(&drive->kit, peer,
+		  "%s sip:%s@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKo%u;rport\n"
+		  "From: <sip:1001@voip.example.org>;tag=o\nTo: <sip:1002@voip.example.org>\nCall-ID: o%u\n"
+		  "CSeq: 1 %s\n%sContent-Type: text/plain\nContent-Length: 2\n\nhi",
+		  method, chance(drive, 2) ? "1001" : "600", peer->address.port, drive->count, drive->count, method,
+		  any_extra(drive));
+}
+
+static void answer(struct drive *drive, struct peer *peer)
+{
+	static const char *const statuses[] = {"100 T",  "180 R", "183 P", "183 P", "199 E", "200 OK", "200 OK",
+					       "200 OK", "202 A", "302 M", "401 U", "407 P", "408 T",  "480 T",
+					       "481 N",  "487 T", "488 N", "491 P", "500 S", "603 D"};
+	static const char *const tags[] = {"", "t1", "t1", "t2", "t3"};
+	const char *status = statuses[chance(drive, COUNT(statuses))];
+	char extra[2000] = "";
+
+	if (!strncmp(peer->text, "REGISTER", 8) && has_header(peer, "Contact") && chance(drive, 4)) {
+		if (header(peer, "Contact")[0] != '*')
+			snprintf(extra, sizeof(extra), "Contact: %s\n", header(peer, "Contact"));
+		peer_answer(&drive->kit, peer, "200 OK", "r", extra, "");
+		return;
+	}
+	peer_answer(&drive->kit, peer, status, tags[chance(drive, COUNT(tags))], any_extra(drive),
+		    any_description(drive));
+}
+
+/* A request in the dialog of the message that the peer has before it: as the caller or as the callee. */
+static void in_dialog(struct drive *drive, struct peer *peer)
+{
+	static const char *const methods[] = {"ACK",   "ACK",  "BYE",     "INVITE",  "INVITE", "UPDATE",
+					      "PRACK", "INFO", "OPTIONS", "MESSAGE", "REFER"};
+	bool caller = !strncmp(peer->text, "SIP/2.0", 7);
+	const char *method = methods[chance(drive, COUNT(methods))];
+	const char *description = any_description(drive);
+	char from[1100], rack[64] = "";
+	unsigned cseq = (unsigned)strtoul(header(peer, "CSeq"), NULL, 10);
+
+	snprintf(from, sizeof(from), "%s%s", header(peer, caller ? "From" : "To"),
+		 strstr(header(peer, caller ? "From" : "To"), ";tag=") ? "" : ";tag=t1");
+	if (!strcmp(method, "PRACK") && chance(drive, 4))
+		snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\n", chance(drive, 2) + 1, cseq);
+	if (strcmp(method, "ACK") || !chance(drive, 4))
+		cseq += chance(drive, 5);
+	drive->count++;
+	peer_send(&drive->kit, peer,
+		  "%s sip:gw@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKd%u;rport\n"
+		  "From: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:me@127.0.0.1:%u>\n%s%s%sContent-Length: "
+		  "%%LENGTH%%\n\n%s",
+		  method, peer->address.port, drive->count, from, header(peer, caller ? "To" : "From"),
+		  header(peer, "Call-ID"), cseq, method, peer->address.port, rack, any_extra(drive), typed(description),
+		  description);
+}
+
+static void cancel(struct drive *drive, struct peer *peer)
+{
+	char to[1100];
+
+	snprintf(to, sizeof(to), "%s", header(peer, "To"));
+	to[strcspn(to, ";")] = 0;
+	peer_send(&drive->kit, peer,
+		  "CANCEL sip:600@voip.example.org SIP/2.0\nVia: %s\nFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %lu "
+		  "CANCEL\nContent-Length: 0\n\n",
+		  header(peer, "Via"), header(peer, "From"), to, header(peer, "Call-ID"),
+		  strtoul(header(peer, "CSeq"), NULL, 10));
+}
+
+static void garble(struct drive *drive, struct peer *peer)
+{
+	static char bytes[KIT_MESSAGE];
+	struct kit *kit = &drive->kit;
+	size_t length = kit->sent_length;
+
+	memcpy(bytes, kit->sent, length);
+	for (uint32_t i = chance(drive, 4); i && length; i--)
+		bytes[(chance(drive, 256) << 8 | chance(drive, 256)) % length] = (char)chance(drive, 256);
+	if (length)
+		peer_send_bytes(kit, peer, bytes, length);
+}
+
+static void gateway_hears(struct drive *drive)
+{
+	struct kit *kit = &drive->kit;
+	struct media_event event = {.session = kit->streams[0].session,
+				    .kind = chance(drive, 2) ? MEDIA_SILENCE : MEDIA_PORT_UNAVAILABLE};
+
+	switch (chance(drive, 4)) {
+	case 0: gateway_media_event(kit->gateway, &event); return;
+	case 1: gateway_media_back(kit->gateway); return;
+	case 2: gateway_hangup(kit->gateway, kit->streams[0].session); return;
+	default: gateway_configure(kit->gateway, kit->config); return;
+	}
+}
+
+/* ---- Receiving ---- */
+
+static void listen_all(struct drive *drive)
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		struct peer *peer = peer_of(drive, i);
+
+		while (peer_receive(&drive->kit, peer, 0)) {
+			drive->received++;
+			drive->responses += !strncmp(peer->text, "SIP/2.0 2", 9);
+			drive->requests += !!strncmp(peer->text, "SIP/2.0", 7);
+			if (strlen(peer->text) < sizeof(drive->memory[i].texts[0]))
+				strcpy(drive->memory[i].texts[drive->memory[i].next++ % DRIVE_REMEMBERED], peer->text);
+		}
+	}
+}
+
+/* Puts one of the last messages before the peer; most often the very last. */
+static bool remember(struct drive *drive, uint32_t index)
+{
+	uint32_t back = chance(drive, 3) ? 1 : 1 + chance(drive, DRIVE_REMEMBERED);
+	const char *text = drive->memory[index].texts[(drive->memory[index].next - back) % DRIVE_REMEMBERED];
+
+	if (*text)
+		strcpy(peer_of(drive, index)->text, text);
+	return *text;
+}
+
+static void act(struct drive *drive, uint32_t index)
+{
+	struct peer *peer = peer_of(drive, index);
+	uint32_t what = chance(drive, 32);
+
+	if (what < 20 && remember(drive, index)) {
+		bool is_response = !strncmp(peer->text, "SIP/2.0", 7);
+
+		if (!is_response && strncmp(peer->text, "ACK", 3) && what < 14)
+			answer(drive, peer);
+		else if (is_response && what < 3)
+			cancel(drive, peer);
+		else
+			in_dialog(drive, peer);
+	} else if (what < 25) {
+		new_invite(drive, peer);
+	} else if (what < 28) {
+		new_register(drive, peer);
+	} else if (what < 29) {
+		new_outside(drive, peer);
+	} else {
+		garble(drive, peer);
+	}
+}
+
+void drive_start(struct drive *drive, const char *zone_extra, const char *encryption)
+{
+	memset(drive->memory, 0, sizeof(drive->memory));
+	drive->count = 0;
+	kit_start(&drive->kit, zone_extra, encryption);
+	drive->kit.hasty = true;
+}
+
+bool drive_step(struct drive *drive)
+{
+	static const uint32_t waits_ms[] = {1, 100, 300, 1000, 5000, 40000};
+	uint32_t what = chance(drive, 64);
+
+	if (drive->bytes && !drive->length)
+		return false;
+	if (what == 0)
+		gateway_hears(drive);
+	else if (what < 6)
+		kit_skip(&drive->kit, waits_ms[chance(drive, COUNT(waits_ms))]);
+	else
+		act(drive, what % 3);
+	listen_all(drive);
+	return true;
+}
+
+static void hang_up(void *context, const struct gateway_call_view *view)
+{
+	((uint64_t *)context)[0] = view->id;
+}
+
+void drive_stop(struct drive *drive)
+{
+	struct kit *kit = &drive->kit;
+	uint64_t call;
+
+	do {
+		call = 0;
+		gateway_calls_each(kit->gateway, hang_up, &call);
+	} while (call && !gateway_hangup(kit->gateway, call));
+	for (int i = 0; i < 70; i++) {
+		kit_skip(kit, 4000);
+		listen_all(drive);
+	}
+	kit_expect_nothing_left(kit);
+	kit_stop(kit);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Thousands of random sequences of messages, valid and not. The seed of a failure is printed; RINGWALL_SEED runs it alone. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "drive.h"
+
+#define STEPS 400
+#define LONGEST_US 15000000
+
+static struct drive drive;
+
+static void whatever_comes_nothing_is_left(void **state)
+{
+	static const char *const encryptions[] = {"none", "offered", "none", "required"};
+	static const char *const extras[] = {"", "", "", "    authentication: local\n"};
+	const char *wanted = getenv("RINGWALL_SEED");
+	uint64_t end = clock_monotonic_us() + LONGEST_US, seed = wanted ? strtoull(wanted, NULL, 10) : 1;
+
+	(void)state;
+	for (; clock_monotonic_us() < end; seed++) {
+		drive.seed = seed * 0x9e3779b97f4a7c15u;
+		drive.bytes = NULL;
+		if (wanted)
+			print_message("seed %llu\n", (unsigned long long)seed);
+		fprintf(stderr, "\rseed %llu ", (unsigned long long)seed);
+		drive_start(&drive, extras[seed % 4], encryptions[seed / 4 % 4]);
+		for (int i = 0; i < STEPS; i++)
+			drive_step(&drive);
+		drive_stop(&drive);
+		if (wanted)
+			break;
+	}
+	fprintf(stderr, "%llu messages came, %llu of them requests, %llu of success\n",
+		(unsigned long long)drive.received, (unsigned long long)drive.requests,
+		(unsigned long long)drive.responses);
+	/* Chance that led nowhere would test nothing. */
+	assert_true(wanted || (drive.requests > 1000 && drive.responses > 300));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_comes_nothing_is_left)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
