@@ -133,7 +133,7 @@ static void counters_print(const json_t *answer, const char *member, const char 
 	{
 		if (json_integer_value(number) == 0)
 			continue;
-		printf("  %s%s", prefix, "");
+		printf("  %s", prefix);
 		for (const char *at = name; *at; at++)
 			putchar(*at == '_' ? ' ' : *at);
 		printf("%*s%lld\n", (int)(34 - strlen(prefix) - strlen(name)), "",

@@ -424,11 +424,13 @@ static void everything_close(struct supervisor *supervisor)
 
 int supervisor_run(const char *path)
 {
+	const struct rlimit no_core = {0, 0};
 	struct supervisor supervisor = {.path = path, .lock = -1, .control = -1, .status = 1};
 
 	for (int i = 0; i < IPC_FILE_COUNT; i++)
 		supervisor.current.files[i] = -1;
 	log_setup("supervisor", LOG_NOTICE);
+	setrlimit(RLIMIT_CORE, &no_core); /* it holds keys */
 	if (everything_open(&supervisor))
 		goto out;
 	supervisor.loop = event_base_new();

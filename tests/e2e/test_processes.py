@@ -190,6 +190,21 @@ def test_accounts_without_a_gateway(kit):
     check(gateway.command("account", "frobnicate", ok=False).returncode == 2, "an unknown action is no usage error")
 
 
+def test_usage_errors_are_clear(kit):
+    for arguments, word in ((["frobnicate"], "frobnicate"), (["status", "--frobnicate"], "--frobnicate"),
+                            (["check", "--explain"], "--explain"), (["hangup"], "CALL"), (["calls", "all"], "all"),
+                            (["testcall", "sip:600@" + OUTSIDE, "--user", "1001"], "--password-file"),
+                            (["version", "--json=yes"], "--json"), (["help", "nobody"], "nobody")):
+        result = kit.run([kit.binary] + arguments, ok=False)
+        check(result.returncode == 2 and word in result.stderr and not result.stdout,
+              "%s: exit code %d: %s" % (arguments, result.returncode, result.stderr))
+    check("--explain" in kit.run([kit.binary, "check", "--help"]).stdout, "check --help does not help")
+    check("encryption" in kit.run([kit.binary, "check", "--explain", "zones.media.encryption"]).stdout, "no explanation")
+    check(kit.run([kit.binary, "check", "--explain", "zones.colour"], ok=False).returncode == 1, "zones.colour is known")
+    example = kit.write("example.yaml", kit.run([kit.binary, "check", "--example"]).stdout)
+    check("is good" in kit.run([kit.binary, "-c", example, "check"]).stdout, "the example is not good")
+
+
 def newcomer(kit, prefix, environment):
     """`ringwall run` without a configuration: reads the screen, and runs the line that it offers."""
     if os.path.exists("/etc/ringwall/ringwall.yaml"):
