@@ -19,7 +19,7 @@ static int version_command(const struct arguments *arguments)
 #define LISTS "json"
 #define PASSWORDS "password-file prompt"
 
-/* clang-format off: a table */
+/* clang-format off */
 const struct command commands[] = {
 	{"run", "", 0, 0, "", "start the gateway; without a configuration, on a built-in one with a test PBX",
 	 run_command},

@@ -13,7 +13,7 @@ struct option_row {
 	const char *help;  /* NULL: not shown */
 };
 
-/* clang-format off: a table */
+/* clang-format off */
 #define AT(member) offsetof(struct arguments, member)
 static const struct option_row options[] = {
 	{"config", "FILE", AT(configuration), "the configuration, instead of " CONFIG_PATH " (also: -c FILE)"},

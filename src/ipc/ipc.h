@@ -28,7 +28,7 @@ enum ipc_file_kind { /* what a FILE message's descriptor (a sealed memory file) 
 		     IPC_FILE_COUNT,
 };
 
-/* clang-format off: tables */
+/* clang-format off */
 /* Fields: F(kind, name, capacity). Kinds: U8 U16 U32 U64 BOOL (capacity unused, 0), ADDRESS, TEXT (NUL-terminated, capacity with
  * the NUL), BYTES (exactly capacity). On the wire: little-endian, in order, TEXT with a 16-bit length. */
 #define IPC_NOTHING(F)

@@ -26,7 +26,7 @@ struct field {
 #define HEADER_BYTES 2
 #define ADDRESS_BYTES 19
 
-/* clang-format off: tables */
+/* clang-format off */
 #define FIELD_ROW(kind, name, capacity) {FIELD_##kind, offsetof(struct_self, name), capacity},
 #define X(id, name, fields, from, descriptor) \
 	static const struct field *fields_of_##name(void) \

@@ -9,6 +9,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,11 +25,17 @@
 static bool user_is_mapped(uid_t user)
 {
 	FILE *map = fopen("/proc/self/uid_map", "re");
-	unsigned first, outside, count;
 	bool found = !map;
+	char line[128];
 
-	while (map && !found && fscanf(map, "%u %u %u", &first, &outside, &count) == 3)
+	/* First inside, first outside, how many. */
+	while (map && !found && fgets(line, sizeof(line), map)) {
+		char *at = line;
+		unsigned long first = strtoul(at, &at, 10);
+		unsigned long count = (strtoul(at, &at, 10), strtoul(at, &at, 10));
+
 		found = user >= first && user - first < count;
+	}
 	if (map)
 		fclose(map);
 	return found;

@@ -21,7 +21,7 @@ struct call_row {
 	uint8_t refused; /* roles in which it fails with EACCES instead: libraries try it and can do without */
 };
 
-/* clang-format off: a table */
+/* clang-format off */
 static const struct call_row calls[] = {
 	/* Reading, writing, waiting. */
 	{"read", ALL, 0},

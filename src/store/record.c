@@ -7,7 +7,7 @@
 
 #define STATEMENT_MAXIMUM_BYTES 1024
 
-/* clang-format off: tables */
+/* clang-format off */
 #define COLUMN(type, kind, name) \
 	{ \
 #name, COLUMN_##kind, offsetof(struct type, name), sizeof(((struct type *)0)->name) \

@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "ipc/ipc.h"
 
-/* clang-format off: tables */
+/* clang-format off */
 #define FILL_U8(name, capacity) m->name = (uint8_t)(seed += 37);
 #define FILL_U16(name, capacity) m->name = (uint16_t)(seed += 0x1357);
 #define FILL_U32(name, capacity) m->name = (seed += 0x01234567);
@@ -50,7 +50,7 @@ static void fill_text(char *text, size_t capacity, uint32_t seed)
 	text[length] = 0;
 }
 
-/* clang-format off: tables */
+/* clang-format off */
 #define X(id, name, fields, from, descriptor) \
 	static void fill_##name(struct ipc_##name *m, uint32_t seed) \
 	{ \

@@ -135,7 +135,7 @@ static int act_control(void)
 
 #define KILLED (-1)
 
-/* clang-format off: a table */
+/* clang-format off */
 static const struct {
 	const char *what;
 	int (*act)(void);
