@@ -59,7 +59,8 @@ void build_address(struct buffer *out, struct span display, struct span uri)
 
 void build_user(struct buffer *out, struct span plain)
 {
-	static const char marks[] = "-_.!~*'()&=+$,;?/"; /* unreserved and user-unreserved beside letters and digits */
+	/* Unreserved and user-unreserved beside letters and digits, but for ';' and '?', which end a URI for poor parsers. */
+	static const char marks[] = "-_.!~*'()&=+$,/";
 
 	for (size_t i = 0; i < plain.length; i++) {
 		char byte = plain.data[i];
