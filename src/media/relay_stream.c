@@ -90,7 +90,8 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 	key_apply(&side->in, wanted->suite_in, wanted->key_in);
 	key_apply(&side->out, wanted->suite_out, wanted->key_out);
 
-	if (is_new || !address_equal(&side->local, &wanted->local)) {
+	/* A port that could not be had is asked for again, too. */
+	if (is_new || side->ports[0].descriptor < 0 || !address_equal(&side->local, &wanted->local)) {
 		side_close(side);
 		side->local = wanted->local;
 		if (wanted->local.family != ADDRESS_NONE) {
