@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -177,10 +178,29 @@ void kit_call_make(struct kit_call *call, enum srtp_suite suite_a, enum srtp_sui
 	}
 }
 
+/* Whether somebody has the UDP port. Looked up, not tried: trying would take it from the relay for a moment. */
+static bool port_is_open(const struct address *address)
+{
+	char line[512], wanted[16];
+	snprintf(wanted, sizeof(wanted), ":%04X ", address->port);
+	FILE *file = fopen(address->family == ADDRESS_IPV6 ? "/proc/net/udp6" : "/proc/net/udp", "r");
+	bool found = false;
+	assert_non_null(file);
+	while (!found && fgets(line, sizeof(line), file)) {
+		line[30 + (address->family == ADDRESS_IPV6 ? 24 : 0)] = 0; /* the local address stands first */
+		found = strstr(line, wanted) != NULL;
+	}
+	fclose(file);
+	return found;
+}
+
 void kit_call_set(struct kit_call *call)
 {
 	assert_int_equal(media_stream_set(kit_relay, &call->stream), 0);
-	usleep(20000); /* the worker's turn */
+	for (int side = 0; side < 2; side++)
+		for (int waited = 0; waited < WAIT_MS && !port_is_open(&call->stream.sides[side].local); waited += 2)
+			usleep(2000);
+	usleep(20000); /* the rest of the worker's turn */
 }
 
 void kit_call_free(struct kit_call *call)
