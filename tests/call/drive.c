@@ -231,7 +231,7 @@ static void gateway_hears(struct drive *drive)
 	case 0: gateway_media_event(kit->gateway, &event); return;
 	case 1: gateway_media_back(kit->gateway); return;
 	case 2: gateway_hangup(kit->gateway, kit->streams[0].session); return;
-	default: gateway_configure(kit->gateway, kit->config); return;
+	default: kit_reload(kit); return;
 	}
 }
 

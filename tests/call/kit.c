@@ -65,29 +65,36 @@ static int socket_bound(struct address *address)
 	return descriptor;
 }
 
-static struct config *config_make(const struct kit *kit, const char *zone_extra, const char *encryption)
+static struct config *config_make(const struct kit *kit)
 {
-	char yaml[4096];
+	char yaml[4096], access[2048], core[1024];
 	struct config_errors *errors = config_errors_new();
 	struct config *config;
-	int length = snprintf(yaml, sizeof(yaml),
-			      "site: {domain: voip.example.org}\n"
-			      "state_directory: /tmp\n"
-			      "zones:\n"
-			      "  - name: phones\n"
-			      "    kind: access\n"
-			      "    listen: [\"udp:127.0.0.1:%u\", \"tls:127.0.0.1:5061\"]\n"
-			      "    media: {address: 127.0.0.1, ports: \"20000-20099\", encryption: %s}\n"
-			      "%s"
-			      "  - name: pbx\n"
-			      "    kind: core\n"
-			      "    listen: [\"udp:127.0.0.1:%u\"]\n"
-			      "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
-			      "    media: {address: 127.0.0.1, ports: \"21000-21099\", encryption: none}\n"
-			      "routes:\n"
-			      "  - {from: phones, to: pbx}\n"
-			      "  - {from: pbx, to: phones, when: registered}\n",
-			      kit->access.port, encryption, zone_extra, kit->core.port, kit->pbx.address.port);
+	int length;
+
+	snprintf(access, sizeof(access),
+		 "  - name: phones\n"
+		 "    kind: access\n"
+		 "    listen: [\"udp:127.0.0.1:%u\", \"tls:127.0.0.1:5061\"]\n"
+		 "    media: {address: 127.0.0.1, ports: \"20000-20099\", encryption: %s}\n"
+		 "%s",
+		 kit->access.port, kit->encryption, kit->zone_extra);
+	snprintf(core, sizeof(core),
+		 "  - name: pbx\n"
+		 "    kind: core\n"
+		 "    listen: [\"udp:127.0.0.1:%u\"]\n"
+		 "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
+		 "    media: {address: 127.0.0.1, ports: \"21000-21099\", encryption: none}\n",
+		 kit->core.port, kit->pbx.address.port);
+	length = snprintf(yaml, sizeof(yaml),
+			  "site: {domain: voip.example.org}\n"
+			  "state_directory: /tmp\n"
+			  "zones:\n"
+			  "%s%s"
+			  "routes:\n"
+			  "  - {from: phones, to: pbx}\n"
+			  "  - {from: pbx, to: phones, when: registered}\n",
+			  kit->access_zone ? core : access, kit->access_zone ? access : core);
 
 	config = config_parse((struct span){yaml, (size_t)length}, "test.yaml", false, errors);
 	for (uint32_t i = 0; i < config_errors_count(errors); i++)
@@ -95,6 +102,27 @@ static struct config *config_make(const struct kit *kit, const char *zone_extra,
 	config_errors_free(errors);
 	assert_non_null(config);
 	return config;
+}
+
+static void listen_udp(struct kit *kit)
+{
+	for (uint8_t i = 0; i < 2; i++)
+		assert_int_equal(net_listener_add(gateway_net(kit->gateway), dup(kit->listeners[i]), TRANSPORT_UDP,
+						  kit->access_zone ^ i, 0),
+				 0);
+}
+
+void kit_reload(struct kit *kit)
+{
+	struct config *before = kit->config;
+
+	kit->access_zone ^= 1;
+	kit->config = config_make(kit);
+	gateway_configure(kit->gateway, kit->config);
+	config_free(before);
+	for (uint8_t zone = 0; zone < 2; zone++)
+		net_listener_remove(gateway_net(kit->gateway), zone, 0);
+	listen_udp(kit);
 }
 
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
@@ -113,12 +141,13 @@ void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 	kit->stranger.descriptor = socket_bound(&kit->stranger.address);
 	kit->listeners[0] = socket_bound(&kit->access);
 	kit->listeners[1] = socket_bound(&kit->core);
-	kit->config = config_make(kit, zone_extra, encryption);
+	kit->zone_extra = zone_extra;
+	kit->encryption = encryption;
+	kit->config = config_make(kit);
 	kit->loop = event_base_new();
 	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());
 	assert_non_null(kit->gateway);
-	assert_int_equal(net_listener_add(gateway_net(kit->gateway), kit->listeners[0], TRANSPORT_UDP, 0, 0), 0);
-	assert_int_equal(net_listener_add(gateway_net(kit->gateway), kit->listeners[1], TRANSPORT_UDP, 1, 0), 0);
+	listen_udp(kit);
 	gateway_loaded(kit->gateway);
 }
 
@@ -181,6 +210,8 @@ void kit_stop(struct kit *kit)
 	SSL_CTX_free(kit->tls);
 	event_base_free(kit->loop);
 	config_free(kit->config);
+	close(kit->listeners[0]);
+	close(kit->listeners[1]);
 	close(kit->phone.descriptor);
 	close(kit->pbx.descriptor);
 	close(kit->stranger.descriptor);

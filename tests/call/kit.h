@@ -39,6 +39,8 @@ struct kit {
 	size_t sent_length; /* the last that a peer sent */
 	uint64_t ahead_us;  /* how far the gateway's timers are ahead of the clock */
 	void *tls;
+	const char *zone_extra, *encryption;
+	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 
 /* `zone_extra` are more lines of YAML for the access zone (indented by four), or "". */
@@ -92,6 +94,8 @@ void phone_invites(struct kit *kit, struct peer *phone, const char *name, const 
 /* A call from the phone to the PBX, up and acknowledged. `invite` is the INVITE as the PBX got it. */
 void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,
 		   const char *description, const char *answer);
+/* Takes a new configuration, in which the two zones have changed places. */
+void kit_reload(struct kit *kit);
 /* Everybody stays silent until the gateway has given up all it holds, which is checked. */
 void kit_silence(struct kit *kit);
 

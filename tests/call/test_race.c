@@ -402,6 +402,50 @@ static void a_request_that_leaves_no_room_for_an_answer_is_answered(void **state
 	kit_silence(&kit);
 }
 
+/* After a reload everything that was under way goes on in zones that have other numbers. */
+static void zones_may_change_places_at_any_time(void **state)
+{
+	static struct peer request;
+	char contact[256];
+
+	(void)state;
+	peer_send(&kit, &kit.phone,
+		  "REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKr;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=reg\nTo: <sip:1001@voip.example.org>\n"
+		  "Call-ID: reg\nCSeq: 1 REGISTER\nContact: <sip:me@127.0.0.1>\nContent-Length: 0\n\n",
+		  kit.phone.address.port);
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	request = kit.pbx;
+	invite(sdp_plain(4000, "sendrecv"));
+	side_of_callee(&callee, &kit.pbx, "pbxtag");
+	kit_reload(&kit);
+	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "", sdp_plain(5000, "sendrecv"));
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	assert_non_null(strstr(body(&kit.phone), "m=audio 20"));
+	side_of_caller(&caller, &kit.phone);
+	side_sends(&kit, &caller, "ACK", "", "");
+	peer_expect(&kit, &kit.pbx, "ACK ");
+	strcpy(kit.pbx.text, request.text);
+	snprintf(contact, sizeof(contact), "Contact: %s\n", header(&kit.pbx, "Contact"));
+	peer_answer(&kit, &kit.pbx, "200 OK", "r", contact, "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	/* The phone sends its INVITE again: it is still the same. */
+	phone_invites(&kit, &kit.phone, "call", "Supported: 100rel\n", sdp_plain(4000, "sendrecv"));
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	kit_reload(&kit);
+	hold_works(&caller, &kit.pbx);
+	/* Its binding moved with its zone. */
+	peer_send(&kit, &kit.pbx,
+		  "MESSAGE sip:1001@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKm\n"
+		  "Max-Forwards: 70\nFrom: <sip:2002@voip.example.org>;tag=b\nTo: <sip:1001@voip.example.org>\n"
+		  "Call-ID: m\nCSeq: 1 MESSAGE\nContent-Type: text/plain\nContent-Length: 2\n\nhi",
+		  kit.pbx.address.port);
+	peer_expect(&kit, &kit.phone, "MESSAGE ");
+	side_sends(&kit, &callee, "BYE", "", "");
+	peer_expect(&kit, &kit.phone, "BYE ");
+	kit_silence(&kit);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -422,6 +466,7 @@ int main(void)
 		TEST(both_may_want_to_change_the_call_at_once),
 		TEST(an_old_number_is_refused_and_zero_is_one),
 		TEST(a_line_that_a_new_offer_leaves_out_is_closed),
+		TEST(zones_may_change_places_at_any_time),
 		TEST(answers_may_be_too_large),
 		TEST(a_request_that_leaves_no_room_for_an_answer_is_answered),
 	};
