@@ -5,9 +5,27 @@
 
 #define NONCE_LIFETIME_S 300
 
+/* What a zone's challenges offer and its credentials may use, strongest first. */
+static const struct {
+	enum sip_digest_algorithm algorithm;
+	const char *name;
+	enum zone_digest not_when;
+} digests[] = {
+	{SIP_DIGEST_SHA256, "SHA-256", DIGEST_MD5},
+	{SIP_DIGEST_MD5, "MD5", DIGEST_SHA256},
+};
+#define DIGESTS (sizeof(digests) / sizeof(digests[0]))
+
+static bool zone_takes(const struct config_zone *zone, enum sip_digest_algorithm algorithm)
+{
+	for (size_t i = 0; i < DIGESTS; i++)
+		if (digests[i].algorithm == algorithm)
+			return zone->digest != digests[i].not_when;
+	return false;
+}
+
 static void challenge(struct gateway *gateway, struct sip_server_transaction *server, bool stale)
 {
-	static const char *const algorithms[] = {"SHA-256", "MD5"}; /* strongest first */
 	const struct sip_message *request = sip_server_request(server);
 	const struct config_zone *zone = gateway_zone(gateway, sip_server_flow(server)->zone);
 	bool is_register = request->method == SIP_REGISTER;
@@ -15,10 +33,12 @@ static void challenge(struct gateway *gateway, struct sip_server_transaction *se
 	struct buffer extra = BUFFER_OVER(text);
 
 	sip_nonce_make(gateway->nonce_key, sip_server_flow(server), clock_wall_s(), gateway->random, nonce);
-	for (size_t i = 0; i < (zone->allow_md5 ? 2u : 1u); i++)
-		buffer_printf(&extra, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
-			      is_register ? "WWW-Authenticate" : "Proxy-Authenticate", gateway->config->site.domain,
-			      nonce, algorithms[i], stale ? ", stale=true" : "");
+	for (size_t i = 0; i < DIGESTS; i++)
+		if (zone->digest != digests[i].not_when)
+			buffer_printf(&extra, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=%s, qop=\"auth\"%s\r\n",
+				      is_register ? "WWW-Authenticate" : "Proxy-Authenticate",
+				      gateway->config->site.domain, nonce, digests[i].name,
+				      stale ? ", stale=true" : "");
 	gateway->counters.challenges_sent++;
 	respond(gateway, server, is_register ? 401 : 407, NULL, extra.overflow ? NULL : buffer_text(&extra));
 }
@@ -133,8 +153,7 @@ static bool credentials_find(struct gateway *gateway, const struct config_zone *
 	for (const struct sip_header *header = sip_message_header(request, id); header;
 	     header = sip_message_header_next(request, header))
 		if (!sip_digest_parse(header->value, out) && !out->unknown_algorithm && out->qop.length &&
-		    (out->algorithm == SIP_DIGEST_SHA256 || zone->allow_md5) &&
-		    span_equal(out->realm, span_from(gateway->config->site.domain)))
+		    zone_takes(zone, out->algorithm) && span_equal(out->realm, span_from(gateway->config->site.domain)))
 			return true;
 	return false;
 }

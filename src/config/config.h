@@ -15,6 +15,7 @@
 
 enum zone_kind { ZONE_ACCESS, ZONE_CORE, ZONE_TRUNK };
 enum zone_authentication { AUTHENTICATION_NONE, AUTHENTICATION_RELAY, AUTHENTICATION_LOCAL };
+enum zone_digest { DIGEST_SHA256, DIGEST_BOTH, DIGEST_MD5 };
 enum zone_encryption {
 	ENCRYPTION_NONE,     /* plain RTP only */
 	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
@@ -55,7 +56,7 @@ struct config_zone {
 	struct config_peer *peers;
 	uint8_t peer_count;
 	enum zone_authentication authentication; /* access only; NONE elsewhere */
-	bool allow_md5;                          /* local authentication offers MD5 beside SHA-256 */
+	enum zone_digest digest;                 /* what local authentication challenges with */
 	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain; IPv6 in brackets */
 	bool verify;  /* certificates of TLS peers dialled; default true */
 	uint32_t accept_risks; /* bits by enum zone_risk */

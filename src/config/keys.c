@@ -12,6 +12,7 @@
 
 const char *const words_zone_kind[] = {"access", "core", "trunk", NULL};
 const char *const words_authentication[] = {"none", "relay", "local", NULL};
+const char *const words_digest[] = {"sha256", "both", "md5", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
@@ -75,8 +76,9 @@ const struct config_key config_keys[] = {
 	 .fallback_core = "none", .fallback_trunk = "none",
 	 .help = "Who asks callers of an access zone for their password: `relay` the PBX behind does, `local` the gateway does "
 		 "(`ringwall account add`), `none` nobody."},
-	{"zones.allow_md5", KEY_BOOLEAN, IN_ZONE(allow_md5), .fallback = "false",
-	 .help = "Local authentication offers MD5 beside SHA-256, for old phones (RFC 8760)."},
+	{"zones.digest", KEY_WORD, IN_ZONE(digest), .words = words_digest, .fallback = "sha256",
+	 .help = "What local authentication challenges with (RFC 8760): `sha256`; `both` for old phones beside new ones, the strongest "
+		 "first; `md5` for phones that stop at a challenge they do not know, such as baresip 1.0."},
 	{"zones.domain", KEY_HOST, IN_ZONE(domain), .fallback_words = "site.domain",
 	 .help = "The host that stands in From, To and Request-URI of what is sent into this zone."},
 	{"zones.verify", KEY_BOOLEAN, IN_ZONE(verify), .fallback = "true",

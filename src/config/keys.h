@@ -52,9 +52,11 @@ extern const size_t config_keys_count;
 
 /* Words by enum value, NULL-terminated. An empty word cannot be written. */
 extern const char *const words_zone_kind[],
-	*const words_authentication[],
-		*const words_encryption[], *const words_suites[], *const words_risks[],
-									  *const words_when[], *const words_log_level[];
+	*const words_authentication[], *const words_digest[], *const words_encryption[],
+								      *const words_suites[],
+									      *const words_risks[],
+										      *const words_when[],
+											      *const words_log_level[];
 
 /* The row of a whole path; or NULL. */
 const struct config_key *keys_find(struct span path);

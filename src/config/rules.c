@@ -13,7 +13,7 @@ static const struct {
 	{.zone = rule_peers_by_kind,
 	 .help = "A core or trunk zone has no `peers` (nobody could speak, or everybody), or an access zone has some."},
 	{.zone = rule_authentication,
-	 .help = "`authentication` other than none on a core or trunk zone; `allow_md5` without `authentication: "
+	 .help = "`authentication` other than none on a core or trunk zone; `digest` without `authentication: "
 		 "local`."},
 	{.zone = rule_access_open,
 	 .help = "On an access zone that listens on more than loopback: `media.encryption: none` or `authentication: "

@@ -28,8 +28,8 @@ void rule_authentication(struct reader *reader, const struct config_zone *zone, 
 		reader_error_line(reader, reader_line(node, "authentication"), "zones.authentication",
 				  "zone %s is %s, where peers are known by their address; remove it", zone_label(zone),
 				  zone_kind_name(zone->kind));
-	if (zone->allow_md5 && zone->authentication != AUTHENTICATION_LOCAL)
-		reader_error_line(reader, reader_line(node, "allow_md5"), "zones.allow_md5",
+	if (zone->digest != DIGEST_SHA256 && zone->authentication != AUTHENTICATION_LOCAL)
+		reader_error_line(reader, reader_line(node, "digest"), "zones.digest",
 				  "does nothing unless the gateway itself asks for passwords; remove it, or write "
 				  "authentication: local");
 }

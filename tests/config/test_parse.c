@@ -36,7 +36,7 @@ static const char office[] =
 	"    listen: [\"udp:203.0.113.7:5060\", \"tcp:203.0.113.7:5060\", \"wss:203.0.113.7:8443\", "
 	"\"tls:203.0.113.7:5061\"]\n"
 	"    authentication: local\n"
-	"    allow_md5: true\n"
+	"    digest: both\n"
 	"    media: {address: 203.0.113.7, advertised: 198.51.100.1, ports: \"20000-29999\", encryption: offered,\n"
 	"            suites: [AES_256_CM_HMAC_SHA1_32, AES_CM_128_HMAC_SHA1_80]}\n"
 	"    registrations: {expires: 300, expires_udp: 60s, registrar_expires: 2h, contacts: 3}\n"
@@ -133,7 +133,7 @@ static void access_zone_arrives(void **state)
 	assert_string_equal(zone->listeners[2].text, "tls:203.0.113.7:5061");
 	assert_int_equal(zone->peer_count, 0);
 	assert_int_equal(zone->authentication, AUTHENTICATION_LOCAL);
-	assert_true(zone->allow_md5);
+	assert_int_equal(zone->digest, DIGEST_BOTH);
 	assert_true(zone->verify);
 	assert_string_equal(zone->domain, "voip.example.org");
 	assert_address(&zone->media.address, "203.0.113.7");

@@ -92,7 +92,7 @@ def test_check_prints_every_error_at_once(kit):
 def test_accounts_of_the_gateway(kit):
     """Local authentication: the gateway challenges; the PBX sees only who passed."""
     pbx = Kamailio(kit, trusted='$si == "%s"' % INSIDE)
-    gateway = kit.gateway(authentication="local\n    allow_md5: true", encryption="offered")
+    gateway = kit.gateway(authentication="local\n    digest: both", encryption="offered")
     password_file = kit.write("password", USERS["1001"] + "\n", 0o600)
     gateway.command("account", "add", "1001", "--password-file", password_file)
     made = gateway.command("account", "add", "1003")
