@@ -299,12 +299,18 @@ static void provisional(struct relay *relay, const struct sip_message *response)
 		call_end(call, -1, 500, "Answer too large");
 }
 
+/* Cancelled, or challenged: the caller comes again with credentials. */
+static bool is_no_failure(uint16_t status)
+{
+	return status == 487 || status == 401 || status == 407;
+}
+
 static void refused(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
 
 	if (call->state != CALL_ENDING) {
-		call->gateway->counters.calls_failed += response->status != 487;
+		call->gateway->counters.calls_failed += !is_no_failure(response->status);
 		if (!forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY))
 			relay_refuse(relay, 500, NULL);
 		relays_refuse(call, 487); /* PRACK, UPDATE and the like that were under way */
