@@ -19,13 +19,13 @@ enum ipc_role {
 };
 const char *ipc_role_name(enum ipc_role role);
 
-enum ipc_file_kind { /* what a FILE message's descriptor (a sealed memory file) holds */
-		     IPC_FILE_CONFIGURATION,
-		     IPC_FILE_CERTIFICATE,
-		     IPC_FILE_KEY,
-		     IPC_FILE_AUTHORITIES,
-		     IPC_FILE_TRUNK_SECRET, /* `zone` says whose */
-		     IPC_FILE_COUNT,
+/* What a FILE message's descriptor (a sealed memory file) holds. */
+enum ipc_file_kind {
+	IPC_FILE_CONFIGURATION,
+	IPC_FILE_CERTIFICATE,
+	IPC_FILE_KEY,
+	IPC_FILE_AUTHORITIES,
+	IPC_FILE_COUNT,
 };
 
 /* clang-format off */
@@ -33,7 +33,7 @@ enum ipc_file_kind { /* what a FILE message's descriptor (a sealed memory file) 
  * the NUL), BYTES (exactly capacity). On the wire: little-endian, in order, TEXT with a 16-bit length. */
 #define IPC_NOTHING(F)
 #define IPC_PEER_FIELDS(F) F(U8, role, 0)
-#define IPC_FILE_FIELDS(F) F(U32, generation, 0) F(U8, file, 0) F(U8, zone, 0)
+#define IPC_FILE_FIELDS(F) F(U32, generation, 0) F(U8, file, 0)
 #define IPC_LISTENER_FIELDS(F) \
 	F(U32, generation, 0) F(U8, zone, 0) F(U8, listener, 0) F(U8, transport, 0) F(ADDRESS, local, 0)
 #define IPC_CONTROL_FIELDS(F) F(U32, generation, 0)

@@ -139,7 +139,7 @@ void child_hand_over(struct child *child, const struct generation *generation)
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		message.descriptor = generation->files[files[i].kind];
-		message.file = (struct ipc_file){generation->number, (uint8_t)files[i].kind, 0};
+		message.file = (struct ipc_file){generation->number, (uint8_t)files[i].kind};
 		if (files[i].role == child->role && message.descriptor >= 0)
 			tell(child, &message);
 	}

@@ -141,7 +141,7 @@ static void descriptors_are_passed_and_stay_the_senders(void **state)
 	struct fixture *fixture = *state;
 	struct end gate = {0}, supervisor = {0};
 	int file = ipc_file_make("test", SPAN("text"));
-	struct ipc_message message = {.type = IPC_FILE, .descriptor = file, .file = {1, IPC_FILE_KEY, 0}};
+	struct ipc_message message = {.type = IPC_FILE, .descriptor = file, .file = {1, IPC_FILE_KEY}};
 
 	channel_open(fixture->loop, fixture->pair[0], IPC_ROLE_SUPERVISOR, &gate);
 	channel_open(fixture->loop, fixture->pair[1], IPC_ROLE_GATE, &supervisor);

@@ -16,7 +16,7 @@
 static struct ipc_message file_message(uint32_t generation, uint8_t kind, struct span bytes)
 {
 	return (struct ipc_message){
-		.type = IPC_FILE, .descriptor = ipc_file_make("test", bytes), .file = {generation, kind, 0}};
+		.type = IPC_FILE, .descriptor = ipc_file_make("test", bytes), .file = {generation, kind}};
 }
 
 static struct ipc_message listener_message(uint32_t generation, uint8_t zone)
