@@ -9,7 +9,7 @@
 /* Whether it can stand in a line: no CR, LF or NUL. Other controls were refused when parsing. */
 static bool text_is_safe(struct span text)
 {
-	const char *at = text.data, *end = text.data + text.length;
+	const char *at = text.length ? text.data : "", *end = at + text.length;
 
 	while (at < end) {
 		at = scan_printable(at, end);
