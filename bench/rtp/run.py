@@ -13,6 +13,7 @@ import base64
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import subprocess
@@ -237,6 +238,8 @@ def main():
     parser.add_argument("--workers", type=int, default=0, help="threads of our relay; 0: one a core")
     parser.add_argument("--work", choices=WORKS, help="only this one")
     options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # four sockets a call
     good = True
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
