@@ -14,8 +14,7 @@ run: all ## build, then start a gateway on the embedded default configuration
 test: ## everything that must pass: both compilers, sanitizers, fuzzing, end to end, lint
 	@scripts/test.sh
 
-bench: all ## measure beside peers; results to bench/out/
-	@scripts/setup.sh test bench
+bench: ## measure beside peers (fifteen minutes); writes bench/RESULTS.md
 	@bench/run.sh
 
 fuzz: ## fuzz longer: make fuzz SECONDS=600 [TARGETS="sip sdp"]
@@ -33,7 +32,7 @@ docs: all ## write docs/configuration.md from the table of keys
 	@mv build/configuration.md docs/configuration.md
 
 clean: ## remove all that was built
-	@rm -rf build build-gcc build-clang bench/out compile_commands.json
+	@rm -rf build build-gcc build-clang build-bench bench/out compile_commands.json
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14

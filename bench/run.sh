@@ -1,0 +1,52 @@
+#!/bin/bash
+# Measures beside peers, all on loopback; some fifteen minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
+# writes bench/RESULTS.md from the last of each work.
+#   bench/run.sh                      everything
+#   bench/run.sh calls parse          only these of: calls memory sustained rtp net parse
+set -u
+
+cd "$(dirname "$0")/.." || exit 1
+scripts/setup.sh build test bench || exit 1
+build=$PWD/build-bench
+run=bench/out/last.jsonl
+failed=0
+
+mkdir -p bench/out
+: >"$run"
+test -f "$build/build.ninja" || meson setup "$build" --buildtype=release >/dev/null || exit 1
+ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/net/net_memory \
+	>bench/out/build.log || {
+	tail -n 30 bench/out/build.log >&2
+	exit 1
+}
+
+# part NAME COMMAND…: keeps its JSON lines.
+part() {
+	local name=$1
+
+	shift
+	echo "-- $name" >&2
+	"$@" | tee -a "$run"
+	[ "${PIPESTATUS[0]}" -eq 0 ] || { failed=1; echo "$name: failed, or a goal was missed" >&2; }
+}
+
+parse() {
+	local count=1000 log=bench/out/parse.callgrind.log
+
+	valgrind --tool=callgrind --toggle-collect=sip_message_parse --callgrind-out-file=/dev/null \
+		"$build/bench/parse/parse_invite" "$count" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+	awk -v count="$count" '/Collected/ { printf "{\"work\": \"parsing a typical INVITE (callgrind)\", " \
+		"\"unit\": \"instructions\", \"ours\": %d}\n", $NF / count }' "$log"
+}
+
+for name in ${*:-calls memory sustained rtp net parse}; do
+	case $name in
+	calls | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
+	rtp) part rtp bench/rtp/run.py --build "$build" ;;
+	net) part net "$build/bench/net/net_memory" ;;
+	parse) part parse parse ;;
+	*) echo "no part: $name" >&2; exit 1 ;;
+	esac
+done
+bench/report.py "$run" bench/out/results.jsonl >bench/out/RESULTS.md && mv bench/out/RESULTS.md bench/RESULTS.md
+exit "$failed"
