@@ -231,7 +231,7 @@ void kit_pump(struct kit *kit, uint32_t milliseconds)
 void kit_skip(struct kit *kit, uint32_t milliseconds)
 {
 	kit->ahead_us += milliseconds * 1000ull;
-	kit_pump(kit, 1);
+	kit_pump(kit, kit->hasty ? 0 : 1);
 }
 
 static uint32_t ports_free(struct kit *kit, uint8_t zone)

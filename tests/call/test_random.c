@@ -5,7 +5,7 @@
 
 #include "drive.h"
 
-#define STEPS 400
+#define STEPS 600
 #define LONGEST_US 15000000
 
 static struct drive drive;
