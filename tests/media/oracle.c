@@ -25,7 +25,7 @@ static struct {
 	srtp_err_status_t (*create)(srtp_t *session, const srtp_policy_t *policy);
 	srtp_err_status_t (*dealloc)(srtp_t session);
 	work_function *work[2][2]; /* [unprotect][rtcp] */
-	void *library;
+	void *handle;
 } srtp2;
 
 /* The policies of RTP and RTCP, in the order of enum srtp_suite. */
@@ -45,11 +45,11 @@ struct oracle {
 
 bool oracle_load(void)
 {
-	srtp2.library = dlopen("libsrtp2.so.1", RTLD_NOW | RTLD_LOCAL);
-	if (!srtp2.library)
+	srtp2.handle = dlopen("libsrtp2.so.1", RTLD_NOW | RTLD_LOCAL);
+	if (!srtp2.handle)
 		return false;
 #define X(member, symbol, type) \
-	srtp2.member = (type)dlsym(srtp2.library, symbol); \
+	srtp2.member = (type)dlsym(srtp2.handle, symbol); \
 	if (!srtp2.member) \
 		return false;
 	SYMBOLS(X)
@@ -61,8 +61,8 @@ struct oracle *oracle_new(int suite, const uint8_t *key, bool receives)
 {
 	srtp_policy_t policy;
 	memset(&policy, 0, sizeof(policy));
-	policy_function *rtp = (policy_function *)dlsym(srtp2.library, policies[suite][0]);
-	policy_function *rtcp = (policy_function *)dlsym(srtp2.library, policies[suite][1]);
+	policy_function *rtp = (policy_function *)dlsym(srtp2.handle, policies[suite][0]);
+	policy_function *rtcp = (policy_function *)dlsym(srtp2.handle, policies[suite][1]);
 	struct oracle *oracle = calloc(1, sizeof(*oracle));
 	if (!rtp || !rtcp || !oracle)
 		goto fail;
