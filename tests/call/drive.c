@@ -50,13 +50,13 @@ static const char *any_description(struct drive *drive)
 	};
 	static const char *const directions[] = {"sendrecv", "sendonly", "recvonly", "inactive"};
 	static char text[1024];
-	uint32_t kind = chance(drive, 24);
+	uint32_t kind = chance(drive, 48);
 
 	if (kind < 6)
 		return "";
-	if (kind < 14)
+	if (kind < 38)
 		return sdp_plain((uint16_t)(4000 + 2 * chance(drive, 4)), directions[chance(drive, 8) % 4]);
-	snprintf(text, sizeof(text), "%s%s", head, streams[kind - 14]);
+	snprintf(text, sizeof(text), "%s%s", head, streams[kind - 38]);
 	return text;
 }
 
@@ -230,7 +230,10 @@ static void gateway_hears(struct drive *drive)
 	case 0: gateway_media_event(kit->gateway, &event); return;
 	case 1: gateway_media_back(kit->gateway); return;
 	case 2: gateway_hangup(kit->gateway, kit->streams[0].session); return;
-	default: kit_reload(kit); return;
+	default:
+		memory_fail_after(-1); /* the kit's own configuration would not come about */
+		kit_reload(kit);
+		return;
 	}
 }
 
@@ -254,7 +257,7 @@ static void listen_all(struct drive *drive)
 /* Puts one of the last messages before the peer; most often the very last. */
 static bool remember(struct drive *drive, uint32_t index)
 {
-	uint32_t back = chance(drive, 3) ? 1 : 1 + chance(drive, DRIVE_REMEMBERED);
+	uint32_t back = chance(drive, 4) ? 1 : 1 + chance(drive, DRIVE_REMEMBERED);
 	const char *text = drive->memory[index].texts[(drive->memory[index].next - back) % DRIVE_REMEMBERED];
 
 	if (*text)
@@ -262,10 +265,40 @@ static bool remember(struct drive *drive, uint32_t index)
 	return *text;
 }
 
+static void grant(struct drive *drive, struct peer *peer)
+{
+	char extra[1100] = "";
+
+	if (!strncmp(peer->text, "REGISTER", 8) && has_header(peer, "Contact") && header(peer, "Contact")[0] != '*')
+		snprintf(extra, sizeof(extra), "Contact: %s\n", header(peer, "Contact"));
+	peer_answer(&drive->kit, peer, "200 OK", "t1", extra,
+		    !strncmp(peer->text, "INVITE", 6) || *body(peer) ? sdp_plain(4000, "sendrecv") : "");
+}
+
+/* What an honest peer does next. False: there is nothing to be done. */
+static bool cooperate(struct drive *drive, struct peer *peer)
+{
+	bool is_response = !strncmp(peer->text, "SIP/2.0", 7);
+	struct side side;
+
+	if (!is_response && strncmp(peer->text, "ACK", 3)) {
+		grant(drive, peer);
+		return true;
+	}
+	if (!is_response || strncmp(peer->text, "SIP/2.0 200", 11) || !strstr(header(peer, "CSeq"), "INVITE"))
+		return false;
+	side_of_caller(&side, peer);
+	side_sends(&drive->kit, &side, "ACK", "", chance(drive, 4) ? "" : sdp_plain(4000, "sendrecv"));
+	return true;
+}
+
 static void act(struct drive *drive, uint32_t index)
 {
 	struct peer *peer = peer_of(drive, index);
 	uint32_t what = chance(drive, 32);
+
+	if (chance(drive, 2) && remember(drive, index) && cooperate(drive, peer))
+		return;
 
 	if (what < 20 && remember(drive, index)) {
 		bool is_response = !strncmp(peer->text, "SIP/2.0", 7);
@@ -304,6 +337,8 @@ bool drive_step(struct drive *drive)
 		return false;
 	if (what == 0)
 		gateway_hears(drive);
+	else if (what == 6) /* memory is short: one of the next allocations fails */
+		memory_fail_after((long)chance(drive, 100));
 	else if (what < 6)
 		kit_skip(&drive->kit, waits_ms[chance(drive, COUNT(waits_ms))]);
 	else
@@ -320,8 +355,13 @@ static void hang_up(void *context, const struct gateway_call_view *view)
 void drive_stop(struct drive *drive)
 {
 	struct kit *kit = &drive->kit;
+	struct gateway_status status;
 	uint64_t call;
 
+	gateway_status_get(kit->gateway, &status);
+	drive->answered += status.counters.calls_answered;
+	drive->registered += kit->bindings_saved;
+	memory_fail_after(-1);
 	do {
 		call = 0;
 		gateway_calls_each(kit->gateway, hang_up, &call);

@@ -14,6 +14,7 @@ struct drive {
 	uint64_t seed;
 	uint32_t count; /* makes branches and Call-IDs */
 	uint64_t received, responses, requests;
+	uint64_t answered, registered; /* calls and bindings that came about */
 	struct {
 		char texts[DRIVE_REMEMBERED][4096];
 		uint32_t next;
