@@ -27,15 +27,14 @@ static bool dns_name_is_valid(struct span name)
 	return true;
 }
 
-/* The alternative name for a DNS name or an IP address, or NULL. */
-static GENERAL_NAME *alternative_new(struct span name)
+/* The alternative name for a DNS name or an IP address, or NULL. `address` is NULL for a DNS name. */
+static GENERAL_NAME *alternative_new(struct span name, const struct address *address)
 {
-	struct address address;
-	bool is_address = !address_parse_ip(name, &address);
+	bool is_address = address != NULL;
 	GENERAL_NAME *alternative = GENERAL_NAME_new();
 	ASN1_STRING *value = is_address ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
-	const void *bytes = is_address ? (const void *)address.ip : name.data;
-	int length = is_address ? (address.family == ADDRESS_IPV6 ? 16 : 4) : (int)name.length;
+	const void *bytes = is_address ? (const void *)address->ip : name.data;
+	int length = is_address ? (address->family == ADDRESS_IPV6 ? 16 : 4) : (int)name.length;
 
 	if (!alternative || !value || !ASN1_STRING_set(value, bytes, length)) {
 		GENERAL_NAME_free(alternative);
@@ -46,18 +45,30 @@ static GENERAL_NAME *alternative_new(struct span name)
 	return alternative;
 }
 
+static int alternative_add(GENERAL_NAMES *alternatives, struct span name, const struct address *address)
+{
+	GENERAL_NAME *alternative = alternative_new(name, address);
+
+	if (alternative && sk_GENERAL_NAME_push(alternatives, alternative))
+		return 0;
+	GENERAL_NAME_free(alternative);
+	return -ENOMEM;
+}
+
 static int certificate_add_names(X509 *certificate, const struct span *names, size_t count)
 {
 	GENERAL_NAMES *alternatives = GENERAL_NAMES_new();
 	int result = -ENOMEM;
 
 	for (size_t i = 0; alternatives && i < count; i++) {
-		GENERAL_NAME *alternative = alternative_new(names[i]);
+		struct address address;
+		bool is_address = !address_parse_ip(names[i], &address);
 
-		if (!alternative || !sk_GENERAL_NAME_push(alternatives, alternative)) {
-			GENERAL_NAME_free(alternative);
+		if (is_address && alternative_add(alternatives, names[i], &address))
 			goto out;
-		}
+		/* mbedTLS 2, and so Linphone, compares an address with DNS names alone. */
+		if ((!is_address || address.family == ADDRESS_IPV4) && alternative_add(alternatives, names[i], NULL))
+			goto out;
 	}
 	if (alternatives && X509_add1_ext_i2d(certificate, NID_subject_alt_name, alternatives, 0, 0) == 1)
 		result = 0;
