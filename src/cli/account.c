@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -75,11 +76,39 @@ static void list_print(const json_t *answer)
 	text_table_print(table, "No accounts. To make one: ringwall account add USER");
 }
 
+static int row_compare(const void *left, const void *right)
+{
+	const json_t *const *a = left, *const *b = right;
+
+	return strcmp(json_string_value(json_object_get(*a, "user")), json_string_value(json_object_get(*b, "user")));
+}
+
+/* By user; the gateway keeps them by hash. */
+static void list_sort(json_t *answer)
+{
+	json_t *accounts = json_object_get(answer, "accounts"), **rows;
+	size_t count = json_array_size(accounts), i;
+	json_t *row;
+
+	rows = count ? memory_alloc(count * sizeof(json_t *)) : NULL;
+	if (!rows)
+		return;
+	json_array_foreach(accounts, i, row) rows[i] = json_incref(row);
+	qsort(rows, count, sizeof(json_t *), row_compare);
+	for (i = 0; i < count; i++)
+		json_array_set_new(accounts, i, rows[i]);
+	memory_free(rows);
+}
+
 static int list(const struct arguments *arguments, const struct config *config)
 {
 	json_t *answer = NULL;
-	int code = ask_or(config, json_pack("{s:s}", "command", "account_list"), list_offline, &answer, &answer);
+	int code;
 
+	if (arguments->word_count > 1)
+		return complain(EXIT_USAGE, "account list: %s is too much", arguments->words[1]);
+	code = ask_or(config, json_pack("{s:s}", "command", "account_list"), list_offline, &answer, &answer);
+	list_sort(answer);
 	if (code == EXIT_GOOD && arguments->json)
 		json_print(answer);
 	else if (code == EXIT_GOOD)

@@ -72,7 +72,7 @@ static int testpbx_serve(const struct arguments *arguments, const struct testpbx
 
 	signal(SIGPIPE, SIG_IGN);
 	if (!pbx) {
-		code = complain(EXIT_FAILED, "the test PBX cannot start: %s", error);
+		code = complain(EXIT_FAILED, "%s", error);
 	} else if (privilege_drop("ringwall")) {
 		code = complain(EXIT_FAILED, "root cannot be given up");
 	} else {
@@ -157,7 +157,7 @@ static int testcall_settings_read(const struct arguments *arguments, struct test
 	if (arguments->local && address_parse(span_from(arguments->local), &settings->local_address))
 		return complain(EXIT_USAGE, "testcall: --local needs an IP address");
 	if (!seconds_read(arguments->duration, 3, &settings->duration_ms) ||
-	    !seconds_read(arguments->timeout, 20, &settings->timeout_ms))
+	    !seconds_read(arguments->timeout, settings->duration_ms / 1000 + 20, &settings->timeout_ms))
 		return complain(EXIT_USAGE, "testcall: --duration and --timeout need seconds, 1 to 3600");
 	if (arguments->user) {
 		code = password_obtain(arguments, false, password, &generated);
@@ -187,8 +187,10 @@ static void result_print(const struct testcall_settings *settings, const struct 
 		       result->audio_matches ? "came back as it was sent, or as a tone" : "is not what was expected");
 	if (result->passed)
 		printf("PASSED\n");
-	else
+	else if (result->status)
 		printf("FAILED       %s (last SIP status %u)\n", result->failure, result->status);
+	else
+		printf("FAILED       %s\n", result->failure);
 }
 
 static void result_print_json(const struct testcall_result *r)

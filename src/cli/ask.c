@@ -43,7 +43,7 @@ int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_no
 void json_print(json_t *answer)
 {
 	json_object_del(answer, "ok");
-	json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
 	putchar('\n');
 }
 

@@ -83,7 +83,7 @@ static void result_print(const struct arguments *arguments, const struct configu
 	for (uint32_t i = 0; i < count; i++)
 		fprintf(stderr, "%s\n", config_errors_text(errors, i));
 	for (uint32_t i = 0; i < notes; i++)
-		fprintf(stderr, "%s\n", config_notes_text(errors, i));
+		fprintf(stderr, "note: %s\n", config_notes_text(errors, i));
 	if (error && count == 0)
 		fprintf(stderr, "%s: the file cannot be read: %s\n", configuration->path, strerror(-error));
 	else if (error)

@@ -41,7 +41,7 @@ static const struct option_row options[] = {
 	{"no-register", NULL, AT(no_register), "call without registering first"},
 	{"local", "ADDRESS", AT(local), "send from this address"},
 	{"duration", "SECONDS", AT(duration), "how long to send sound; default 3"},
-	{"timeout", "SECONDS", AT(timeout), "for the whole; default 20"},
+	{"timeout", "SECONDS", AT(timeout), "for the whole; default 20 more than the sound"},
 };
 /* clang-format on */
 
@@ -70,8 +70,8 @@ static const struct option_row *option_find(const struct command *command, const
 
 void command_usage(const struct command *command)
 {
-	printf("Usage: ringwall %s%s%s%s\n\n  %s\n\n", command->name, *command->words ? " " : "", command->words,
-	       *command->options ? " [OPTIONS]" : "", command->help);
+	printf("Usage: ringwall %s%s%s [OPTIONS]\n\n  %s\n\n", command->name, *command->words ? " " : "",
+	       command->words, command->help);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		const struct option_row *option = &options[i];
 		char left[64];
@@ -108,7 +108,8 @@ static bool option_read(const struct command *command, int count, char **texts, 
 		return true;
 	}
 	if (!name[length] && *at + 1 >= count) {
-		complain(0, "%s: --%s needs %s", command->name, option->name, option->value);
+		complain(0, "%s: --%s needs %s; see: ringwall help %s", command->name, option->name, option->value,
+			 command->name);
 		return false;
 	}
 	*(const char **)member = name[length] ? name + length + 1 : texts[++*at];

@@ -80,7 +80,7 @@ void greeting_print(const struct supervisor *supervisor)
 	    state_testpbx_secret(supervisor->state_directory, password, sizeof(password), &complaints) == 0)
 		softphone_print(supervisor, password);
 	memory_wipe(password, sizeof(password));
-	printf("\n  See also: ringwall status, ringwall calls, ringwall help.  Ctrl-C ends it.\n\n");
+	printf("\n  See also: %s status, calls, registrations, help.  Ctrl-C ends it.\n\n", program_invocation_name);
 	fflush(stdout);
 }
 

@@ -17,7 +17,8 @@ static void answer(struct supervisor *supervisor, bool done, const char *text)
 	struct child *gate = &supervisor->children[IPC_ROLE_GATE];
 	struct ipc_message message = {.type = IPC_RELOADED, .descriptor = -1};
 
-	log_write(done ? LOG_NOTICE : LOG_ERROR, "supervisor", "reload: %s", text);
+	for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		log_write(done ? LOG_NOTICE : LOG_ERROR, "supervisor", "reload: %.*s", (int)strcspn(line, "\n"), line);
 	if (!supervisor->reload.from_gate || !gate->channel)
 		return;
 	message.reloaded.request = supervisor->reload.request;
