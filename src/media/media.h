@@ -85,7 +85,8 @@ enum media_kind { MEDIA_RTP, MEDIA_DATAGRAM }; /* DATAGRAM: T.38's UDPTL; relaye
 /* One side of one stream, as the gateway wants it. */
 struct media_side {
 	struct address local;    /* RTP port, even; RTCP is the next one */
-	struct address peer_rtp; /* as signalled; ADDRESS_NONE: nothing is accepted or sent yet */
+	struct address peer_rtp; /* as signalled; ADDRESS_NONE: not known or not believed; nothing is sent until
+				  * learn_from has shown the peer, and without that nothing is accepted */
 	struct address peer_rtcp;
 	/* A phone behind NAT: a good packet from this IP address (any port), or from the signalled peer, locks the peer,
 	 * once; until then we send to the signalled one. With SRTP only a packet whose tag verifies is good, and then

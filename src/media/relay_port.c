@@ -115,7 +115,7 @@ void relay_port_direct(struct relay_port *port, const struct address *signalled,
 
 bool relay_port_admits(const struct relay_port *port, const struct address *source)
 {
-	if (port->signalled.family == ADDRESS_NONE)
+	if (port->signalled.family == ADDRESS_NONE && port->learn_from.family == ADDRESS_NONE)
 		return false;
 	if (port->locked && address_equal(source, &port->peer))
 		return true;

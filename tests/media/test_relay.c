@@ -202,6 +202,30 @@ static void test_learning(void **state)
 	kit_call_free(&call);
 }
 
+/* A phone behind NAT whose description names an address that is not believed: it is learned from where its signalling is. */
+static void test_learning_without_signalled_address(void **state)
+{
+	(void)state;
+	for (int suite = SRTP_NONE; suite < SRTP_SUITE_COUNT; suite++) {
+		struct kit_call call;
+		struct media_event event;
+		kit_call_make(&call, suite, SRTP_NONE);
+		call.stream.sides[0].peer_rtp = call.stream.sides[0].peer_rtcp = (struct address){0};
+		call.stream.sides[0].learn_from = kit_address("127.0.1.1");
+		kit_call_set(&call);
+		int stranger = kit_socket("127.0.1.9", 0);
+
+		kit_call_send(&call, 1); /* there is nobody to send it to yet */
+		kit_expect_drops(&call, 1, MEDIA_DROP_NO_PEER, 1);
+		kit_call_send_from(&call, 0, stranger);
+		kit_expect_drops(&call, 0, MEDIA_DROP_SOURCE, 1);
+		assert_flows(&call);
+		assert_true(kit_event(MEDIA_LOCKED, &event, WAIT_MS));
+		close(stranger);
+		kit_call_free(&call);
+	}
+}
+
 /* The signalled address is as good as the learned one. */
 static void test_learning_signalled_address(void **state)
 {
@@ -722,6 +746,7 @@ int main(void)
 		RELAY_TEST(test_foreign_source_refused),
 		RELAY_TEST(test_foreign_source_queued_before_set),
 		RELAY_TEST(test_learning),
+		RELAY_TEST(test_learning_without_signalled_address),
 		RELAY_TEST(test_learning_signalled_address),
 		RELAY_TEST(test_learning_with_srtp),
 		RELAY_TEST(test_replay_dropped),
