@@ -158,6 +158,15 @@ static bool credentials_find(struct gateway *gateway, const struct config_zone *
 	return false;
 }
 
+void authentication_refused(struct gateway *gateway, const struct flow *flow, struct span user)
+{
+	char source[ADDRESS_TEXT_BYTES];
+
+	gateway->counters.authentication_failed++;
+	log_limited(&gateway->refused_limit, LOG_NOTICE, "call", "authentication failed: source=%s user=%.*s",
+		    address_text(&flow->remote, source), SPAN_PRINT(user));
+}
+
 bool authenticate(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
 		  const struct account **user)
 {
@@ -176,7 +185,8 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 	verdict = sip_nonce_check(gateway->nonce_key, flow, clock_wall_s(), NONCE_LIFETIME_S, credentials.nonce);
 	*user = verify(gateway, request, &credentials);
 	if (verdict != SIP_NONCE_FRESH || !*user || !uri_is_of(&credentials, request)) {
-		gateway->counters.authentication_failed += verdict == SIP_NONCE_FRESH;
+		if (verdict == SIP_NONCE_FRESH)
+			authentication_refused(gateway, flow, credentials.username);
 		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
 		return false;
 	}

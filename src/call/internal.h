@@ -186,6 +186,7 @@ struct gateway {
 	struct table *owners;   /* by account */
 	struct table *accounts; /* by user */
 	struct gateway_counters counters;
+	struct log_limit refused_limit, registrar_limit; /* of what strangers and a registrar can fill the log with */
 	uint8_t nonce_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
 	bool loaded, stopping;
@@ -355,6 +356,9 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 /* Remembers that many nonces that were used, more or less; NULL when memory is short. */
 struct nonce_uses *nonce_uses_new(uint32_t wanted);
 void nonce_uses_free(struct nonce_uses *uses);
+
+/* Counts, and tells the operator and programs that watch the log. */
+void authentication_refused(struct gateway *gateway, const struct flow *flow, struct span user);
 
 /* bindings.c, register.c */
 struct binding *binding_by_token(struct gateway *gateway, struct span token);

@@ -421,6 +421,16 @@ static void bind_all(struct gateway *gateway, const struct registration *asked, 
 	}
 }
 
+/* Challenged again although it brought credentials, and not because their nonce was too old. */
+static bool credentials_were_wrong(const struct relay *relay, const struct sip_message *response)
+{
+	const struct sip_header *challenge = sip_message_header(response, SIP_HEADER_WWW_AUTHENTICATE);
+	struct sip_digest digest;
+
+	return sip_message_header(sip_server_request(relay->server), SIP_HEADER_AUTHORIZATION) && challenge &&
+	       !sip_digest_parse(challenge->value, &digest) && !digest.stale;
+}
+
 static void forward_refusal(struct relay *relay, const struct sip_message *response)
 {
 	struct gateway *gateway = relay->gateway;
@@ -431,15 +441,16 @@ static void forward_refusal(struct relay *relay, const struct sip_message *respo
 	char tag[TAG_LENGTH + 1];
 
 	if (challenge && zone->authentication != AUTHENTICATION_RELAY) {
-		static struct log_limit limit;
-
-		log_limited(&limit, LOG_WARNING, "call",
+		log_limited(&gateway->registrar_limit, LOG_WARNING, "call",
 			    "the registrar challenges a phone of zone %s that the gateway authenticated: let it trust "
-			    "the gateway, "
-			    "or set authentication: relay",
+			    "the gateway, or set authentication: relay",
 			    zone->name);
 		status = 403;
-	} else if (!challenge) {
+	} else if (challenge) {
+		if (credentials_were_wrong(relay, response))
+			authentication_refused(gateway, sip_server_flow(relay->server),
+					       span_from(relay->registration->account));
+	} else {
 		status = policy_status(status, gateway_zone(gateway, relay->zones[1]), zone);
 		gateway->counters.registrations_refused++;
 	}
@@ -451,6 +462,14 @@ static void forward_refusal(struct relay *relay, const struct sip_message *respo
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
 	if (!out.overflow)
 		sip_server_respond(relay->server, status, buffer_span(&out));
+}
+
+static bool removes_all(const struct registration *asked)
+{
+	for (uint8_t i = 0; i < asked->count; i++)
+		if (asked->contacts[i].expires_s)
+			return false;
+	return asked->star || asked->count;
 }
 
 void register_response(struct relay *relay, const struct sip_message *response)
@@ -465,7 +484,8 @@ void register_response(struct relay *relay, const struct sip_message *response)
 		forward_refusal(relay, response);
 	} else {
 		bind_all(gateway, asked, sip_server_flow(relay->server), response);
-		log_write(LOG_INFO, "call", "%s registered, %u contacts asked", asked->account, asked->count);
+		log_write(LOG_INFO, "call", "%s %s", asked->account,
+			  removes_all(asked) ? "unregistered" : "registered");
 		answer_ok(gateway, relay->server, asked->account);
 	}
 	relay_free(relay); /* its transactions stay for up to 32 s */

@@ -394,7 +394,7 @@ static void s18_nothing_of_the_inside_is_said_outside(void **state)
 
 static void s8_calls_beyond_the_ports_are_refused_and_those_that_are_up_go_on(void **state)
 {
-	char name[16];
+	char name[24];
 	unsigned refused = 0;
 
 	(void)state;
