@@ -51,6 +51,11 @@ uint8_t srtp_key_bytes(enum srtp_suite suite);
  * Returns 0 or -ENOMEM, the old keys then staying. */
 int srtp_context_rekey(struct srtp_context *context, enum srtp_suite suite, const uint8_t *key);
 
+/* The SRTCP index that each source's first packet is protected with, 0 unless told (RFC 3711 section 3.4 lets it start
+ * anywhere below 2^31). Who may use a key again after a crash gives one that rises with time, so that no key stream is used
+ * twice. Before the first packet. */
+void srtcp_index_start(struct srtp_context *context, uint32_t index);
+
 /* Work in place. `packet` has room for *length + SRTP_OVERHEAD_MAXIMUM when protecting. On anything but SRTP_OK the packet
  * must not be used. unprotect verifies before it decrypts and before any state changes. */
 enum srtp_result srtp_protect(struct srtp_context *context, uint8_t *packet, size_t *length);

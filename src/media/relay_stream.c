@@ -2,6 +2,8 @@
  * Streams as they are wanted, made so: what differs is changed, the rest is left alone. */
 #include "media/relay_private.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 
 #include "base/memory.h"
@@ -66,6 +68,9 @@ static void key_apply(struct srtp_context **context, enum srtp_suite suite, cons
 		*context = NULL;
 	} else if (!*context) {
 		*context = srtp_context_new(suite, key);
+		/* A relay of before this one may have used the key: tenths of a second are ahead of any RTCP it sent. */
+		if (*context)
+			srtcp_index_start(*context, (uint32_t)(clock_monotonic_us() / 100000));
 	} else if (srtp_context_rekey(*context, suite, key) != 0) {
 		srtp_context_free(*context);
 		*context = NULL;

@@ -54,6 +54,11 @@ static bool unprotect(struct srtp_crypto *crypto, const uint8_t *word, uint8_t *
 	       srtp_crypto_counter_mode(crypto, SRTP_KIND_RTCP, ssrc, index, body, body_length);
 }
 
+void srtcp_index_start(struct srtp_context *context, uint32_t index)
+{
+	context->rtcp_start = index & (SRTP_RTCP_LIFETIME / 2 - 1);
+}
+
 enum srtp_result srtcp_protect(struct srtp_context *context, uint8_t *packet, size_t *length)
 {
 	if (!is_rtcp_header(packet, *length))
@@ -68,8 +73,8 @@ enum srtp_result srtcp_protect(struct srtp_context *context, uint8_t *packet, si
 	if (!stream)
 		return SRTP_TOO_MANY;
 	const struct srtp_window *window = &stream->window[SRTP_KIND_RTCP];
-	uint64_t index = srtp_window_is_new(window) ? 0 : window->highest + 1;
-	if (!protect(&context->crypto, index, packet, *length))
+	uint64_t index = srtp_window_is_new(window) ? context->rtcp_start : window->highest + 1;
+	if (index >= SRTP_RTCP_LIFETIME || !protect(&context->crypto, index, packet, *length))
 		return SRTP_KEY_WORN;
 	*length += SRTCP_INDEX_BYTES + context->crypto.profile->rtcp_tag_bytes;
 	return srtp_stream_accept(context, stream, ssrc, SRTP_KIND_RTCP, index);

@@ -74,6 +74,7 @@ struct srtp_context {
 	struct srtp_crypto crypto;
 	struct srtp_stream *streams;
 	uint32_t stream_count, stream_capacity, stream_last; /* last: of the last packet, found without searching */
+	uint32_t rtcp_start;                                 /* index of a source's first packet */
 	uint64_t packets[SRTP_KIND_COUNT];                   /* protected or unprotected with this key */
 };
 

@@ -511,6 +511,21 @@ static void test_memory_fails(void **state)
 	}
 }
 
+/* Two contexts of one key, as before and after a crash: the second starts where the first never was. */
+static void test_rtcp_index_starts_where_told(void **state)
+{
+	(void)state;
+	uint8_t key[SRTP_KEY_MAXIMUM] = {1}, packet[64] = {0x80, 200, 0, 6};
+	struct srtp_context *context = srtp_context_new(SRTP_AES_CM_128_HMAC_SHA1_80, key);
+	size_t length = 28;
+
+	srtcp_index_start(context, 70000);
+	assert_int_equal(srtcp_protect(context, packet, &length), SRTP_OK);
+	/* The index word stands before the tag of ten bytes. */
+	assert_memory_equal(packet + length - 14, "\x80\x01\x11\x70", 4);
+	srtp_context_free(context);
+}
+
 int main(void)
 {
 	/* Before anything of OpenSSL runs. */
@@ -524,6 +539,7 @@ int main(void)
 		cmocka_unit_test(test_gcm_rtcp_rfc7714),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_rtcp_round_trip),
+		cmocka_unit_test(test_rtcp_index_starts_where_told),
 		cmocka_unit_test(test_forged_changes_nothing),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_index_estimate),
