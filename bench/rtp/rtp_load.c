@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Many phones at once: every call has a socket on either side of a relay and sends G.711-sized RTP, evenly spread over
- * time; the other side counts what arrives. Waits a moment for stragglers, then prints one JSON line.
+ * Many phones at once: every call has a socket of its own that sends G.711-sized RTP through a relay, evenly spread over
+ * time; the answering side counts what arrives, on sockets that may serve many calls (a phone's cost of receiving is
+ * charged to the relay that sends, so it should be small). Waits a moment for stragglers, then prints one JSON line.
  *   rtp_load CALLS RATE SECONDS BOTH WANTED_SIZE <ports
  * RATE packets a second a call, BOTH 0 or 1 (the answering side sends too), WANTED_SIZE of what arrives (0: any).
  * ports: a line a call: A's address, the relay's toward A, B's address, the relay's toward B. */
@@ -16,40 +17,64 @@
 #include "base/clock.h"
 
 #define PACKET_BYTES 172
-#define TICK_US 100      /* phones do not know of each other: no bursts */
-#define SWEEP_TICKS 1000 /* every socket is read once in so many ticks */
+#define TICK_US 100   /* phones do not know of each other: no bursts */
+#define SWEEP_US 5000 /* every socket is read so often */
+#define RECEIVE_BUFFER_BYTES (4 << 20)
 #define BATCH 32
 #define DRAIN_US 700000
 
 struct end {
+	struct address local;
 	int descriptor;
+	bool is_shared; /* an earlier call's */
+	struct sockaddr_storage relay;
+	socklen_t relay_length;
 	uint8_t packet[PACKET_BYTES];
 };
 
 struct load {
 	unsigned calls, rate, wanted_size;
 	int both;
-	struct end *ends; /* A and B of call 0, of call 1, … */
+	struct end *ends;     /* A and B of call 0, of call 1, … */
+	struct end **readers; /* those that receive, each socket once */
+	unsigned reader_count;
 	uint64_t sent, failed, received, wrong_size;
-	unsigned sweep_at;
 };
 
-static int end_open(struct end *end, const char *local_text, const char *peer_text, uint32_t ssrc)
+static int end_open(struct end *end, const char *local_text, const char *relay_text, uint32_t ssrc)
 {
-	struct address local, peer;
+	struct address relay;
 	struct sockaddr_storage storage;
-	if (address_parse(span_from(local_text), &local) || address_parse(span_from(peer_text), &peer))
+	if (address_parse(span_from(local_text), &end->local) || address_parse(span_from(relay_text), &relay))
 		return -EINVAL;
-	socklen_t length = address_to_sockaddr(&local, &storage);
-	end->descriptor = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	if (end->descriptor < 0 || bind(end->descriptor, (struct sockaddr *)&storage, length) != 0)
-		return -errno;
-	length = address_to_sockaddr(&peer, &storage);
-	if (connect(end->descriptor, (struct sockaddr *)&storage, length) != 0)
-		return -errno;
+	end->relay_length = address_to_sockaddr(&relay, &end->relay);
 	end->packet[0] = 0x80;
 	memcpy(end->packet + 8, &ssrc, sizeof(ssrc));
+	if (end->is_shared)
+		return 0;
+	socklen_t length = address_to_sockaddr(&end->local, &storage);
+	end->descriptor = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	int buffer = RECEIVE_BUFFER_BYTES; /* as much of it as the system grants */
+	setsockopt(end->descriptor, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (end->descriptor < 0 || bind(end->descriptor, (struct sockaddr *)&storage, length) != 0)
+		return -errno;
 	return 0;
+}
+
+/* B's socket of an earlier call with the same address. */
+static void end_share(struct load *load, unsigned call, const char *local_text)
+{
+	struct end *end = &load->ends[2 * call + 1];
+	struct address local;
+	if (address_parse(span_from(local_text), &local) != 0)
+		return;
+	for (unsigned i = 0; i < call && !end->is_shared; i++) {
+		const struct end *earlier = &load->ends[2 * i + 1];
+		if (earlier->is_shared || !address_equal(&earlier->local, &local))
+			continue;
+		end->is_shared = true;
+		end->descriptor = earlier->descriptor;
+	}
 }
 
 static int load_read(struct load *load)
@@ -61,10 +86,15 @@ static int load_read(struct load *load)
 		/* Sources of this run's own: the same SSRC must not start its sequence numbers again. */
 		uint32_t ssrc = (uint32_t)getpid() << 12 | i << 1;
 		int error = end_open(&load->ends[2 * i], a, relay_a, ssrc);
+		end_share(load, i, b);
 		if (!error)
 			error = end_open(&load->ends[2 * i + 1], b, relay_b, ssrc | 1);
 		if (error)
 			return error;
+		if (load->both)
+			load->readers[load->reader_count++] = &load->ends[2 * i];
+		if (!load->ends[2 * i + 1].is_shared)
+			load->readers[load->reader_count++] = &load->ends[2 * i + 1];
 	}
 	return 0;
 }
@@ -78,7 +108,8 @@ static void end_send(struct load *load, struct end *end)
 	packet[3] = (uint8_t)sequence;
 	for (int i = 0; i < 4; i++)
 		packet[4 + i] = (uint8_t)(timestamp >> (24 - 8 * i));
-	if (send(end->descriptor, packet, PACKET_BYTES, 0) == PACKET_BYTES)
+	if (sendto(end->descriptor, packet, PACKET_BYTES, 0, (struct sockaddr *)&end->relay, end->relay_length) ==
+	    PACKET_BYTES)
 		load->sent++;
 	else
 		load->failed++;
@@ -105,19 +136,16 @@ static void end_receive(struct load *load, struct end *end)
 	}
 }
 
-static void sweep(struct load *load, unsigned sockets)
+static void sweep(struct load *load)
 {
-	for (; sockets; sockets--) {
-		end_receive(load, &load->ends[load->sweep_at]);
-		load->sweep_at = (load->sweep_at + 1) % (2 * load->calls);
-	}
+	for (unsigned i = 0; i < load->reader_count; i++)
+		end_receive(load, load->readers[i]);
 }
 
 static void load_run(struct load *load, unsigned seconds)
 {
 	uint64_t start_us = clock_monotonic_us(), now_us = start_us, end_us = start_us + UINT64_C(1000000) * seconds;
-	uint64_t turns = 0;
-	unsigned sockets = 2 * load->calls / SWEEP_TICKS + 1;
+	uint64_t turns = 0, swept_us = start_us;
 	while (now_us < end_us) {
 		uint64_t due = (now_us - start_us) * load->rate * load->calls / 1000000;
 		for (; turns < due; turns++) {
@@ -126,7 +154,10 @@ static void load_run(struct load *load, unsigned seconds)
 			if (load->both)
 				end_send(load, &ends[1]);
 		}
-		sweep(load, sockets);
+		if (now_us - swept_us >= SWEEP_US) {
+			sweep(load);
+			swept_us = now_us;
+		}
 		uint64_t next_us = now_us - now_us % TICK_US + TICK_US;
 		now_us = clock_monotonic_us();
 		if (now_us < next_us)
@@ -134,7 +165,7 @@ static void load_run(struct load *load, unsigned seconds)
 		now_us = clock_monotonic_us();
 	}
 	usleep(DRAIN_US);
-	sweep(load, 2 * load->calls);
+	sweep(load);
 }
 
 int main(int argc, char **argv)
@@ -148,7 +179,8 @@ int main(int argc, char **argv)
 			    .both = argv[4][0] == '1',
 			    .wanted_size = (unsigned)strtoul(argv[5], NULL, 10)};
 	load.ends = calloc(2 * (size_t)load.calls, sizeof(load.ends[0]));
-	int error = load.ends && load.calls ? load_read(&load) : -EINVAL;
+	load.readers = calloc(2 * (size_t)load.calls, sizeof(load.readers[0]));
+	int error = load.ends && load.readers && load.calls ? load_read(&load) : -EINVAL;
 	if (error) {
 		fprintf(stderr, "rtp_load: %s\n", strerror(-error));
 		return EXIT_FAILURE;

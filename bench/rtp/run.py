@@ -3,7 +3,7 @@
 """CPU of a relayed packet, ours beside rtpengine's in user space, 1,000 calls at 50 packets a second each.
 
 Both run at the same time on loopback; the load goes to one and then to the other, in short turns, so that whatever
-else the machine does meets both alike. CPU is user and system time of the process (/proc/PID/stat) over the packets
+else the machine does meets both alike. Every calling phone has a socket of its own; packets come evenly spread. CPU is user and system time of the process (/proc/PID/stat) over the packets
 that arrived. Prints one JSON line a kind of work, and exits 1 when packets were lost or a goal was missed.
 
   bench/rtp/run.py [--build DIRECTORY] [--calls N] [--rate N] [--turns N] [--seconds N] [--work NAME]
@@ -22,11 +22,13 @@ import tempfile
 import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-PHONE_A, PHONE_B, OURS, THEIRS = "127.0.2.1", "127.0.2.2", "127.0.2.3", "127.0.2.4"
+NET = f"127.{100 + os.getpid() // 250 % 100}.{os.getpid() % 250}"  # several runs do not meet
+PHONE_A, PHONE_B, OURS, THEIRS = (f"{NET}.{host}" for host in range(1, 5))
 SUITE = "AES_CM_128_HMAC_SHA1_80"
 SUITE_NUMBER = 1
 RTP_BYTES = 172
 LOSS_MAXIMUM = 0.001
+SINKS = 32  # sockets that receive for all the called phones: their cost is charged to the relay that sends to them
 WORKS = {  # name: (suite on B's side, size that B receives, goal)
     "RTP to RTP": (0, RTP_BYTES, 0.60),
     "RTP to SRTP": (SUITE_NUMBER, RTP_BYTES + 10, 0.50),
@@ -145,14 +147,14 @@ class Rtpengine:
 def ports_theirs(engine, calls, suite, name):
     lines = []
     for i in range(calls):
-        a, b = 10000 + 2 * i, 10000 + 2 * i
+        a, b = 10000 + 2 * i, 10000 + 2 * (i % SINKS)
         to_a, to_b = engine.call_make(f"{name}-{i}", a, b, suite)
         lines.append(f"{PHONE_A}:{a} {THEIRS}:{to_a} {PHONE_B}:{b} {THEIRS}:{to_b}")
     return "\n".join(lines) + "\n"
 
 
 def ports_ours(calls):
-    return "".join(f"{PHONE_A}:{10000 + 2 * i} {OURS}:{10000 + 4 * i} {PHONE_B}:{10000 + 2 * i} "
+    return "".join(f"{PHONE_A}:{10000 + 2 * i} {OURS}:{10000 + 4 * i} {PHONE_B}:{10000 + 2 * (i % SINKS)} "
                    f"{OURS}:{10002 + 4 * i}\n" for i in range(calls))
 
 
@@ -223,8 +225,11 @@ def measure(options, name, out, folder):
         "heap_bytes_a_call": bytes_a_call}), flush=True)
     if ours.wrong or theirs.wrong:
         print(f"{name}: packets of a wrong size: ours {ours.wrong}, theirs {theirs.wrong}", file=sys.stderr)
-    # Their loss makes them look cheaper to no one but is told above; ours fails the run.
-    return ratio <= goal and ours.loss() <= LOSS_MAXIMUM and not ours.wrong
+    if max(ours.loss(), theirs.loss()) > LOSS_MAXIMUM:
+        print(f"{name}: packets were lost, so the ratio says nothing: the machine has too much else to do",
+              file=sys.stderr)
+        return False
+    return ratio <= goal and not ours.wrong
 
 
 def main():
