@@ -216,7 +216,7 @@ static void a_dialog_that_lost_ends_without_the_call(void **state)
 static void whoever_answers_of_many_has_the_call(void **state)
 {
 	static struct peer request;
-	char name[16];
+	char name[24];
 
 	(void)state;
 	invite(sdp_plain(4000, "sendrecv"));
