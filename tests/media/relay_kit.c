@@ -250,12 +250,15 @@ static bool receives(struct kit_call *call, int side, bool rtcp, int wait_ms)
 {
 	uint8_t packet[PACKET_ROOM], wanted[PACKET_ROOM];
 	struct address from, local = kit_local(call, side, rtcp);
-	ptrdiff_t received = kit_receive(rtcp ? call->rtcp[side] : call->rtp[side], packet, &from, wait_ms);
-	if (received < 0)
-		return false;
+	ptrdiff_t received;
+	/* A call that has just ended may still send to who had this port before: that is not from our relay's port. */
+	do {
+		received = kit_receive(rtcp ? call->rtcp[side] : call->rtp[side], packet, &from, wait_ms);
+		if (received < 0)
+			return false;
+	} while (!address_equal(&from, &local));
 	size_t length = (size_t)received;
 	uint32_t other = !side + 1u;
-	assert_true(address_equal(&from, &local));
 	if (call->from_relay[side])
 		assert_int_equal((rtcp ? srtcp_unprotect : srtp_unprotect)(call->from_relay[side], packet, &length),
 				 SRTP_OK);
