@@ -8,8 +8,7 @@
 
 #include "media/rtp_private.h"
 
-#define DRAIN_MAXIMUM 16 /* datagrams of one socket a turn while it is draining */
-#define CACHE_LINE_BYTES 64
+#define DRAIN_MAXIMUM 16           /* datagrams of one socket a turn while it is draining */
 #define SRTP_CONTEXT_HOT_BYTES 320 /* about the size of a context, which is not known here */
 
 static enum media_drop drop_of(enum srtp_result result)
@@ -70,7 +69,7 @@ static bool settle(struct relay_worker *worker, struct relay_passage *passage, b
 {
 	struct relay_port *port = passage->from;
 	struct address source;
-	port->side->stream->session->last_packet_us = worker->now_us;
+	port->side->last_packet_us = worker->now_us;
 	if (passage->is_checked || address_from_sockaddr(&passage->source.any, &source) != 0 ||
 	    (port->locked && address_equal(&source, &port->peer)))
 		return true;
@@ -161,29 +160,23 @@ static void relay(struct relay_worker *worker, struct relay_passage *passage)
 	return passage->is_rtcp ? relay_rtcp(worker, passage) : relay_rtp(worker, passage);
 }
 
-static void prefetch(const void *memory, size_t length)
-{
-	for (size_t at = 0; at < length; at += CACHE_LINE_BYTES)
-		__builtin_prefetch((const char *)memory + at);
-}
-
 /* Among thousands of calls each one's memory is cold: the whole batch's is fetched at once, first what is found
- * without looking, then what that points to. */
+ * without looking, then what that points to. The side that the packet came from was fetched before it was received. */
 static void batch_prefetch(const struct relay_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->passage_count; i++) {
-		const struct relay_side *from = worker->passages[i].from->side;
-		prefetch(&from->stream->index, 1);
-		prefetch(&from->reception, sizeof(from->reception) + sizeof(from->counters));
-		prefetch(other_side(from), offsetof(struct relay_side, ports) + sizeof(struct relay_port));
+		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
+		relay_prefetch(&from->stream->kind, 1);
+		relay_prefetch(&from->counters, CACHE_LINE_BYTES);
+		relay_prefetch(to, RELAY_SIDE_HOT_BYTES);
+		relay_prefetch(&to->counters, CACHE_LINE_BYTES);
 	}
 	for (uint32_t i = 0; i < worker->passage_count; i++) {
 		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
-		prefetch(&from->stream->session->last_packet_us, 1);
 		if (from->in)
-			prefetch(from->in, SRTP_CONTEXT_HOT_BYTES);
+			relay_prefetch(from->in, SRTP_CONTEXT_HOT_BYTES);
 		if (to->out)
-			prefetch(to->out, SRTP_CONTEXT_HOT_BYTES);
+			relay_prefetch(to->out, SRTP_CONTEXT_HOT_BYTES);
 	}
 }
 

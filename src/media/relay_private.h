@@ -54,18 +54,28 @@ struct relay_port {
 
 struct relay_stream;
 
+/* What every packet touches stands in front, up to the RTP port. */
 struct relay_side {
 	struct relay_stream *stream;
+	struct srtp_context *in, *out;
+	uint64_t last_packet_us; /* a good one */
 	struct address local;
 	bool may_send;
 	bool is_muxed; /* RTCP on the RTP port: RFC 5761 */
 	uint8_t index, suite_in, suite_out;
 	uint8_t open_attempts; /* left; 0: open, or given up */
-	struct srtp_context *in, *out;
-	struct relay_port ports[RELAY_PORTS];
 	struct relay_reception reception;
+	struct relay_port ports[RELAY_PORTS];
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
+#define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
+#define CACHE_LINE_BYTES 64
+
+static inline void relay_prefetch(const void *memory, size_t length_bytes)
+{
+	for (size_t at = 0; at < length_bytes; at += CACHE_LINE_BYTES)
+		__builtin_prefetch((const char *)memory + at);
+}
 
 struct relay_session;
 
@@ -104,9 +114,9 @@ struct relay_session {
 	struct relay_worker *worker;
 	struct relay_stream *streams[MEDIA_STREAMS_MAXIMUM];
 	/* the worker's */
-	struct list link;   /* the worker's `sessions` */
-	struct list opened; /* streams */
-	uint64_t last_packet_us;
+	struct list link;           /* the worker's `sessions` */
+	struct list opened;         /* streams */
+	uint64_t expected_since_us; /* silence counts from here, or from the last good packet */
 	bool is_known, is_silent;
 };
 

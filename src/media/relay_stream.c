@@ -117,7 +117,7 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
 	stream->is_applied = true;
 	if (!was_expected)
-		stream->session->last_packet_us = worker->now_us; /* silence counts from here */
+		stream->session->expected_since_us = worker->now_us;
 }
 
 void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream)

@@ -16,7 +16,6 @@
 #define EVENTS_MAXIMUM 128
 #define COMMANDS_MAXIMUM 32 /* a turn: opening sockets takes longer than passing packets on */
 #define TICK_MS 200
-#define CACHE_LINE_BYTES 64
 #define PACE_US 1000 /* a busy worker's turns start at least so far apart: fewer wake-ups, more packets in each */
 #define PACE_WINDOW_US 10000 /* busy is who had, in the last window, */
 #define PACE_PACKETS 40      /* so many packets */
@@ -111,13 +110,25 @@ static uint64_t silence_timeout_us(const struct relay_session *session)
 	return UINT64_C(1000) * shortest_ms;
 }
 
+static uint64_t session_last_packet_us(const struct relay_session *session)
+{
+	uint64_t last_us = session->expected_since_us;
+	list_each(link, &session->opened) {
+		const struct relay_stream *stream = list_object(link, struct relay_stream, link);
+		for (int i = 0; i < 2; i++)
+			if (stream->sides[i].last_packet_us > last_us)
+				last_us = stream->sides[i].last_packet_us;
+	}
+	return last_us;
+}
+
 static void session_tick(struct relay_worker *worker, struct relay_session *session)
 {
 	list_each(link, &session->opened)
 		relay_stream_retry(worker, list_object(link, struct relay_stream, link));
 
 	uint64_t timeout_us = silence_timeout_us(session);
-	if (!timeout_us || worker->now_us - session->last_packet_us < timeout_us) {
+	if (!timeout_us || worker->now_us - session_last_packet_us(session) < timeout_us) {
 		session->is_silent = false;
 		return;
 	}
@@ -156,11 +167,12 @@ static void pace(struct relay_worker *worker, uint32_t count, bool is_full)
 	nanosleep(&rest, NULL);
 }
 
-/* Among thousands of calls the next one's memory is cold: it is fetched while the current packet is sent. */
-static void port_prefetch(const struct relay_port *port)
+/* Among thousands of calls the next one's memory is cold: fetched while the current datagram is received. The side
+ * stands in front of its RTP port; for an RTCP port this is too early by one port, and does no harm. */
+static void side_prefetch(const struct relay_port *port)
 {
-	for (size_t at = 0; port && at < sizeof(*port); at += CACHE_LINE_BYTES)
-		__builtin_prefetch((const char *)port + at);
+	if (port)
+		relay_prefetch((const char *)port - offsetof(struct relay_side, ports), RELAY_SIDE_HOT_BYTES);
 }
 
 static void turn(struct relay_worker *worker, int wait_ms)
@@ -171,7 +183,7 @@ static void turn(struct relay_worker *worker, int wait_ms)
 	worker->now_us = clock_monotonic_us();
 	for (int i = 0; i < count; i++) {
 		if (i + 1 < count)
-			port_prefetch(events[i + 1].data.ptr);
+			side_prefetch(events[i + 1].data.ptr);
 		if (events[i].data.ptr)
 			relay_batch_receive(worker, events[i].data.ptr);
 		else
