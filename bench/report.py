@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+LOST_MAXIMUM = 0.01  # a relay that drops spends on that
+
 HEAD = """\
 # How fast it is, beside others
 
@@ -56,7 +58,10 @@ def value(line, side):
 
 def row(line):
     goal = "–"
-    if "goal" in line:
+    lost = max(line.get("loss_ours", 0), line.get("loss_theirs", 0))
+    if lost > LOST_MAXIMUM:
+        goal = "no comparison: %.0f %% of the packets were lost" % (100 * lost)
+    elif "goal" in line:
         met = line["met"] if "met" in line else line["ratio"] <= line["goal"]
         goal = "%s: %s" % (line.get("goal_text", "at most %.2f" % line["goal"]), "met" if met else "**missed**")
     ratio = "%.2f" % line["ratio"] if "ratio" in line else "–"

@@ -41,8 +41,10 @@ request_route {{
 	}}
 	if (has_totag()) {{
 		if (loose_route()) {{
-			if (is_method("BYE"))
+			if (is_method("BYE")) {{
+				t_check_trans();  # ends here for a copy
 				rtpengine_delete();
+			}}
 			t_relay();
 			exit;
 		}}
