@@ -125,7 +125,7 @@ def main():
     ratio = ours.cost_us() / theirs.cost_us()
     bench.result(
         work="a whole call, UDP to UDP, all processes", unit="µs CPU",
-        peer="Kamailio 5.6 (dialog, topoh) with rtpengine", ours=round(ours.cost_us()), theirs=round(theirs.cost_us()),
+        peer="Kamailio 5.6 (dialog, topoh; tlsf) with rtpengine", ours=round(ours.cost_us()), theirs=round(theirs.cost_us()),
         ratio=round(ratio, 3), goal=GOAL, met=ratio <= GOAL, rate=rate,
         theirs_parts=dict(zip(("kamailio", "rtpengine"), (round(statistics.median(column)) for column in
                                                           zip(*theirs.costs)))),

@@ -82,7 +82,7 @@ def main():
             continue
         ratio = bytes_a_phone["ours"] / bytes_a_phone["theirs"]
         bench.result(work="memory of a registered phone, %s, %d phones" % (transport.upper(), options.phones),
-                     unit="bytes", peer="Kamailio 5.6 (usrloc in memory)", ours=round(bytes_a_phone["ours"]),
+                     unit="bytes", peer="Kamailio 5.6 (usrloc in memory; tlsf)", ours=round(bytes_a_phone["ours"]),
                      theirs=round(bytes_a_phone["theirs"]), ratio=round(ratio, 3), goal=1.0,
                      rate=options.rate, met=good and ratio <= 1)
     return 0 if good else 1
