@@ -29,8 +29,10 @@ struct port_pool;
 struct port_pools;
 struct port_pools *port_pools_new(void);
 void port_pools_free(struct port_pools *pools);
-/* The pool of a zone's media address and range; NULL when memory is short. */
-struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone, struct random_source random);
+/* The pool of one of a zone's media addresses and its range; NULL when memory is short. Pools of one address whose ranges overlap
+ * never have the same port out at a time. */
+struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone,
+				 const struct address *address, struct random_source random);
 /* An even port whose odd neighbour is free too; 0 when all are taken. The one given back longest ago comes first. */
 uint16_t port_take(struct port_pool *pool);
 void port_give(struct port_pool *pool, uint16_t port);

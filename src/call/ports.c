@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Media ports: a queue of even ports for each distinct address and range. */
+ * Media ports: a queue of even ports for each distinct address and range. Ranges of one address may overlap after a reload:
+ * what one of its pools gave out none of the others does. */
 #include "call/internal.h"
+
+#define TAKEN_BYTES (65536 / 2 / 8) /* a bit for each even port */
+
+/* What is in use on an address, whichever pool it came from. */
+struct port_address {
+	struct port_address *next;
+	struct address address;
+	uint8_t taken[TAKEN_BYTES];
+};
 
 struct port_pool {
 	struct port_pool *next;
-	struct address address;
+	struct port_address *on;
 	uint16_t low, high;
 	uint32_t head, count, capacity; /* a ring of free ports: taken at the head, given back at the tail */
 	uint16_t *ring;
@@ -12,6 +22,7 @@ struct port_pool {
 
 struct port_pools {
 	struct port_pool *first;
+	struct port_address *addresses;
 };
 
 struct port_pools *port_pools_new(void)
@@ -35,6 +46,12 @@ void port_pools_free(struct port_pools *pools)
 		pools->first = pool->next;
 		pool_drop(pool);
 	}
+	while (pools->addresses) {
+		struct port_address *address = pools->addresses;
+
+		pools->addresses = address->next;
+		memory_free(address);
+	}
 	memory_free(pools);
 }
 
@@ -50,19 +67,37 @@ static void ring_shuffle(struct port_pool *pool, struct random_source random)
 	}
 }
 
-static struct port_pool *pool_make(const struct config_zone *zone, struct random_source random)
+static struct port_address *address_get(struct port_pools *pools, const struct address *wanted)
+{
+	struct port_address *address = pools->addresses;
+
+	while (address && !address_equal_ip(&address->address, wanted))
+		address = address->next;
+	if (address)
+		return address;
+	address = memory_alloc(sizeof(*address));
+	if (!address)
+		return NULL;
+	address->address = *wanted;
+	address->next = pools->addresses;
+	pools->addresses = address;
+	return address;
+}
+
+static struct port_pool *pool_make(struct port_pools *pools, const struct config_zone *zone,
+				   const struct address *address, struct random_source random)
 {
 	struct port_pool *pool = memory_alloc(sizeof(*pool));
 	uint32_t low = (zone->media.port_low + 1u) & ~1u;
 
 	if (!pool)
 		return NULL;
-	pool->address = zone->media.address;
+	pool->on = address_get(pools, address);
 	pool->low = zone->media.port_low;
 	pool->high = zone->media.port_high;
 	pool->capacity = (pool->high - low + 1) / 2;
 	pool->ring = memory_alloc((size_t)pool->capacity * sizeof(*pool->ring));
-	if (!pool->ring) {
+	if (!pool->on || !pool->ring) {
 		pool_drop(pool);
 		return NULL;
 	}
@@ -72,14 +107,15 @@ static struct port_pool *pool_make(const struct config_zone *zone, struct random
 	return pool;
 }
 
-struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone, struct random_source random)
+struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone,
+				 const struct address *address, struct random_source random)
 {
 	for (struct port_pool *pool = pools->first; pool; pool = pool->next)
-		if (address_equal_ip(&pool->address, &zone->media.address) && pool->low == zone->media.port_low &&
+		if (address_equal_ip(&pool->on->address, address) && pool->low == zone->media.port_low &&
 		    pool->high == zone->media.port_high)
 			return pool;
 
-	struct port_pool *pool = pool_make(zone, random);
+	struct port_pool *pool = pool_make(pools, zone, address, random);
 
 	if (pool) {
 		pool->next = pools->first;
@@ -88,20 +124,40 @@ struct port_pool *port_pools_get(struct port_pools *pools, const struct config_z
 	return pool;
 }
 
+static uint8_t *taken_byte(struct port_pool *pool, uint16_t port)
+{
+	return &pool->on->taken[port / 16];
+}
+
+static uint8_t taken_bit(uint16_t port)
+{
+	return (uint8_t)(1u << (port / 2 % 8));
+}
+
+static void ring_append(struct port_pool *pool, uint16_t port)
+{
+	if (pool->count < pool->capacity)
+		pool->ring[(pool->head + pool->count++) % pool->capacity] = port;
+}
+
 uint16_t port_take(struct port_pool *pool)
 {
-	uint16_t port;
+	for (uint32_t left = pool->count; left; left--) {
+		uint16_t port = pool->ring[pool->head];
 
-	if (!pool->count)
-		return 0;
-	port = pool->ring[pool->head];
-	pool->head = (pool->head + 1) % pool->capacity;
-	pool->count--;
-	return port;
+		pool->head = (pool->head + 1) % pool->capacity;
+		pool->count--;
+		if (!(*taken_byte(pool, port) & taken_bit(port))) {
+			*taken_byte(pool, port) |= taken_bit(port);
+			return port;
+		}
+		ring_append(pool, port); /* in use by a call of before a reload, out of another range */
+	}
+	return 0;
 }
 
 void port_give(struct port_pool *pool, uint16_t port)
 {
-	if (pool->count < pool->capacity)
-		pool->ring[(pool->head + pool->count++) % pool->capacity] = port;
+	*taken_byte(pool, port) &= (uint8_t)~taken_bit(port);
+	ring_append(pool, port);
 }

@@ -162,7 +162,8 @@ static int ports_ensure(struct call *call, struct session_stream *stream)
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		if (stream->ports[leg])
 			continue;
-		stream->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg), gateway->random);
+		stream->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg),
+						    &leg_zone(call, leg)->media.address, gateway->random);
 		stream->ports[leg] = stream->pools[leg] ? port_take(stream->pools[leg]) : 0;
 		if (!stream->ports[leg])
 			return 503;

@@ -237,7 +237,8 @@ void kit_skip(struct kit *kit, uint32_t milliseconds)
 static uint32_t ports_free(struct kit *kit, uint8_t zone)
 {
 	struct gateway *gateway = kit->gateway;
-	struct port_pool *pool = port_pools_get(gateway->ports, gateway_zone(gateway, zone), gateway->random);
+	struct port_pool *pool = port_pools_get(gateway->ports, gateway_zone(gateway, zone),
+						&gateway_zone(gateway, zone)->media.address, gateway->random);
 	uint16_t ports[100];
 	uint32_t count = 0;
 
