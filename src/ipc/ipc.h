@@ -65,7 +65,9 @@ enum ipc_file_kind {
 	F(TEXT, token, 32) \
 	F(TEXT, zone, 64) F(TEXT, account, 256) F(TEXT, contact, 1024) F(TEXT, call_id, 256) F(U32, cseq, 0) \
 		F(TEXT, registrar_contact, 256) F(U8, transport, 0) F(ADDRESS, local, 0) F(ADDRESS, remote, 0) \
-			F(U64, expires_at_s, 0) F(U64, registrar_expires_at_s, 0) F(TEXT, user_agent, 128)
+			F(U64, expires_at_s, 0) F(U64, registrar_expires_at_s, 0) F(TEXT, user_agent, 128) \
+				F(TEXT, instance, 128) F(U32, reg_id, 0) F(TEXT, path, 512) \
+					F(TEXT, service_route, 512) F(TEXT, gruu, 256)
 #define IPC_BINDING_REMOVE_FIELDS(F) F(TEXT, token, 32)
 #define IPC_ACCOUNT_FIELDS(F) \
 	F(U64, request, 0) \

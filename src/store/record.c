@@ -26,6 +26,11 @@ static const struct column binding_columns[] = {
 	COLUMN(ipc_binding, U64, expires_at_s),
 	COLUMN(ipc_binding, U64, registrar_expires_at_s),
 	COLUMN(ipc_binding, TEXT, user_agent),
+	COLUMN(ipc_binding, TEXT, instance),
+	COLUMN(ipc_binding, U32, reg_id),
+	COLUMN(ipc_binding, TEXT, path),
+	COLUMN(ipc_binding, TEXT, service_route),
+	COLUMN(ipc_binding, TEXT, gruu),
 };
 static const struct column account_columns[] = {
 	COLUMN(ipc_account, TEXT, user),        COLUMN(ipc_account, TEXT, realm),

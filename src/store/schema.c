@@ -31,6 +31,12 @@ static const char *const upgrades[] = {
 	" ha1_sha256 TEXT NOT NULL,"
 	" created_at_s INTEGER NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+	/* Flows of a phone (RFC 5626), what stands before it (RFC 3327) and what its registrar wants (RFC 3608, 5627). */
+	"ALTER TABLE binding ADD COLUMN instance TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE binding ADD COLUMN reg_id INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE binding ADD COLUMN path TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE binding ADD COLUMN service_route TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE binding ADD COLUMN gruu TEXT NOT NULL DEFAULT '';",
 };
 #define SCHEMA_VERSION (int)(sizeof(upgrades) / sizeof(upgrades[0]))
 

@@ -76,6 +76,11 @@ static struct ipc_binding binding_make(unsigned number)
 	assert_int_equal(address_parse(SPAN("192.0.2.1:40000"), &binding.remote), 0);
 	binding.registrar_expires_at_s = 1ull << 40;
 	strcpy(binding.user_agent, "it's a \"phone\"; DROP TABLE binding");
+	snprintf(binding.instance, sizeof(binding.instance), "<urn:uuid:00000000-0000-1000-8000-%012u>", number);
+	binding.reg_id = number % 3;
+	strcpy(binding.path, "<sip:edge.example.net;lr;ob>");
+	strcpy(binding.service_route, "<sip:home@192.0.2.9;lr>");
+	strcpy(binding.gruu, "sip:1001@pbx.example.org;gr=urn:uuid:1");
 	return binding;
 }
 
@@ -161,6 +166,48 @@ static void expired_bindings_go(void **state)
 	assert_int_equal(seen.count, 2);
 	store_close(store);
 	store_close(NULL);
+}
+
+/* The first release's database, as it made it. */
+static const char version_1[] =
+	"CREATE TABLE binding (token TEXT PRIMARY KEY, zone TEXT NOT NULL, account TEXT NOT NULL, contact TEXT NOT "
+	"NULL,"
+	" call_id TEXT NOT NULL, cseq INTEGER NOT NULL, registrar_contact TEXT NOT NULL, transport INTEGER NOT NULL,"
+	" local TEXT NOT NULL, remote TEXT NOT NULL, expires_at_s INTEGER NOT NULL, registrar_expires_at_s INTEGER NOT "
+	"NULL,"
+	" user_agent TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX binding_expires ON binding(expires_at_s);"
+	"CREATE TABLE account (user TEXT PRIMARY KEY, realm TEXT NOT NULL, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT "
+	"NULL,"
+	" created_at_s INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"INSERT INTO binding VALUES('abcdefghijklmnopqrst', 'phones', '1001', 'sip:1001@192.0.2.1', 'c', 7, '', 0,"
+	" '192.0.2.9:5060', '192.0.2.1:5060', 2000, 3000, 'Phone/1.0');"
+	"PRAGMA user_version = 1;";
+
+static void a_database_of_the_first_release_is_brought_up_to_date(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ipc_binding binding = binding_make(3);
+	struct seen seen = {0};
+	struct store *store;
+	sqlite3 *database;
+
+	assert_int_equal(sqlite3_open(fixture->path, &database), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(database, version_1, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(database);
+	store = store_open_well(fixture);
+	assert_int_equal(store_binding_save(store, &binding), 0);
+	store_close(store);
+
+	store = store_open_well(fixture);
+	assert_int_equal(store_bindings_each(store, 0, see_binding, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	assert_string_equal(seen.bindings[0].account, "1001");
+	assert_int_equal(seen.bindings[0].cseq, 7);
+	assert_string_equal(seen.bindings[0].instance, "");
+	assert_int_equal(seen.bindings[0].reg_id, 0);
+	assert_memory_equal(&seen.bindings[1], &binding, sizeof(binding));
+	store_close(store);
 }
 
 static void accounts_come_back(void **state)
@@ -521,6 +568,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bindings_come_back_after_reopening),
 		TEST(expired_bindings_go),
+		TEST(a_database_of_the_first_release_is_brought_up_to_date),
 		TEST(accounts_come_back),
 		TEST(only_the_owner_may_read),
 		TEST(foreign_rows_are_left_out),
