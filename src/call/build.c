@@ -90,28 +90,40 @@ static void write_party(struct buffer *out, enum sip_header_id id, const char *u
 	sip_write_header_pieces(out, id, pieces, tag && *tag ? 3 : 1);
 }
 
-void build_request(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method, uint32_t cseq,
-		   const char *branch, int32_t max_forwards, struct buffer *out)
+void build_dialog_request(struct gateway *gateway, const struct dialog_side *side, enum sip_method method,
+			  uint32_t cseq, const char *branch, int32_t max_forwards, struct buffer *out)
 {
-	struct leg *leg = &call->legs[leg_index];
-	bool to_caller = leg_index == CALLER;
-	const char *target = to_caller ? leg->target : fork->target ? fork->target : leg->target;
-	const char *routes = to_caller ? leg->routes : fork->routes;
 	char number[64];
 	struct buffer value = BUFFER_OVER(number);
 
-	sip_write_request_line(out, span_from(sip_method_name(method)), span_from(target ? target : ""));
-	build_via(call->gateway, out, &leg->flow, branch);
+	sip_write_request_line(out, span_from(sip_method_name(method)), span_from(side->target ? side->target : ""));
+	build_via(gateway, out, &side->leg->flow, branch);
 	sip_write_header_number(out, SIP_HEADER_MAX_FORWARDS, (uint32_t)max_forwards);
-	write_party(out, SIP_HEADER_FROM, leg->local_uri, to_caller ? fork->caller_tag : leg->local_tag);
-	write_party(out, SIP_HEADER_TO, leg->remote_uri, to_caller ? leg->remote_tag : fork->callee_tag);
-	sip_write_header(out, SIP_HEADER_CALL_ID, span_from(leg->call_id));
+	write_party(out, SIP_HEADER_FROM, side->leg->local_uri, side->local_tag);
+	write_party(out, SIP_HEADER_TO, side->leg->remote_uri, side->remote_tag);
+	sip_write_header(out, SIP_HEADER_CALL_ID, span_from(side->leg->call_id));
 	buffer_put_uint(&value, cseq);
 	buffer_put_byte(&value, ' ');
 	buffer_put_text(&value, sip_method_name(method));
 	sip_write_header(out, SIP_HEADER_CSEQ, buffer_span(&value));
-	if (routes)
-		sip_write_header(out, SIP_HEADER_ROUTE, span_from(routes));
+	if (side->routes)
+		sip_write_header(out, SIP_HEADER_ROUTE, span_from(side->routes));
+}
+
+void build_request(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method, uint32_t cseq,
+		   const char *branch, int32_t max_forwards, struct buffer *out)
+{
+	const struct leg *leg = &call->legs[leg_index];
+	bool to_caller = leg_index == CALLER;
+	struct dialog_side side = {
+		.leg = leg,
+		.target = to_caller || !fork->target ? leg->target : fork->target,
+		.routes = to_caller ? leg->routes : fork->routes,
+		.local_tag = to_caller ? fork->caller_tag : leg->local_tag,
+		.remote_tag = to_caller ? leg->remote_tag : fork->callee_tag,
+	};
+
+	build_dialog_request(call->gateway, &side, method, cseq, branch, max_forwards, out);
 }
 
 void respond(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *to_tag,

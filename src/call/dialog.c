@@ -60,37 +60,6 @@ void fork_free(struct fork *fork)
 	pool_give(gateway->fork_pool, fork);
 }
 
-void leg_clear(struct leg *leg)
-{
-	memory_free(leg->call_id);
-	memory_free(leg->local_uri);
-	memory_free(leg->remote_uri);
-	memory_free(leg->remote_tag);
-	memory_free(leg->target);
-	memory_free(leg->routes);
-	memory_free(leg->account);
-}
-
-/* A dialog belongs to the zone and the address it was made with; a phone whose address changed must first
- * have registered from the new one. What passes moves the leg to the flow it came on. */
-static bool flow_is_of_leg(struct call *call, uint8_t leg_index, const struct flow *flow)
-{
-	struct leg *leg = &call->legs[leg_index];
-
-	if (flow->zone != leg->zone)
-		return false;
-	if (gateway_zone(call->gateway, leg->zone)->kind != ZONE_ACCESS)
-		return true; /* peers only: admitted by address already */
-	if (!address_equal_ip(&flow->remote, &leg->flow.remote) &&
-	    !(leg->account && binding_flow_is_of(call->gateway, flow, leg->account)))
-		return false;
-	/* Never from an encrypted flow down to a clear one: keys would follow (THREATS M1). */
-	if (transport_is_secure(leg->flow.transport) && !transport_is_secure(flow->transport))
-		return false;
-	leg->flow = *flow;
-	return true;
-}
-
 static bool dialog_matches(struct dialog_key *key, const struct sip_message *request, struct dialog *out)
 {
 	struct call *call = key->call;
@@ -112,7 +81,7 @@ bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct 
 {
 	struct dialog_key *key = key_find(gateway, request->to.tag);
 
-	return key && dialog_matches(key, request, out) && flow_is_of_leg(out->call, out->leg, flow);
+	return key && dialog_matches(key, request, out) && leg_takes_flow(gateway, &out->call->legs[out->leg], flow);
 }
 
 bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq)
@@ -167,19 +136,30 @@ static struct span contact_target(const struct sip_address *contact)
 				 : uri->text;
 }
 
-void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
-		  bool with_routes)
+void dialog_learn_target(char **target, const struct sip_message *message)
 {
-	char **target = leg == CALLER ? &call->legs[CALLER].target : &fork->target;
-	char **routes = leg == CALLER ? &call->legs[CALLER].routes : &fork->routes;
 	struct span contact = contact_target(&message->contact);
-	struct buffer out = gateway_scratch(call->gateway);
 
 	if (contact.length && !(*target && span_equal(span_from(*target), contact)))
 		text_replace(target, contact);
-	if (!with_routes || *routes)
+}
+
+void dialog_learn_routes(struct gateway *gateway, char **routes, const struct sip_message *message, bool reversed)
+{
+	struct buffer out = gateway_scratch(gateway);
+
+	if (*routes)
 		return;
-	routes_write(message, leg == CALLEE, &out);
+	routes_write(message, reversed, &out);
 	if (out.length)
 		text_replace(routes, buffer_span(&out));
+}
+
+void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
+		  bool with_routes)
+{
+	dialog_learn_target(leg == CALLER ? &call->legs[CALLER].target : &fork->target, message);
+	if (with_routes)
+		dialog_learn_routes(call->gateway, leg == CALLER ? &call->legs[CALLER].routes : &fork->routes, message,
+				    leg == CALLEE);
 }

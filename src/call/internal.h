@@ -234,7 +234,20 @@ void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struc
 		  bool with_routes);
 /* Takes a request's CSeq: false when it is not higher than the last (RFC 3261 section 12.2.2). */
 bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq);
+/* The parts of dialog_learn: the remote target from Contact; the route set, once, `reversed` for who sent the request. */
+void dialog_learn_target(char **target, const struct sip_message *message);
+void dialog_learn_routes(struct gateway *gateway, char **routes, const struct sip_message *message, bool reversed);
+
+/* leg.c */
+struct route_target;
+/* The leg of the peer that sent `request`, toward whom the gateway is the server. False: no memory. */
+bool leg_set_uas(struct leg *leg, const struct flow *flow, const struct sip_message *request);
+/* The leg of the peer that `request` goes on to. False: no memory, or a name is too long. */
+bool leg_set_uac(struct gateway *gateway, struct leg *leg, const struct route_target *target,
+		 const struct sip_message *request);
 void leg_clear(struct leg *leg);
+/* Whether a message from `flow` may belong to the leg; what may moves the leg there. */
+bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow *flow);
 
 /* build.c: messages, always from the model */
 void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg);
@@ -243,7 +256,15 @@ void build_address(struct buffer *out, struct span display, struct span uri);
 void build_user(struct buffer *out, struct span plain);
 /* The user part of a parsed URI, or the number of a tel URI, as a user part. */
 void build_user_of(struct buffer *out, const struct sip_uri *uri);
+/* One side of a dialog as requests to the peer name it. */
+struct dialog_side {
+	const struct leg *leg;
+	const char *target, *routes, *local_tag, *remote_tag; /* routes, remote_tag: NULL when there is none */
+};
 /* The request line and everything a request in the dialog must carry; the caller adds headers and the body. */
+void build_dialog_request(struct gateway *gateway, const struct dialog_side *side, enum sip_method method,
+			  uint32_t cseq, const char *branch, int32_t max_forwards, struct buffer *out);
+/* The same in a call. The caller adds headers and the body. */
 void build_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method, uint32_t cseq,
 		   const char *branch, int32_t max_forwards, struct buffer *out);
 /* Host of our URIs as the zone's peers see us: "203.0.113.7:5061". */
