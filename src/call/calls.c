@@ -127,12 +127,12 @@ void relay_ack(struct relay *relay, struct fork *fork, struct span content_type,
 }
 
 /* An INVITE on its way to the other leg: taken back; one whose 2xx waits for its ACK gets that. */
-static void relay_end(struct relay *relay)
+static void relay_end(struct relay *relay, struct span reason)
 {
 	if (relay->method != SIP_INVITE)
 		return;
 	if (relay->client && !relay->final)
-		sip_client_cancel(relay->client);
+		sip_client_cancel_for(relay->client, reason);
 	else if (relay->accepted && !relay->ack && relay->call->state == CALL_ESTABLISHED)
 		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
 }
@@ -146,7 +146,16 @@ void relays_refuse(struct call *call, uint16_t status)
 
 void call_end(struct call *call, int skip, uint16_t status, const char *reason)
 {
-	char extra[160];
+	char text[160];
+
+	snprintf(text, sizeof(text), "SIP;cause=%u;text=\"%s\"", status, reason);
+	call_end_for(call, skip, status, span_from(text));
+}
+
+void call_end_for(struct call *call, int skip, uint16_t status, struct span reason)
+{
+	char text[600];
+	struct buffer extra = BUFFER_OVER(text);
 
 	if (call->state == CALL_ENDING)
 		return;
@@ -154,14 +163,15 @@ void call_end(struct call *call, int skip, uint16_t status, const char *reason)
 		call->gateway->counters.calls_failed += status != 487;
 	timer_stop(call->gateway->wheel, &call->timer);
 	list_each(link, &call->relays)
-		relay_end(list_object(link, struct relay, in_call));
+		relay_end(list_object(link, struct relay, in_call), reason);
 	/* What waits when a BYE comes is not done (RFC 3261 section 15.1.2), however well the call ended. */
 	relays_refuse(call, status < 300 ? 487 : status);
-	snprintf(extra, sizeof(extra), "Reason: SIP;cause=%u;text=\"%s\"\r\n", status, reason);
+	if (reason.length)
+		sip_write_header(&extra, SIP_HEADER_REASON, reason);
 	if (call->state == CALL_ESTABLISHED)
 		for (uint8_t leg = 0; leg < 2; leg++)
 			if (leg != skip)
-				send_own_request(call, call->dialog, leg, SIP_BYE, extra);
+				send_own_request(call, call->dialog, leg, SIP_BYE, buffer_text(&extra));
 	call->state = CALL_ENDING;
 	session_close(call);
 	call_settle(call);

@@ -53,6 +53,7 @@ void fork_free(struct fork *fork)
 	struct gateway *gateway = fork->call->gateway;
 
 	table_remove(gateway->dialogs, &fork->key.link);
+	session_forget(fork);
 	memory_free(fork->callee_tag);
 	memory_free(fork->target);
 	memory_free(fork->routes);

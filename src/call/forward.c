@@ -19,13 +19,14 @@ static bool may_offer(const struct sip_message *message)
 				       (message->status >= 200 || sip_message_header(message, SIP_HEADER_RSEQ)));
 }
 
-int forward_body(struct call *call, uint8_t leg, const struct sip_message *message, uint32_t *exchange,
-		 struct span *content_type, struct span *body)
+int forward_body(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
+		 uint32_t *exchange, struct span *content_type, struct span *body)
 {
 	struct buffer out = buffer_over(call->gateway->body, SDP_BYTES_MAXIMUM);
+	const struct session *session = session_of(call, fork);
 	uint8_t offerer = 0;
-	bool answered = !session_offer_pending(call, &offerer);
-	bool own_offer_open = call->session.exchange && offerer != leg;
+	bool answered = !session_offer_pending(call, fork, &offerer);
+	bool own_offer_open = session->exchange && offerer != leg;
 	int status;
 
 	*content_type = *body = SPAN_EMPTY;
@@ -33,16 +34,16 @@ int forward_body(struct call *call, uint8_t leg, const struct sip_message *messa
 		return 0;
 	if (own_offer_open && (!answered || !message->is_request)) {
 		/* An answer, or its repetition in a later response; one to an offer that another request made is not ours. */
-		if (!message->is_request && *exchange != call->session.exchanges)
+		if (!message->is_request && *exchange != session->exchanges)
 			return 0;
-		status = session_answer(call, leg, message->body, &out);
+		status = session_answer(call, fork, leg, message->body, &out);
 	} else if (!may_offer(message) || (!message->is_request && *exchange)) {
 		return 0; /* no offer, or said already in a reliable provisional response */
 	} else {
 		if (!answered)
 			return 491; /* one offer at a time (RFC 3264 section 4) */
-		status = session_offer(call, leg, message->body, &out);
-		*exchange = call->session.exchanges;
+		status = session_offer(call, fork, leg, message->body, &out);
+		*exchange = session_of(call, fork)->exchanges;
 	}
 	if (status)
 		return status;

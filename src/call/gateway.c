@@ -50,17 +50,19 @@ static void on_ack(void *context, const struct flow *flow, const struct sip_mess
 static void on_cancelled(void *context, struct sip_server_transaction *server, const struct sip_message *cancel)
 {
 	struct relay *relay = sip_server_user(server);
+	char text[512];
+	struct buffer reason = BUFFER_OVER(text);
 
 	(void)context;
-	(void)cancel;
+	policy_reasons(cancel, &reason);
 	if (!relay || relay->answered || relay->method != SIP_INVITE)
 		return;
 	if (relay->initial && relay->call) {
-		call_end(relay->call, -1, 487, "Cancelled");
+		call_end_for(relay->call, -1, 487, buffer_span(&reason));
 		return;
 	}
 	if (relay->client) /* a re-INVITE: the other side answers 487, which comes back */
-		sip_client_cancel(relay->client);
+		sip_client_cancel_for(relay->client, buffer_span(&reason));
 	else
 		relay_refuse(relay, 487, NULL);
 }
@@ -102,8 +104,8 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		call_settle(relay->call);
 		return;
 	}
-	if (relay->exchange && relay->call && relay->exchange == relay->call->session.exchanges)
-		session_exchange_done(relay->call);
+	if (relay->exchange && relay->call && relay->exchange == session_of(relay->call, relay->fork)->exchanges)
+		session_exchange_done(relay->call, relay->fork);
 	relay_refuse(relay, status, NULL);
 	/* RFC 3261 section 12.2.1.2: no answer within a dialog ends it. */
 	if (relay->call && (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))

@@ -42,10 +42,10 @@ void port_give(struct port_pool *pool, uint16_t port);
 struct exchange; /* an offer that waits for its answer */
 
 struct session_stream {
-	bool active;  /* both sides accepted it; media knows it */
+	bool active;  /* both sides accepted it */
 	uint8_t kind; /* enum media_kind */
 	struct port_pool *pools[2];
-	uint16_t ports[2];      /* ours, by leg; 0: none yet */
+	uint16_t ports[2];      /* ours, by leg; 0: none yet. The call's own streams own them, those of forks borrow */
 	uint16_t peer_ports[2]; /* as signalled; 0: refused by that leg */
 	struct address peers[2], peers_rtcp[2];
 	uint8_t directions[2]; /* enum sdp_direction, as that leg said */
@@ -54,6 +54,8 @@ struct session_stream {
 	char codec[24];
 };
 
+/* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one
+ * is answered its session becomes the call's. */
 struct session {
 	struct session_stream *streams;
 	uint8_t stream_count;
@@ -97,6 +99,8 @@ struct fork {
 	uint32_t rseq;         /* of the last reliable provisional response (RFC 3262), which may come again */
 	char *provisional;     /* its bytes as they went back */
 	size_t provisional_length;
+	struct session *session; /* before the answer, once it has described something; else NULL */
+	uint32_t exchange;       /* of the offer that the call's INVITE or this fork's response to it began; 0: none */
 };
 
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_ENDING };
@@ -115,9 +119,11 @@ struct call {
 	uint8_t fork_count;
 	uint32_t caller_cseq; /* of its INVITE */
 	struct fork *dialog;  /* the one that was answered */
+	struct fork *early;   /* before that: whose media plays, which is the last that sent an answer; or NULL */
 	struct session session;
 	struct timer timer; /* rings too long, then lasts too long */
 	bool media_open;
+	uint16_t streams_told; /* bits by index: media knows the stream */
 };
 
 struct relay {
@@ -286,32 +292,40 @@ void policy_copy(struct gateway *gateway, const struct sip_message *message, uin
 void policy_options(const struct sip_message *message, struct buffer *out);
 /* Option tags of Require that nobody here understands, as a list for Unsupported. True when there are any. */
 bool policy_unsupported(const struct sip_message *request, struct buffer *out);
-/* The text to go on for a Reason header: its cause and quoted text when both are plain. False: none. */
-bool policy_reason(struct span value, char *text, size_t capacity);
+/* The values of a message's Reason headers as they may cross, comma-separated; as many as fit. */
+void policy_reasons(const struct sip_message *message, struct buffer *out);
 /* Whether a body of this type may cross in this method. */
 bool policy_body_allowed(enum sip_method method, struct span content_type);
 /* The status the other side may see for `status` received from a zone (THREATS S3: no foreign challenge). */
 uint16_t policy_status(uint16_t status, const struct config_zone *from, const struct config_zone *to);
 
 /* session.c */
-/* An offer from `leg`, rewritten for the other. `to_flow` is where it will go. 0, or the SIP status to refuse with. */
-int session_offer(struct call *call, uint8_t leg, struct span description, struct buffer *out);
+/* `fork` is the dialog a description belongs to; NULL for the INVITE that makes the call. */
+/* What is agreed in a dialog: a fork's own before the answer, if it has described something; else the call's. */
+struct session *session_of(struct call *call, struct fork *fork);
+/* An offer from `leg`, rewritten for the other. 0, or the SIP status to refuse with; then nothing has changed. */
+int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out);
 /* An answer from `leg` to the offer under way, rewritten for the other; media is told. May come again (18x, then 2xx).
- * 0, or the status to refuse with. */
-int session_answer(struct call *call, uint8_t leg, struct span description, struct buffer *out);
+ * 0, or the status to refuse with; then nothing has changed. */
+int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out);
 /* Whether an offer waits for its first answer; *offerer is who made it. */
-bool session_offer_pending(const struct call *call, uint8_t *offerer);
+bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offerer);
 /* The exchange is complete, or came to nothing: what stood before stays in force. */
-void session_exchange_done(struct call *call);
+void session_exchange_done(struct call *call, struct fork *fork);
+/* `fork` was answered: its session is the call's from now on, those of the others go. call->dialog is set. */
+void session_commit(struct call *call, struct fork *fork);
+/* Of a fork that goes. */
+void session_forget(struct fork *fork);
 void session_close(struct call *call);
+/* Tells media what plays now: the answered dialog's session, before that the one of call->early. */
 void session_tell_media(struct call *call);
 
 /* forward.c: from one leg to the other */
 /* The description in a message from `leg`, offer or answer as the state says, rewritten into gateway->body. *body is
  * empty when there is none or it is a repetition that need not cross. *exchange is set when it was an offer.
  * 0, or the status to refuse with. */
-int forward_body(struct call *call, uint8_t leg, const struct sip_message *message, uint32_t *exchange,
-		 struct span *content_type, struct span *body);
+int forward_body(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
+		 uint32_t *exchange, struct span *content_type, struct span *body);
 /* Sends the relay's request on to the other leg. False: it could not be sent and nothing was answered. */
 bool forward_request(struct relay *relay, const struct sip_message *request, struct span content_type,
 		     struct span body);
@@ -339,6 +353,8 @@ struct call *call_new(struct gateway *gateway);
 /* Ends whatever is left on both legs: BYE, CANCEL or `status`. The call goes when its transactions have. `skip` is a leg that
  * ended by itself, or -1. */
 void call_end(struct call *call, int skip, uint16_t status, const char *reason);
+/* The same with what goes on as the Reason of BYE and CANCEL; empty: none. */
+void call_end_for(struct call *call, int skip, uint16_t status, struct span reason);
 void call_free(struct call *call);
 /* Frees an ending call whose transactions are done. */
 void call_settle(struct call *call);

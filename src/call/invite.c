@@ -22,7 +22,7 @@ static void timer_set(struct call *call, uint32_t seconds)
 static int invite_forward(struct relay *relay, const struct sip_message *request)
 {
 	struct span content_type, body;
-	int status = forward_body(relay->call, CALLER, request, &relay->exchange, &content_type, &body);
+	int status = forward_body(relay->call, NULL, CALLER, request, &relay->exchange, &content_type, &body);
 	struct fork unborn = {0}; /* no tag of the callee's yet */
 
 	if (status)
@@ -111,21 +111,45 @@ static void unwanted(struct relay *relay, const struct sip_message *response)
 	fork->ended = true;
 }
 
+/* The dialog of a response to the call's INVITE; NULL: too many, or no memory. */
+static struct fork *fork_of(struct relay *relay, const struct sip_message *response, bool final)
+{
+	struct fork *fork = fork_find(relay->call, response->to.tag);
+
+	if (fork || !response->to.tag.length)
+		return fork;
+	fork = fork_add(relay->call, response->to.tag, final);
+	if (fork)
+		fork->exchange = relay->exchange; /* the offer of the INVITE is made to each */
+	return fork;
+}
+
 /* What the answer of `fork` did to the offer of our INVITE. 0, or the status to refuse with. */
-static int answer_take(struct relay *relay, const struct sip_message *response, struct span *content_type,
-		       struct span *body)
+static int answer_take(struct relay *relay, struct fork *fork, const struct sip_message *response,
+		       struct span *content_type, struct span *body)
 {
 	struct call *call = relay->call;
-	int status = forward_body(call, CALLEE, response, &relay->exchange, content_type, body);
+	int status = forward_body(call, fork, CALLEE, response, &fork->exchange, content_type, body);
 	uint8_t offerer = CALLEE;
 
-	if (status || !relay->exchange || relay->exchange != call->session.exchanges)
+	if (status || !fork->exchange || fork->exchange != session_of(call, fork)->exchanges)
 		return status;
 	/* RFC 3261 section 13.2.1: an offer is answered in the 2xx at the latest. */
-	if (session_offer_pending(call, &offerer))
+	if (session_offer_pending(call, fork, &offerer))
 		return offerer == CALLER ? 488 : 0;
-	session_exchange_done(call);
+	session_exchange_done(call, fork);
 	return 0;
+}
+
+/* What waits in the dialogs that were not answered: they are gone. */
+static void losers_refuse(struct call *call)
+{
+	list_each(link, &call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		if (!relay->initial && relay->fork != call->dialog)
+			relay_refuse(relay, 481, NULL);
+	}
 }
 
 static void established(struct relay *relay, struct fork *fork)
@@ -133,18 +157,21 @@ static void established(struct relay *relay, struct fork *fork)
 	struct call *call = relay->call;
 
 	relay->fork = fork;
+	relay->exchange = fork->exchange;
 	call->dialog = fork;
+	session_commit(call, fork);
 	call->state = CALL_ESTABLISHED;
 	call->answered_us = clock_monotonic_us();
 	call->gateway->counters.calls_answered++;
 	timer_set(call, call->gateway->config->calls.duration_s);
+	losers_refuse(call);
 }
 
 static void answered(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
 	struct fork *fork = fork_find(call, response->to.tag);
-	struct span content_type, body;
+	struct span content_type = SPAN_EMPTY, body = SPAN_EMPTY;
 	int status;
 
 	if (call->state == CALL_ESTABLISHED && fork == call->dialog) {
@@ -157,11 +184,10 @@ static void answered(struct relay *relay, const struct sip_message *response)
 		unwanted(relay, response);
 		return;
 	}
-	if (!fork)
-		fork = response->to.tag.length ? fork_add(call, response->to.tag, true) : NULL;
+	fork = fork_of(relay, response, true);
 	if (fork)
 		dialog_learn(call, fork, CALLEE, response, true);
-	status = fork ? answer_take(relay, response, &content_type, &body) : 500;
+	status = fork ? answer_take(relay, fork, response, &content_type, &body) : 500;
 	if (status) {
 		if (fork)
 			unwanted(relay, response);
@@ -202,18 +228,19 @@ static void provisional(struct relay *relay, const struct sip_message *response)
 	if (response->status == 100 || call->state == CALL_ESTABLISHED || call->state == CALL_ENDING)
 		return;
 	if (response->to.tag.length) {
-		fork = fork_find(call, response->to.tag);
-		if (!fork)
-			fork = fork_add(call, response->to.tag, false);
+		fork = fork_of(relay, response, false);
 		if (!fork)
 			return;
 		dialog_learn(call, fork, CALLEE, response, true);
 	}
 	if (provisional_again(relay, response, fork))
 		return;
-	status = forward_body(call, CALLEE, response, &relay->exchange, &content_type, &body);
+	/* Without a tag it makes no dialog (RFC 3261 section 12.1), and describes none. */
+	content_type = body = SPAN_EMPTY;
+	status = fork ? forward_body(call, fork, CALLEE, response, &fork->exchange, &content_type, &body) : 0;
 	if (status) {
-		call_end(call, -1, (uint16_t)status, "Media refused");
+		if (call->fork_count < 2) /* of several who ring, the others may still do better */
+			call_end(call, -1, (uint16_t)status, "Media refused");
 		return;
 	}
 	if (response->status >= 180)
@@ -294,11 +321,12 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 	if (relay->ack) { /* a copy, because the callee's side lost ours: it sends its 2xx again by itself */
 		return;
 	}
-	if (session_offer_pending(dialog.call, &offerer) && offerer != dialog.leg) {
-		status = forward_body(dialog.call, dialog.leg, ack, &relay->exchange, &content_type, &body);
+	if (session_offer_pending(dialog.call, dialog.fork, &offerer) && offerer != dialog.leg) {
+		status =
+			forward_body(dialog.call, dialog.fork, dialog.leg, ack, &relay->exchange, &content_type, &body);
 		if (!status && !body.length)
 			status = 488; /* no answer */
-		session_exchange_done(dialog.call);
+		session_exchange_done(dialog.call, dialog.fork);
 	}
 	relay_ack(relay, relay->fork, content_type, body);
 	if (status)

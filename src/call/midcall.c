@@ -2,13 +2,14 @@
  * Requests inside a dialog: re-INVITE, UPDATE, PRACK, INFO, MESSAGE and OPTIONS cross; BYE ends the call. */
 #include "call/internal.h"
 
-/* An INVITE or UPDATE under way on the call, and whether it came from `leg` (RFC 3261 section 14.2, RFC 3311 section 5.2). */
-static struct relay *renegotiation(struct call *call)
+/* An INVITE or UPDATE under way in the dialog, from either leg (RFC 3261 section 14.2, RFC 3311 section 5.2). */
+static struct relay *renegotiation(struct call *call, const struct fork *fork)
 {
 	list_each(link, &call->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
-		if (!relay->initial && !relay->answered && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+		if (!relay->initial && !relay->answered && relay->fork == fork &&
+		    (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
 			return relay;
 	}
 	return NULL;
@@ -18,20 +19,21 @@ static void bye_receive(const struct dialog *dialog, struct sip_server_transacti
 			const struct sip_message *request)
 {
 	struct call *call = dialog->call;
-	const struct sip_header *reason = sip_message_header(request, SIP_HEADER_REASON);
-	char text[100] = "Normal call clearing";
+	char text[512];
+	struct buffer reason = BUFFER_OVER(text);
 
 	respond(call->gateway, server, 200, NULL, NULL);
-	if (reason && policy_reason(reason->value, text, sizeof(text)))
-		text[sizeof(text) - 1] = 0;
-	call_end(call, dialog->leg, call->state == CALL_ESTABLISHED ? 200 : 487, text);
+	policy_reasons(request, &reason);
+	if (!reason.length)
+		buffer_put_text(&reason, "SIP;cause=200;text=\"Normal call clearing\"");
+	call_end_for(call, dialog->leg, call->state == CALL_ESTABLISHED ? 200 : 487, buffer_span(&reason));
 }
 
 /* What must not cross now, as a status; 0: it may. */
 static uint16_t not_now(struct call *call, const struct dialog *dialog, const struct sip_message *request)
 {
 	bool renegotiates = request->method == SIP_INVITE || request->method == SIP_UPDATE;
-	struct relay *other = renegotiates ? renegotiation(call) : NULL;
+	struct relay *other = renegotiates ? renegotiation(call, dialog->fork) : NULL;
 	uint32_t rseq, cseq;
 	uint8_t offerer;
 
@@ -42,7 +44,7 @@ static uint16_t not_now(struct call *call, const struct dialog *dialog, const st
 		return other->from == dialog->leg ? 500 : 491;
 	if (request->method == SIP_INVITE && call->state != CALL_ESTABLISHED)
 		return 491;
-	if (renegotiates && request->body.length && session_offer_pending(call, &offerer))
+	if (renegotiates && request->body.length && session_offer_pending(call, dialog->fork, &offerer))
 		return offerer == dialog->leg ? 500 : 491;
 	return 0;
 }
@@ -62,12 +64,12 @@ static void forward(const struct dialog *dialog, struct sip_server_transaction *
 	}
 	relay->fork = dialog->fork;
 	if (body.length && policy_body_allowed(SIP_INVITE, content_type))
-		status = forward_body(call, dialog->leg, request, &relay->exchange, &content_type, &body);
+		status = forward_body(call, dialog->fork, dialog->leg, request, &relay->exchange, &content_type, &body);
 	if (!status && !forward_request(relay, request, content_type, body))
 		status = 503;
 	if (status) {
-		if (relay->exchange && relay->exchange == call->session.exchanges)
-			session_exchange_done(call);
+		if (relay->exchange && relay->exchange == session_of(call, relay->fork)->exchanges)
+			session_exchange_done(call, relay->fork);
 		relay_refuse(relay, (uint16_t)status, NULL);
 	}
 }
@@ -112,9 +114,9 @@ static void offer_ends(struct relay *relay, uint16_t status)
 {
 	struct call *call = relay->call;
 
-	if (relay->exchange && relay->exchange == call->session.exchanges &&
+	if (relay->exchange && relay->exchange == session_of(call, relay->fork)->exchanges &&
 	    (status >= 300 || sip_server_request(relay->server)->body.length))
-		session_exchange_done(call);
+		session_exchange_done(call, relay->fork);
 }
 
 /* A copy of a 2xx that was acknowledged already. */
@@ -147,7 +149,7 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 		return;
 	relay->final |= response->status >= 200;
 	if (response->status < 300)
-		status = forward_body(call, leg, response, &relay->exchange, &content_type, &body);
+		status = forward_body(call, relay->fork, leg, response, &relay->exchange, &content_type, &body);
 	if (status && response->status >= 200) {
 		/* The other side changed its media as we may not: the call cannot go on in a known state (M1). */
 		refused(relay, (uint16_t)status, "Media refused");

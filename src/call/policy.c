@@ -125,26 +125,75 @@ static void copy_rehosted(struct buffer *out, const struct sip_header *header, c
 	}
 }
 
-/* "Q.850;cause=16;text=\"…\"" (RFC 3326): of the rest, which is free text, nothing crosses. */
-static void copy_reason(struct buffer *out, const struct sip_header *header)
+/* Reason texts are free text of the other side: letters, digits and blanks cross, an address or a name of a host does not. */
+static bool reason_text(struct span value, char *text, size_t capacity)
 {
-	struct span rest = header->value, element, cause;
+	ptrdiff_t semicolon = span_index(value, ';');
+	struct span quoted;
+	size_t length = 0;
+
+	if (semicolon < 0 || !sip_parameter_get(span_slice(value, (size_t)semicolon, value.length), "text", &quoted))
+		return false;
+	for (size_t i = 0; i < quoted.length && length + 1 < capacity; i++) {
+		char byte = quoted.data[i];
+
+		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == ' ')
+			text[length++] = byte;
+		else if (byte != '"')
+			return false;
+	}
+	if (!length)
+		return false;
+	text[length] = 0;
+	return true;
+}
+
+/* "Q.850;cause=16;text=\"…\"" (RFC 3326): of the rest, which is free text, nothing crosses. */
+static bool reason_write(struct span element, struct buffer *out)
+{
+	ptrdiff_t semicolon = span_index(element, ';');
+	struct span protocol = span_trim(span_slice(element, 0, semicolon < 0 ? 0 : (size_t)semicolon)), cause;
+	char text[100];
 	uint64_t number;
 
+	if ((!span_is(protocol, "SIP") && !span_is(protocol, "Q.850")) ||
+	    !sip_parameter_get(span_slice(element, (size_t)semicolon, element.length), "cause", &cause) ||
+	    span_to_uint(cause, 999, &number))
+		return false;
+	buffer_printf(out, "%.*s;cause=%u", SPAN_PRINT(protocol), (unsigned)number);
+	if (reason_text(element, text, sizeof(text)))
+		buffer_printf(out, ";text=\"%s\"", text);
+	return true;
+}
+
+static void copy_reason(struct buffer *out, const struct sip_header *header)
+{
+	struct span rest = header->value, element;
+
 	while (sip_list_next(&rest, &element)) {
-		ptrdiff_t semicolon = span_index(element, ';');
-		struct span protocol = span_trim(span_slice(element, 0, semicolon < 0 ? 0 : (size_t)semicolon));
-		char text[100], line[200];
+		char line[200];
 		struct buffer value = BUFFER_OVER(line);
 
-		if ((!span_is(protocol, "SIP") && !span_is(protocol, "Q.850")) ||
-		    !sip_parameter_get(span_slice(element, (size_t)semicolon, element.length), "cause", &cause) ||
-		    span_to_uint(cause, 999, &number))
-			continue;
-		buffer_printf(&value, "%.*s;cause=%u", SPAN_PRINT(protocol), (unsigned)number);
-		if (policy_reason(element, text, sizeof(text)))
-			buffer_printf(&value, ";text=\"%s\"", text);
-		sip_write_header(out, header->id, buffer_span(&value));
+		if (reason_write(element, &value))
+			sip_write_header(out, header->id, buffer_span(&value));
+	}
+}
+
+void policy_reasons(const struct sip_message *message, struct buffer *out)
+{
+	for (const struct sip_header *header = sip_message_header(message, SIP_HEADER_REASON); header;
+	     header = sip_message_header_next(message, header)) {
+		struct span rest = header->value, element;
+
+		while (sip_list_next(&rest, &element)) {
+			char line[200];
+			struct buffer value = BUFFER_OVER(line);
+
+			if (!reason_write(element, &value) || out->length + value.length + 2 > out->capacity)
+				continue;
+			buffer_put_text(out, out->length ? ", " : "");
+			buffer_put_span(out, buffer_span(&value));
+		}
 	}
 }
 
@@ -304,27 +353,4 @@ uint16_t policy_status(uint16_t status, const struct config_zone *from, const st
 	if (status >= 300 && status < 400)
 		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */
 	return status;
-}
-
-/* Reason texts are free text of the other side: letters, digits and blanks cross, an address or a name of a host does not. */
-bool policy_reason(struct span value, char *text, size_t capacity)
-{
-	ptrdiff_t semicolon = span_index(value, ';');
-	struct span quoted;
-	size_t length = 0;
-
-	if (semicolon < 0 || !sip_parameter_get(span_slice(value, (size_t)semicolon, value.length), "text", &quoted))
-		return false;
-	for (size_t i = 0; i < quoted.length && length + 1 < capacity; i++) {
-		char byte = quoted.data[i];
-
-		if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == ' ')
-			text[length++] = byte;
-		else if (byte != '"')
-			return false;
-	}
-	if (!length)
-		return false;
-	text[length] = 0;
-	return true;
 }

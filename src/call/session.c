@@ -57,9 +57,80 @@ static struct address shown_address(const struct call *call, uint8_t leg, uint16
 	return address;
 }
 
-bool session_offer_pending(const struct call *call, uint8_t *offerer)
+/* ---- Sessions of forks ---- */
+
+static size_t exchange_bytes(const struct exchange *exchange)
 {
-	const struct exchange *exchange = call->session.exchange;
+	return sizeof(*exchange) + exchange->stream_count * sizeof(exchange->streams[0]);
+}
+
+static void exchange_drop(struct session *session)
+{
+	struct exchange *exchange = session->exchange;
+
+	session->exchange = NULL;
+	if (exchange)
+		memory_free_secret(exchange, exchange_bytes(exchange));
+}
+
+static void streams_drop(struct session *session)
+{
+	memory_free_secret(session->streams, session->stream_count * sizeof(*session->streams));
+	session->streams = NULL;
+	session->stream_count = 0;
+}
+
+void session_forget(struct fork *fork)
+{
+	if (!fork->session)
+		return;
+	exchange_drop(fork->session);
+	streams_drop(fork->session);
+	memory_free(fork->session);
+	fork->session = NULL;
+}
+
+struct session *session_of(struct call *call, struct fork *fork)
+{
+	return fork && fork->session ? fork->session : &call->session;
+}
+
+static void *copy_of(const void *bytes, size_t length)
+{
+	void *copy = memory_alloc(length);
+
+	if (copy)
+		memcpy(copy, bytes, length);
+	return copy;
+}
+
+/* The fork's session, made from what the INVITE offered when it has none yet; NULL when memory is short. */
+static struct session *session_own(struct call *call, struct fork *fork)
+{
+	const struct session *shared = &call->session;
+
+	if (!fork || fork->session || call->state == CALL_ESTABLISHED)
+		return session_of(call, fork);
+	fork->session = copy_of(shared, sizeof(*shared));
+	if (!fork->session)
+		return NULL;
+	/* Toward the caller each dialog describes a session of its own, so that no phone takes one for a copy of another. */
+	fork->session->origin_ids[CALLER] = random_u64(call->gateway->random) >> 2;
+	fork->session->streams = NULL;
+	fork->session->exchange = NULL;
+	if (shared->streams)
+		fork->session->streams = copy_of(shared->streams, shared->stream_count * sizeof(*shared->streams));
+	if (shared->exchange)
+		fork->session->exchange = copy_of(shared->exchange, exchange_bytes(shared->exchange));
+	if (!fork->session->streams == !shared->streams && !fork->session->exchange == !shared->exchange)
+		return fork->session;
+	session_forget(fork);
+	return NULL;
+}
+
+bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offerer)
+{
+	const struct exchange *exchange = session_of(call, fork)->exchange;
 
 	if (!exchange)
 		return false;
@@ -67,13 +138,39 @@ bool session_offer_pending(const struct call *call, uint8_t *offerer)
 	return !exchange->answered;
 }
 
-void session_exchange_done(struct call *call)
+void session_exchange_done(struct call *call, struct fork *fork)
 {
-	struct exchange *exchange = call->session.exchange;
+	exchange_drop(session_of(call, fork));
+}
 
-	call->session.exchange = NULL;
-	if (exchange)
-		memory_free_secret(exchange, sizeof(*exchange) + exchange->stream_count * sizeof(exchange->streams[0]));
+void session_commit(struct call *call, struct fork *fork)
+{
+	struct session *own = fork->session, *shared = &call->session;
+	bool plays = call->early == fork;
+
+	fork->session = NULL;
+	call->early = NULL;
+	if (own) {
+		for (uint8_t i = 0; i < shared->stream_count; i++) {
+			struct session_stream *to = &shared->streams[i], before = *to;
+
+			*to = i < own->stream_count ? own->streams[i] : (struct session_stream){0};
+			memcpy(to->pools, before.pools, sizeof(to->pools));
+			memcpy(to->ports, before.ports, sizeof(to->ports));
+			memory_wipe(&before, sizeof(before));
+		}
+		exchange_drop(shared);
+		shared->exchange = own->exchange;
+		shared->exchanges = own->exchanges;
+		memcpy(shared->origin_ids, own->origin_ids, sizeof(shared->origin_ids));
+		memcpy(shared->versions, own->versions, sizeof(shared->versions));
+		streams_drop(own);
+		memory_free(own);
+	}
+	for (struct fork *other = call->forks; other; other = other->next)
+		session_forget(other);
+	if (!plays)
+		session_tell_media(call);
 }
 
 /* ---- The offer ---- */
@@ -155,18 +252,22 @@ static int answerer_encryption(struct call *call, uint8_t leg, const struct sess
 	return 488;
 }
 
-static int ports_ensure(struct call *call, struct session_stream *stream)
+/* A line has the same ports in each dialog of the call: they stand in the one INVITE that all forks saw. */
+static int ports_ensure(struct call *call, uint8_t index, struct session_stream *stream)
 {
 	struct gateway *gateway = call->gateway;
+	struct session_stream *shared = &call->session.streams[index];
 
 	for (uint8_t leg = 0; leg < 2; leg++) {
-		if (stream->ports[leg])
-			continue;
-		stream->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg),
-						    &leg_zone(call, leg)->media.address, gateway->random);
-		stream->ports[leg] = stream->pools[leg] ? port_take(stream->pools[leg]) : 0;
-		if (!stream->ports[leg])
+		if (!shared->ports[leg]) {
+			shared->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg),
+							    &leg_zone(call, leg)->media.address, gateway->random);
+			shared->ports[leg] = shared->pools[leg] ? port_take(shared->pools[leg]) : 0;
+		}
+		if (!shared->ports[leg])
 			return 503;
+		stream->pools[leg] = shared->pools[leg];
+		stream->ports[leg] = shared->ports[leg];
 	}
 	return 0;
 }
@@ -186,8 +287,16 @@ static bool encryption_required(const struct call *call)
 	       leg_zone(call, CALLEE)->media.encryption == ENCRYPTION_REQUIRED;
 }
 
-static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream *from, struct session_stream *stream,
-			struct exchange_stream *out, struct sdp_local_stream *local)
+/* Whether a stream that is not RTP may cross: T.38 over UDPTL, where nothing is or was encrypted (THREATS M1). */
+static bool datagrams_may_cross(const struct call *call, const struct sdp_stream *from,
+				const struct session_stream *stream)
+{
+	return from->protocol == SDP_UDPTL && !encryption_required(call) && !stays_encrypted(call, CALLER, stream) &&
+	       !stays_encrypted(call, CALLEE, stream);
+}
+
+static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream *from, uint8_t index,
+			struct session_stream *stream, struct exchange_stream *out, struct sdp_local_stream *local)
 {
 	uint8_t other = other_leg(leg);
 	int status = 0;
@@ -196,7 +305,7 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 	out->kind = is_rtp(from->protocol) ? MEDIA_RTP : MEDIA_DATAGRAM;
 	local->protocol = from->protocol;
 	remember_peer(from, out);
-	if (!from->port || (!is_rtp(from->protocol) && (from->protocol != SDP_UDPTL || encryption_required(call))))
+	if (!from->port || (!is_rtp(from->protocol) && !datagrams_may_cross(call, from, stream)))
 		return 0;
 	if (is_rtp(from->protocol)) {
 		status = offerer_encryption(call, leg, from, stream, out);
@@ -204,7 +313,7 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 			status = answerer_encryption(call, other, stream, out, &local->protocol);
 	}
 	if (!status)
-		status = ports_ensure(call, stream);
+		status = ports_ensure(call, index, stream);
 	if (status)
 		return status;
 	if (stream->active && stream->suites[leg] == out->chosen.suite)
@@ -246,15 +355,14 @@ static int parse(struct call *call, struct span description, struct sdp_session 
 	return reject == SDP_REJECT_MEMORY ? 500 : 488;
 }
 
-static int offer_streams(struct call *call, uint8_t leg, const struct sdp_session *from,
-			 struct sdp_local_stream *locals)
+static int offer_streams(struct call *call, struct session *session, uint8_t leg, const struct sdp_session *from,
+			 struct exchange *exchange, struct sdp_local_stream *locals)
 {
-	struct session *session = &call->session;
 	bool any = false, wanted = false;
 
 	for (uint8_t i = 0; i < from->stream_count; i++) {
-		struct exchange_stream *out = &session->exchange->streams[i];
-		int status = offer_stream(call, leg, &from->streams[i], &session->streams[i], out, &locals[i]);
+		struct exchange_stream *out = &exchange->streams[i];
+		int status = offer_stream(call, leg, &from->streams[i], i, &session->streams[i], out, &locals[i]);
 
 		if (status)
 			return status;
@@ -264,39 +372,49 @@ static int offer_streams(struct call *call, uint8_t leg, const struct sdp_sessio
 	return wanted && !any ? 488 : 0;
 }
 
-static void write(struct call *call, uint8_t to, const struct sdp_session *from, const struct sdp_local_stream *locals,
-		  struct buffer *out)
+static void write(struct call *call, const struct session *session, uint8_t to, const struct sdp_session *from,
+		  const struct sdp_local_stream *locals, struct buffer *out)
 {
 	struct address address = shown_address(call, to, 0);
 
-	sdp_write(out, from, locals, call->session.origin_ids[to], call->session.versions[to], &address);
+	sdp_write(out, from, locals, session->origin_ids[to], session->versions[to], &address);
 }
 
-int session_offer(struct call *call, uint8_t leg, struct span description, struct buffer *out)
+/* The exchange that an offer with so many streams begins, with room for the streams; NULL when memory is short. */
+static struct exchange *exchange_new(struct call *call, struct session *session, uint8_t leg, uint8_t stream_count)
 {
-	struct session *session = &call->session;
+	struct exchange *exchange = NULL;
+
+	if (streams_reserve(&call->session, stream_count) && streams_reserve(session, stream_count))
+		exchange = memory_alloc(sizeof(*exchange) + stream_count * sizeof(exchange->streams[0]));
+	if (!exchange)
+		return NULL;
+	exchange->offerer = leg;
+	exchange->stream_count = stream_count;
+	return exchange;
+}
+
+int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out)
+{
+	struct session *session = session_own(call, fork);
 	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct exchange *exchange = NULL;
 	struct sdp_session from;
 	int status = parse(call, description, &from);
 
-	session_exchange_done(call);
 	if (status)
 		return status;
-	if (streams_reserve(session, from.stream_count))
-		session->exchange =
-			memory_alloc(sizeof(struct exchange) + from.stream_count * sizeof(struct exchange_stream));
-	status = session->exchange ? 0 : 503;
+	if (session)
+		exchange = exchange_new(call, session, leg, from.stream_count);
+	status = exchange ? offer_streams(call, session, leg, &from, exchange, locals) : 503;
 	if (!status) {
-		session->exchange->offerer = leg;
-		session->exchange->stream_count = from.stream_count;
+		exchange_drop(session);
+		session->exchange = exchange;
 		session->exchanges++;
-		status = offer_streams(call, leg, &from, locals);
-	}
-	if (!status) {
 		session->versions[other_leg(leg)]++;
-		write(call, other_leg(leg), &from, locals, out);
-	} else {
-		session_exchange_done(call);
+		write(call, session, other_leg(leg), &from, locals, out);
+	} else if (exchange) {
+		memory_free_secret(exchange, exchange_bytes(exchange));
 	}
 	memory_wipe(locals, sizeof(locals));
 	sdp_session_wipe(&from);
@@ -361,6 +479,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 	}
 	if (is_rtp(exchange->offered) != is_rtp(answer->protocol))
 		return 488;
+	stream->suites[leg] = is_rtp(answer->protocol) ? stream->suites[leg] : SDP_SUITE_NONE;
 	if (is_rtp(answer->protocol) && answer_encryption(call, leg, exchange, answer, stream))
 		return 488;
 	stream->suites[offerer] = exchange->chosen.suite;
@@ -384,29 +503,63 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 	return 0;
 }
 
-int session_answer(struct call *call, uint8_t leg, struct span description, struct buffer *out)
+/* The answer's streams into `streams`, which begin as a copy of what stands. */
+static int answer_streams(struct call *call, uint8_t leg, const struct session *session, const struct sdp_session *from,
+			  struct session_stream *streams, struct sdp_local_stream *locals)
 {
-	struct exchange *exchange = call->session.exchange;
+	const struct exchange *exchange = session->exchange;
+	int status = 0;
+
+	if (from->stream_count != exchange->stream_count)
+		return 488; /* RFC 3264 section 6: as many as the offer had */
+	for (uint8_t i = 0; !status && i < from->stream_count; i++)
+		status = answer_stream(call, leg, &exchange->streams[i], &from->streams[i], &streams[i], &locals[i]);
+	/* Lines that the offer left out, which it may not (RFC 3264 section 8), are closed. */
+	for (uint8_t i = from->stream_count; i < session->stream_count; i++)
+		memset(streams[i].peer_ports, 0, sizeof(streams[i].peer_ports));
+	for (uint8_t i = 0; i < session->stream_count; i++)
+		streams[i].active = streams[i].peer_ports[CALLER] && streams[i].peer_ports[CALLEE];
+	return status;
+}
+
+/* From here on `streams`, and with them the answer, are in force. */
+static void answer_apply(struct call *call, struct fork *fork, struct session *session, struct session_stream *streams)
+{
+	struct exchange *exchange = session->exchange;
+	uint8_t count = session->stream_count;
+
+	streams_drop(session);
+	session->streams = streams;
+	session->stream_count = count;
+	if (!exchange->answered)
+		session->versions[exchange->offerer]++;
+	exchange->answered = true;
+	if (call->state != CALL_ESTABLISHED)
+		call->early = fork;
+	session_tell_media(call);
+}
+
+int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out)
+{
+	struct session *session = session_own(call, fork);
 	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct session_stream *streams = NULL;
 	struct sdp_session from;
 	int status = parse(call, description, &from);
 
 	if (status)
 		return status;
-	if (from.stream_count != exchange->stream_count)
-		status = 488; /* RFC 3264 section 6: as many as the offer had */
-	for (uint8_t i = 0; !status && i < from.stream_count; i++)
-		status = answer_stream(call, leg, &exchange->streams[i], &from.streams[i], &call->session.streams[i],
-				       &locals[i]);
+	if (session && session->stream_count)
+		streams = copy_of(session->streams, session->stream_count * sizeof(*streams));
+	if (!session || (session->stream_count && !streams))
+		status = 503;
+	if (!status)
+		status = answer_streams(call, leg, session, &from, streams, locals);
 	if (!status) {
-		/* Lines that the offer left out, which it may not (RFC 3264 section 8), are closed. */
-		for (uint8_t i = from.stream_count; i < call->session.stream_count; i++)
-			memset(call->session.streams[i].peer_ports, 0, sizeof(call->session.streams[i].peer_ports));
-		if (!exchange->answered)
-			call->session.versions[exchange->offerer]++;
-		exchange->answered = true;
-		write(call, exchange->offerer, &from, locals, out);
-		session_tell_media(call);
+		answer_apply(call, fork, session, streams);
+		write(call, session, session->exchange->offerer, &from, locals, out);
+	} else if (streams) {
+		memory_free_secret(streams, session->stream_count * sizeof(*streams));
 	}
 	memory_wipe(locals, sizeof(locals));
 	sdp_session_wipe(&from);
@@ -451,9 +604,8 @@ static void side_peers(const struct call *call, uint8_t leg, const struct sessio
 		side->peer_rtcp = (struct address){0};
 }
 
-static void stream_tell(struct call *call, uint8_t index)
+static void stream_tell(struct call *call, uint8_t index, const struct session_stream *stream)
 {
-	struct session_stream *stream = &call->session.streams[index];
 	struct media_stream media = {.session = call->id,
 				     .index = index,
 				     .kind = stream->kind,
@@ -472,22 +624,23 @@ static void stream_tell(struct call *call, uint8_t index)
 	}
 	call->gateway->callbacks.stream_set(call->gateway->callbacks.context, &media);
 	memory_wipe(&media, sizeof(media));
-	stream->active = true;
+	call->streams_told |= (uint16_t)(1u << index);
 	call->media_open = true;
 }
 
 void session_tell_media(struct call *call)
 {
 	struct gateway *gateway = call->gateway;
+	const struct session *session = session_of(call, call->early);
 
-	for (uint8_t i = 0; i < call->session.stream_count; i++) {
-		struct session_stream *stream = &call->session.streams[i];
+	for (uint8_t i = 0; i < SDP_STREAMS_MAXIMUM; i++) {
+		uint16_t bit = (uint16_t)(1u << i);
 
-		if (stream->peer_ports[0] && stream->peer_ports[1]) {
-			stream_tell(call, i);
-		} else if (stream->active) {
+		if (i < session->stream_count && session->streams[i].active) {
+			stream_tell(call, i, &session->streams[i]);
+		} else if (call->streams_told & bit) {
 			gateway->callbacks.stream_close(gateway->callbacks.context, call->id, i);
-			stream->active = false;
+			call->streams_told &= (uint16_t)~bit;
 		}
 	}
 }
@@ -497,7 +650,11 @@ void session_close(struct call *call)
 	struct gateway *gateway = call->gateway;
 	struct session *session = &call->session;
 
-	session_exchange_done(call);
+	for (struct fork *fork = call->forks; fork; fork = fork->next)
+		session_forget(fork);
+	exchange_drop(session);
+	call->early = NULL;
+	call->streams_told = 0;
 	if (call->media_open)
 		gateway->callbacks.session_close(gateway->callbacks.context, call->id);
 	call->media_open = false;
@@ -505,7 +662,5 @@ void session_close(struct call *call)
 		for (uint8_t leg = 0; leg < 2; leg++)
 			if (session->streams[i].ports[leg])
 				port_give(session->streams[i].pools[leg], session->streams[i].ports[leg]);
-	memory_free_secret(session->streams, session->stream_count * sizeof(*session->streams));
-	session->streams = NULL;
-	session->stream_count = 0;
+	streams_drop(session);
 }

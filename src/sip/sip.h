@@ -491,6 +491,10 @@ struct sip_client_transaction *sip_client_start(struct sip_transactions *transac
 /* Cancels an INVITE (RFC 3261 section 9.1): at once if a provisional response came, else when the first comes;
  * no CANCEL if a final one comes first. The CANCEL is built from the INVITE. Safe to call twice. */
 void sip_client_cancel(struct sip_client_transaction *transaction);
+
+/* The same, saying why: `reason` is the value of the CANCEL's Reason header (RFC 3326), copied; empty: none. Without memory the
+ * CANCEL goes without it. */
+void sip_client_cancel_for(struct sip_client_transaction *transaction, struct span reason);
 void *sip_client_user(const struct sip_client_transaction *transaction);
 void sip_client_user_set(struct sip_client_transaction *transaction, void *user);
 enum sip_method sip_client_method(const struct sip_client_transaction *transaction);

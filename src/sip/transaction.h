@@ -90,6 +90,8 @@ struct sip_client_transaction {
 	bool on_connection; /* in the table `connections` */
 	bool internal;      /* our own CANCEL: the user hears nothing of it */
 	bool cancel_wanted, cancel_sent;
+	char *reason; /* of the CANCEL, or NULL */
+	size_t reason_length;
 	bool failed; /* the transport failed: said when `end` fires */
 };
 
@@ -124,7 +126,7 @@ struct span transaction_build_answer(struct sip_transactions *transactions, cons
 				     const struct sip_message *request, uint16_t status, struct span to_tag,
 				     uint32_t retry_after_s);
 /* From our own INVITE: its CANCEL (RFC 3261 section 9.1), and the ACK of its non-2xx `response` (section 17.1.1.3). */
-struct span transaction_build_cancel(struct sip_transactions *transactions, struct span invite);
+struct span transaction_build_cancel(struct sip_transactions *transactions, struct span invite, struct span reason);
 struct span transaction_build_ack(struct sip_transactions *transactions, struct span invite,
 				  const struct sip_message *response);
 /* The To tag of a response that we sent ourselves; empty without one. */

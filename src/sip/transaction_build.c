@@ -65,7 +65,7 @@ static bool parse_own(struct sip_transactions *transactions, struct span bytes, 
 
 /* What CANCEL and ACK share with their INVITE: Request-URI, top Via, Route, From, Call-ID, CSeq number. */
 static struct span build_from_invite(struct sip_transactions *transactions, struct span invite, enum sip_method method,
-				     const struct sip_header *to)
+				     const struct sip_header *to, struct span reason)
 {
 	struct span method_name = span_from(sip_method_name(method));
 	struct buffer out = scratch(transactions);
@@ -90,19 +90,22 @@ static struct span build_from_invite(struct sip_transactions *transactions, stru
 	sip_write_header(&out, SIP_HEADER_TO, to->value);
 	sip_write_header(&out, SIP_HEADER_CALL_ID, request.call_id);
 	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&cseq_text));
+	if (reason.length)
+		sip_write_header(&out, SIP_HEADER_REASON, reason);
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
 	return buffer_span(&out);
 }
 
-struct span transaction_build_cancel(struct sip_transactions *transactions, struct span invite)
+struct span transaction_build_cancel(struct sip_transactions *transactions, struct span invite, struct span reason)
 {
-	return build_from_invite(transactions, invite, SIP_CANCEL, NULL);
+	return build_from_invite(transactions, invite, SIP_CANCEL, NULL, reason);
 }
 
 struct span transaction_build_ack(struct sip_transactions *transactions, struct span invite,
 				  const struct sip_message *response)
 {
-	return build_from_invite(transactions, invite, SIP_ACK, sip_message_header(response, SIP_HEADER_TO));
+	return build_from_invite(transactions, invite, SIP_ACK, sip_message_header(response, SIP_HEADER_TO),
+				 SPAN_EMPTY);
 }
 
 struct span transaction_response_tag(struct sip_transactions *transactions, struct span response)

@@ -65,6 +65,7 @@ void transaction_client_free(struct sip_client_transaction *client)
 	table_remove(transactions->clients, &client->link);
 	list_remove(&client->all);
 	memory_free(client->bytes);
+	memory_free(client->reason);
 	pool_give(transactions->client_pool, client);
 }
 
@@ -178,7 +179,8 @@ struct sip_client_transaction *sip_client_start(struct sip_transactions *transac
 static void client_send_cancel(struct sip_client_transaction *client)
 {
 	struct sip_transactions *transactions = client->transactions;
-	struct span bytes = transaction_build_cancel(transactions, client_bytes(client));
+	struct span bytes = transaction_build_cancel(transactions, client_bytes(client),
+						     (struct span){client->reason, client->reason_length});
 	struct sip_client_transaction *cancel;
 
 	client->cancel_sent = true;
@@ -194,9 +196,16 @@ static void client_send_cancel(struct sip_client_transaction *client)
 
 void sip_client_cancel(struct sip_client_transaction *client)
 {
+	sip_client_cancel_for(client, SPAN_EMPTY);
+}
+
+void sip_client_cancel_for(struct sip_client_transaction *client, struct span reason)
+{
 	if (!client_is_invite(client) || client->state > CLIENT_PROCEEDING || client->failed)
 		return;
 	client->cancel_wanted = true;
+	if (reason.length && !client->cancel_sent)
+		transactions_keep(&client->reason, &client->reason_length, reason);
 	if (client->state == CLIENT_PROCEEDING && !client->cancel_sent)
 		client_send_cancel(client);
 }
