@@ -417,6 +417,8 @@ void gateway_media_event(struct gateway *gateway, const struct media_event *even
 			  "a media port of zone %s is used by another program; give the zone a range of its own",
 			  gateway_zone(gateway, call->legs[event->side & 1].zone)->name);
 		call_end(call, -1, 503, "Media port unavailable");
+	} else {
+		learned_take(call, event);
 	}
 }
 

@@ -41,6 +41,12 @@ void port_give(struct port_pool *pool, uint16_t port);
 
 struct exchange; /* an offer that waits for its answer */
 
+/* What media learned of a leg, which a media process that takes another's place must know to go on. */
+struct learned {
+	struct address locked; /* the peer behind NAT; none: nothing was learned */
+	struct srtp_roll_over in[SRTP_ROLL_OVERS_MAXIMUM], out[SRTP_ROLL_OVERS_MAXIMUM]; /* heard of last: first */
+};
+
 struct session_stream {
 	bool active;  /* both sides accepted it */
 	uint8_t kind; /* enum media_kind */
@@ -51,6 +57,7 @@ struct session_stream {
 	uint8_t directions[2]; /* enum sdp_direction, as that leg said */
 	uint8_t suites[2];     /* in force toward that leg */
 	uint8_t keys_in[2][SDP_KEY_MAXIMUM], keys_out[2][SDP_KEY_MAXIMUM];
+	struct learned learned[2];
 	char codec[24];
 };
 
@@ -319,6 +326,17 @@ void session_forget(struct fork *fork);
 void session_close(struct call *call);
 /* Tells media what plays now: the answered dialog's session, before that the one of call->early. */
 void session_tell_media(struct call *call);
+
+/* learned.c */
+/* MEDIA_LOCKED and MEDIA_ROLL_OVER, by the call's legs. */
+void learned_take(struct call *call, const struct media_event *event);
+/* What is in force toward a leg from now on: what was learned of other keys, or another address, is forgotten. */
+void learned_keys_set(struct session_stream *stream, uint8_t leg, uint8_t suite, const uint8_t *key_in,
+		      const uint8_t *key_out);
+void learned_peer_set(struct session_stream *stream, uint8_t leg, const struct address *rtp,
+		      const struct address *rtcp);
+/* Into what media is told of the leg. */
+void learned_tell(const struct learned *learned, struct media_side *side);
 
 /* forward.c: from one leg to the other */
 /* The description in a message from `leg`, offer or answer as the state says, rewritten into gateway->body. *body is

@@ -449,11 +449,10 @@ static int answer_encryption(struct call *call, uint8_t leg, const struct exchan
 			  (unsigned long long)call->id, leg_zone(call, leg)->name);
 		return 488;
 	}
-	stream->suites[leg] = ours ? ours->suite : SDP_SUITE_NONE;
-	if (ours) {
-		memcpy(stream->keys_out[leg], ours->key, SDP_KEY_MAXIMUM);
-		memcpy(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM);
-	}
+	if (ours)
+		learned_keys_set(stream, leg, (uint8_t)ours->suite, answer->cryptos[0].key, ours->key);
+	else
+		stream->suites[leg] = SDP_SUITE_NONE;
 	return 0;
 }
 
@@ -469,6 +468,7 @@ static void codec_remember(const struct sdp_stream *answer, struct session_strea
 static int answer_stream(struct call *call, uint8_t leg, const struct exchange_stream *exchange,
 			 const struct sdp_stream *answer, struct session_stream *stream, struct sdp_local_stream *local)
 {
+	static const struct address nobody;
 	uint8_t offerer = other_leg(leg);
 
 	local->protocol = exchange->offered;
@@ -482,16 +482,14 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 	stream->suites[leg] = is_rtp(answer->protocol) ? stream->suites[leg] : SDP_SUITE_NONE;
 	if (is_rtp(answer->protocol) && answer_encryption(call, leg, exchange, answer, stream))
 		return 488;
-	stream->suites[offerer] = exchange->chosen.suite;
-	memcpy(stream->keys_in[offerer], exchange->chosen.key, SDP_KEY_MAXIMUM);
-	memcpy(stream->keys_out[offerer], exchange->key_to_offerer, SDP_KEY_MAXIMUM);
+	learned_keys_set(stream, offerer, (uint8_t)exchange->chosen.suite, exchange->chosen.key,
+			 exchange->key_to_offerer);
 	stream->peer_ports[offerer] = exchange->peer_port;
-	stream->peers[offerer] = exchange->peer;
-	stream->peers_rtcp[offerer] = exchange->peer_rtcp;
+	learned_peer_set(stream, offerer, &exchange->peer, &exchange->peer_rtcp);
 	stream->directions[offerer] = exchange->direction;
 	stream->peer_ports[leg] = answer->port;
-	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
-	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
+	learned_peer_set(stream, leg, answer->on_hold ? &nobody : &answer->connection,
+			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
 	local->rtp = shown_address(call, offerer, stream->ports[offerer]);
@@ -620,6 +618,7 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 		side->suite_in = side->suite_out = stream->suites[leg];
 		memcpy(side->key_in, stream->keys_in[leg], sizeof(side->key_in));
 		memcpy(side->key_out, stream->keys_out[leg], sizeof(side->key_out));
+		learned_tell(&stream->learned[leg], side);
 		side->may_send = sends(stream->directions[leg]) && receives(stream->directions[other_leg(leg)]);
 	}
 	call->gateway->callbacks.stream_set(call->gateway->callbacks.context, &media);

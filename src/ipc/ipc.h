@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 1
+#define IPC_VERSION 2
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
@@ -43,17 +43,24 @@ enum ipc_file_kind {
 #define IPC_RELOAD_FIELDS(F) F(U64, request, 0)
 #define IPC_RELOADED_FIELDS(F) F(U64, request, 0) F(BOOL, done, 0) F(TEXT, text, 4096)
 
+#define IPC_ROLL_OVER_FIELDS(F, name) F(U32, name##_ssrc, 0) F(U64, name##_index, 0)
+#define IPC_ROLL_OVERS_FIELDS(F, s) \
+	IPC_ROLL_OVER_FIELDS(F, s##_in_0) IPC_ROLL_OVER_FIELDS(F, s##_in_1) IPC_ROLL_OVER_FIELDS(F, s##_in_2) \
+		IPC_ROLL_OVER_FIELDS(F, s##_in_3) IPC_ROLL_OVER_FIELDS(F, s##_out_0) IPC_ROLL_OVER_FIELDS(F, s##_out_1) \
+			IPC_ROLL_OVER_FIELDS(F, s##_out_2) IPC_ROLL_OVER_FIELDS(F, s##_out_3)
 #define IPC_SIDE_FIELDS(F, s) \
 	F(ADDRESS, s##_local, 0) \
 	F(ADDRESS, s##_peer_rtp, 0) F(ADDRESS, s##_peer_rtcp, 0) F(ADDRESS, s##_learn_from, 0) F(U8, s##_suite_in, 0) \
-		F(U8, s##_suite_out, 0) F(BYTES, s##_key_in, 46) F(BYTES, s##_key_out, 46) F(BOOL, s##_may_send, 0)
+		F(U8, s##_suite_out, 0) F(BYTES, s##_key_in, 46) F(BYTES, s##_key_out, 46) F(BOOL, s##_may_send, 0) \
+			F(ADDRESS, s##_locked, 0) IPC_ROLL_OVERS_FIELDS(F, s)
 #define IPC_STREAM_SET_FIELDS(F) \
 	F(U64, session, 0) \
 	F(U8, index, 0) F(U8, kind, 0) F(U32, silence_timeout_ms, 0) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
 #define IPC_STREAM_CLOSE_FIELDS(F) F(U64, session, 0) F(U8, index, 0)
 #define IPC_SESSION_CLOSE_FIELDS(F) F(U64, session, 0)
 #define IPC_SESSION_EVENT_FIELDS(F) \
-	F(U64, session, 0) F(U8, kind, 0) F(U8, stream, 0) F(U8, side, 0) F(ADDRESS, peer, 0)
+	F(U64, session, 0) F(U8, kind, 0) F(U8, stream, 0) F(U8, side, 0) F(ADDRESS, peer, 0) F(BOOL, outward, 0) \
+		F(U32, ssrc, 0) F(U64, packet_index, 0)
 #define IPC_COUNTERS_GET_FIELDS(F) F(U64, request, 0) F(U64, session, 0) F(U8, index, 0)
 #define IPC_COUNTERS_FIELDS(F) \
 	F(U64, request, 0) \

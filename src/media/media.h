@@ -56,6 +56,25 @@ int srtp_context_rekey(struct srtp_context *context, enum srtp_suite suite, cons
  * twice. Before the first packet. */
 void srtcp_index_start(struct srtp_context *context, uint32_t index);
 
+/* How far an SSRC has come: the index (roll-over counter and sequence number) of one of its packets; 0: an empty place.
+ * Told by who uses keys to who keeps them, so that after a crash another can go on with them. */
+struct srtp_roll_over {
+	uint32_t ssrc;
+	uint64_t index;
+};
+#define SRTP_ROLL_OVERS_MAXIMUM 4 /* the SSRCs that are kept of one direction: those heard of last */
+
+/* Before the first packet: goes on where a context with the same keys, which is lost, had told of each SSRC. Its next packet
+ * may be up to 48,000 later than that (RFC 3711 section 3.3.1 would have room for 32,768); on receiving, up to 65,536 more
+ * are tried. Packets from before what was told are refused as replayed. Returns 0 or -ENOMEM. */
+int srtp_roll_over_start(struct srtp_context *context, const struct srtp_roll_over *known, uint8_t count);
+
+/* After a good RTP packet: whether its SSRC is new, or has come into another half of the sequence space since it was last
+ * taken. take says how far it is. retell: all are to be told again, each with its next packet. */
+bool srtp_roll_over_changed(const struct srtp_context *context);
+struct srtp_roll_over srtp_roll_over_take(struct srtp_context *context);
+void srtp_roll_over_retell(struct srtp_context *context);
+
 /* Work in place. `packet` has room for *length + SRTP_OVERHEAD_MAXIMUM when protecting. On anything but SRTP_OK the packet
  * must not be used. unprotect verifies before it decrypts and before any state changes. */
 enum srtp_result srtp_protect(struct srtp_context *context, uint8_t *packet, size_t *length);
@@ -98,8 +117,13 @@ struct media_side {
 	 * a later one, newer than all before, may move the peer to another port of this address (THREATS M2: a valid
 	 * tag). ADDRESS_NONE: only as signalled, locked from the start. */
 	struct address learn_from;
+	/* Whom a relay that is gone had locked to (MEDIA_LOCKED), of learn_from's IP address or as signalled: a new one begins
+	 * locked to it. ADDRESS_NONE: nobody. Ignored by a relay that is locked already. */
+	struct address locked;
 	uint8_t suite_in, suite_out; /* enum srtp_suite */
 	uint8_t key_in[SRTP_KEY_MAXIMUM], key_out[SRTP_KEY_MAXIMUM];
+	/* How far the keys were used by a relay that is gone (MEDIA_ROLL_OVER). Ignored by a relay that has them already. */
+	struct srtp_roll_over roll_overs_in[SRTP_ROLL_OVERS_MAXIMUM], roll_overs_out[SRTP_ROLL_OVERS_MAXIMUM];
 	bool may_send; /* the peer may send to us now (direction); else its RTP is dropped and counted */
 };
 
@@ -120,12 +144,17 @@ enum media_event_kind {
 	                         * again only after packets have come */
 	MEDIA_PORT_UNAVAILABLE, /* somebody else has the port (stream and side say which; `peer` is the local address) */
 	MEDIA_LOCKED,           /* the side's RTP peer, which was to be learned or has moved, is now `peer` */
+	MEDIA_ROLL_OVER,        /* the side's keys (`outward`: those toward its peer) have been used as far as `roll_over`; told
+	                         * at an SSRC's first packet and at every half of its sequence numbers, at most five times a
+	                         * second; again after media_stream_set. So is MEDIA_LOCKED. */
 	MEDIA_EVENT_COUNT,
 };
 struct media_event {
 	uint64_t session;
 	uint8_t kind, stream, side;
 	struct address peer;
+	bool outward;
+	struct srtp_roll_over roll_over;
 };
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
@@ -152,7 +181,7 @@ struct media_side_counters {
 
 struct media_relay;
 struct media_callbacks {
-	/* Called on a worker's thread, at most a few times a session. */
+	/* Called on a worker's thread; rarely. */
 	void (*event)(void *context, const struct media_event *event);
 	void *context;
 };

@@ -101,15 +101,15 @@ static bool is_side_valid(const struct media_stream *stream, const struct media_
 	if (side->local.family == ADDRESS_NONE || !side->local.port ||
 	    (stream->kind == MEDIA_RTP && side->local.port % 2))
 		return false;
-	if (!is_peer_for(&side->peer_rtp, &side->local) || !is_peer_for(&side->peer_rtcp, &side->local))
+	if (!is_peer_for(&side->peer_rtp, &side->local) || !is_peer_for(&side->peer_rtcp, &side->local) ||
+	    !is_peer_for(&side->locked, &side->local))
 		return false;
 	for (int i = 0; i < 2; i++) {
 		struct address own = stream->sides[i].local;
-		if (address_equal(&side->peer_rtp, &own) || address_equal(&side->peer_rtcp, &own))
-			return false;
-		own.port++;
-		if (address_equal(&side->peer_rtp, &own) || address_equal(&side->peer_rtcp, &own))
-			return false;
+		for (int port = 0; port < RELAY_PORTS; port++, own.port++)
+			if (address_equal(&side->peer_rtp, &own) || address_equal(&side->peer_rtcp, &own) ||
+			    address_equal(&side->locked, &own))
+				return false;
 	}
 	return true;
 }

@@ -34,7 +34,7 @@ static ssize_t port_send(struct relay_port *port, const uint8_t *packet, size_t 
 }
 
 /* Protects for the other side, and says where to send. */
-static void forward(struct relay_passage *passage)
+static void forward(const struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_side *from = passage->from->side, *to = other_side(from);
 	struct relay_port *port = &to->ports[passage->is_rtcp && !to->is_muxed];
@@ -48,6 +48,8 @@ static void forward(struct relay_passage *passage)
 			(passage->is_rtcp ? srtcp_protect : srtp_protect)(to->out, passage->packet, &passage->length);
 		if (result != SRTP_OK)
 			return side_drop(from, drop_of(result));
+		if (!passage->is_rtcp && srtp_roll_over_changed(to->out))
+			relay_worker_roll_over(worker, to, true, to->out);
 	}
 	passage->to = port;
 }
@@ -90,7 +92,7 @@ static void relay_datagram(struct relay_worker *worker, struct relay_passage *pa
 	counter_add(&side->counters.bytes_in, passage->length);
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
-	forward(passage);
+	forward(worker, passage);
 }
 
 static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage)
@@ -103,6 +105,8 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 		enum srtp_result result = srtp_unprotect(side->in, passage->packet, &passage->length);
 		if (result != SRTP_OK)
 			return side_drop(side, drop_of(result));
+		if (srtp_roll_over_changed(side->in))
+			relay_worker_roll_over(worker, side, false, side->in);
 	}
 	struct rtp_header header;
 	if (rtp_parse(passage->packet, passage->length, &header) != 0)
@@ -116,7 +120,7 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
-	forward(passage);
+	forward(worker, passage);
 }
 
 static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passage)
@@ -136,7 +140,7 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 		return side_drop(side, MEDIA_DROP_MALFORMED);
 	settle(worker, passage, true);
 	counter_add(&side->counters.rtcp_in, 1);
-	forward(passage);
+	forward(worker, passage);
 }
 
 static bool is_admitted(const struct relay_passage *passage)

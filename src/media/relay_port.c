@@ -90,27 +90,48 @@ static bool moves(const struct relay_port *port)
 	return port->secured && port->learn_from.family != ADDRESS_NONE;
 }
 
-void relay_port_direct(struct relay_port *port, const struct address *signalled, const struct address *learn_from,
-		       bool secured)
+static void direct(struct relay_worker *worker, struct relay_port *port, bool same_peer)
 {
-	bool same_peer = port->is_directed && address_equal(signalled, &port->signalled) &&
-			 address_equal_ip(learn_from, &port->learn_from);
-	if (same_peer && secured == port->secured)
-		return;
-	port->signalled = *signalled;
-	port->learn_from = *learn_from;
-	port->secured = secured;
 	if (port->descriptor < 0)
 		return;
 	port->is_directed = true;
 
 	disconnect(port);
 	if (!same_peer) {
-		target_set(port, signalled);
-		port->locked = signalled->family != ADDRESS_NONE && learn_from->family == ADDRESS_NONE;
+		target_set(port, &port->signalled);
+		port->locked = port->signalled.family != ADDRESS_NONE && port->learn_from.family == ADDRESS_NONE;
 	}
-	if (port->locked && !moves(port))
+	if (!port->locked && port->known.family != ADDRESS_NONE && relay_port_admits(port, &port->known))
+		relay_port_lock(worker, port, &port->known);
+	else if (port->locked && !moves(port))
 		connect_to_peer(port);
+}
+
+void relay_port_redirect(struct relay_worker *worker, struct relay_port *port)
+{
+	if (!port->is_directed)
+		direct(worker, port, false);
+}
+
+void relay_port_direct(struct relay_worker *worker, struct relay_port *port, const struct media_side *wanted,
+		       const struct address *signalled)
+{
+	bool secured = wanted->suite_in != SRTP_NONE;
+	bool same_peer = port->is_directed && address_equal(signalled, &port->signalled) &&
+			 address_equal_ip(&wanted->learn_from, &port->learn_from);
+	bool learned = port->locked && wanted->learn_from.family != ADDRESS_NONE;
+
+	port->known = port->is_rtcp ? (struct address){0} : wanted->locked;
+	if (same_peer && secured == port->secured) {
+		/* A gate that does not know it, maybe a new one, hears it again. */
+		if (learned && !port->is_rtcp && !address_equal(&port->peer, &port->known))
+			relay_worker_event(worker, MEDIA_LOCKED, port->side, &port->peer);
+		return;
+	}
+	port->signalled = *signalled;
+	port->learn_from = wanted->learn_from;
+	port->secured = secured;
+	direct(worker, port, same_peer);
 }
 
 bool relay_port_admits(const struct relay_port *port, const struct address *source)

@@ -47,6 +47,7 @@ struct relay_port {
 	bool is_directed;                     /* the socket does as the addresses below say */
 	uint8_t events;                       /* MEDIA_LOCKED sent */
 	struct address signalled, learn_from; /* as in struct media_side */
+	struct address known;                 /* `locked` in struct media_side */
 	struct address peer;                  /* where we send to */
 	union relay_sockaddr target;          /* the same for the kernel */
 	socklen_t target_length;
@@ -66,6 +67,7 @@ struct relay_side {
 	uint8_t open_attempts; /* left; 0: open, or given up */
 	struct relay_reception reception;
 	struct relay_port ports[RELAY_PORTS];
+	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -172,6 +174,8 @@ void relay_worker_push(struct relay_worker *worker, struct relay_command *comman
 void relay_worker_stop(struct relay_worker *worker);
 void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
 			const struct address *peer);
+void relay_worker_roll_over(const struct relay_worker *worker, struct relay_side *side, bool outward,
+			    struct srtp_context *context);
 
 /* relay_stream.c; on the worker's thread. */
 void relay_stream_init(struct relay_stream *stream, struct relay_session *session, uint8_t index);
@@ -183,9 +187,12 @@ void relay_stream_free(struct relay_stream *stream);
 int relay_port_open(struct relay_worker *worker, struct relay_port *port, const struct address *local);
 void relay_port_close(struct relay_port *port);
 
-/* Whom to talk to; keeps a locked peer when nothing that concerns it changed. Remembered while the socket is closed. */
-void relay_port_direct(struct relay_port *port, const struct address *signalled, const struct address *learn_from,
-		       bool secured);
+/* Whom to talk to; keeps a locked peer when nothing that concerns it changed, and begins locked to one that is `known`.
+ * Remembered while the socket is closed. */
+void relay_port_direct(struct relay_worker *worker, struct relay_port *port, const struct media_side *wanted,
+		       const struct address *signalled);
+/* Again, once the socket is open. */
+void relay_port_redirect(struct relay_worker *worker, struct relay_port *port);
 
 /* Whether `source` may be listened to at all. */
 bool relay_port_admits(const struct relay_port *port, const struct address *source);

@@ -61,7 +61,8 @@ static void side_try_open(struct relay_worker *worker, struct relay_side *side)
 
 /* Keys that stay the same keep their counters: srtp_context_rekey sees to that. On failure the context is NULL or
  * old, and every packet is refused. */
-static void key_apply(struct srtp_context **context, enum srtp_suite suite, const uint8_t *key)
+static void key_apply(struct srtp_context **context, enum srtp_suite suite, const uint8_t *key,
+		      const struct srtp_roll_over *known)
 {
 	if (suite == SRTP_NONE) {
 		srtp_context_free(*context);
@@ -71,19 +72,24 @@ static void key_apply(struct srtp_context **context, enum srtp_suite suite, cons
 		/* A relay of before this one may have used the key: tenths of a second are ahead of any RTCP it sent. */
 		if (*context)
 			srtcp_index_start(*context, (uint32_t)(clock_monotonic_us() / 100000));
+		if (*context && srtp_roll_over_start(*context, known, SRTP_ROLL_OVERS_MAXIMUM)) {
+			srtp_context_free(*context);
+			*context = NULL;
+		}
 	} else if (srtp_context_rekey(*context, suite, key) != 0) {
 		srtp_context_free(*context);
 		*context = NULL;
+	} else {
+		srtp_roll_over_retell(*context); /* maybe to another gate, which missed some */
 	}
 }
 
-static void side_direct(struct relay_side *side, const struct address *peer_rtp, const struct address *peer_rtcp,
-			const struct address *learn_from)
+static void side_direct(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted)
 {
-	bool secured = side->suite_in != SRTP_NONE;
-	side->is_muxed = peer_rtp->family != ADDRESS_NONE && address_equal(peer_rtp, peer_rtcp);
-	relay_port_direct(&side->ports[0], peer_rtp, learn_from, secured);
-	relay_port_direct(&side->ports[1], peer_rtcp, learn_from, secured);
+	side->is_muxed =
+		wanted->peer_rtp.family != ADDRESS_NONE && address_equal(&wanted->peer_rtp, &wanted->peer_rtcp);
+	relay_port_direct(worker, &side->ports[0], wanted, &wanted->peer_rtp);
+	relay_port_direct(worker, &side->ports[1], wanted, &wanted->peer_rtcp);
 }
 
 static void side_apply(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted,
@@ -92,8 +98,8 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 	side->may_send = wanted->may_send;
 	side->suite_in = wanted->suite_in;
 	side->suite_out = wanted->suite_out;
-	key_apply(&side->in, wanted->suite_in, wanted->key_in);
-	key_apply(&side->out, wanted->suite_out, wanted->key_out);
+	key_apply(&side->in, wanted->suite_in, wanted->key_in, wanted->roll_overs_in);
+	key_apply(&side->out, wanted->suite_out, wanted->key_out, wanted->roll_overs_out);
 
 	/* A port that could not be had is asked for again, too. */
 	if (is_new || side->ports[0].descriptor < 0 || !address_equal(&side->local, &wanted->local)) {
@@ -104,7 +110,7 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 			side_try_open(worker, side);
 		}
 	}
-	side_direct(side, &wanted->peer_rtp, &wanted->peer_rtcp, &wanted->learn_from);
+	side_direct(worker, side, wanted);
 }
 
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
@@ -127,9 +133,8 @@ void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream
 		if (!side->open_attempts)
 			continue;
 		side_try_open(worker, side);
-		struct address rtp = side->ports[0].signalled, rtcp = side->ports[1].signalled;
-		struct address learn_from = side->ports[0].learn_from;
-		side_direct(side, &rtp, &rtcp, &learn_from);
+		for (uint8_t port = 0; port < RELAY_PORTS; port++)
+			relay_port_redirect(worker, &side->ports[port]);
 	}
 }
 

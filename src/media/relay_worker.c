@@ -19,6 +19,7 @@
 #define PACE_US 1000 /* a busy worker's turns start at least so far apart: fewer wake-ups, more packets in each */
 #define PACE_WINDOW_US 10000 /* busy is who had, in the last window, */
 #define PACE_PACKETS 40      /* so many packets */
+#define ROLL_OVER_PACE_US 200000
 
 void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
 			const struct address *peer)
@@ -28,6 +29,24 @@ void relay_worker_event(const struct relay_worker *worker, enum media_event_kind
 				    .stream = side->stream->index,
 				    .side = side->index,
 				    .peer = *peer};
+	if (worker->callbacks.event)
+		worker->callbacks.event(worker->callbacks.context, &event);
+}
+
+/* A sender who leaps through its sequence numbers is not worth more messages: what is not told now is told with a later
+ * packet. */
+void relay_worker_roll_over(const struct relay_worker *worker, struct relay_side *side, bool outward,
+			    struct srtp_context *context)
+{
+	if (side->told_us[outward] && worker->now_us - side->told_us[outward] < ROLL_OVER_PACE_US)
+		return;
+	side->told_us[outward] = worker->now_us;
+	struct media_event event = {.session = side->stream->session->id,
+				    .kind = MEDIA_ROLL_OVER,
+				    .stream = side->stream->index,
+				    .side = side->index,
+				    .outward = outward,
+				    .roll_over = srtp_roll_over_take(context)};
 	if (worker->callbacks.event)
 		worker->callbacks.event(worker->callbacks.context, &event);
 }

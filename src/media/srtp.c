@@ -11,6 +11,7 @@
 
 #define ROLL_OVER_BYTES 4
 #define DIGEST_BYTES 20
+#define FIRST_MAXIMUM 2048 /* bytes of a packet that is tried twice */
 
 const char *srtp_result_text(enum srtp_result result)
 {
@@ -124,6 +125,33 @@ enum srtp_result srtp_protect(struct srtp_context *context, uint8_t *packet, siz
 	return srtp_stream_accept(context, stream, ssrc, SRTP_KIND_RTP, index);
 }
 
+static bool unprotect(struct srtp_context *context, uint64_t index, uint8_t *packet, size_t header, size_t length)
+{
+	if (!context->crypto.profile->aead)
+		return unprotect_counter_mode(context, index, packet, header, length);
+	struct srtp_aad aad = {.header = packet, .header_length = header};
+	return srtp_crypto_open(&context->crypto, SRTP_KIND_RTP, read_u32(packet + 8), index, &aad, packet + header,
+				length - header, packet + length);
+}
+
+/* The first packet of a stream that was taken over: when it is not where it was expected, more may have come meanwhile than
+ * was thought, and the next roll-over counter is tried. GCM leaves nothing of a packet that does not verify. */
+static bool unprotect_first(struct srtp_context *context, uint64_t *index, uint8_t *packet, size_t header,
+			    size_t length)
+{
+	uint8_t copy[FIRST_MAXIMUM];
+	size_t whole = length + context->crypto.profile->rtp_tag_bytes;
+	if (whole <= sizeof(copy))
+		memcpy(copy, packet, whole);
+	if (unprotect(context, *index, packet, header, length))
+		return true;
+	if (whole > sizeof(copy) || *index + 0x10000 >= SRTP_RTP_LIFETIME)
+		return false;
+	memcpy(packet, copy, whole);
+	*index += 0x10000;
+	return unprotect(context, *index, packet, header, length);
+}
+
 enum srtp_result srtp_unprotect(struct srtp_context *context, uint8_t *packet, size_t *length)
 {
 	static const struct srtp_window nothing_seen;
@@ -144,14 +172,8 @@ enum srtp_result srtp_unprotect(struct srtp_context *context, uint8_t *packet, s
 	if (!srtp_window_admits(window, index))
 		return SRTP_REPLAYED;
 
-	bool verified;
-	if (profile->aead) {
-		struct srtp_aad aad = {.header = packet, .header_length = header};
-		verified = srtp_crypto_open(&context->crypto, SRTP_KIND_RTP, ssrc, index, &aad, packet + header,
-					    plain - header, packet + plain);
-	} else {
-		verified = unprotect_counter_mode(context, index, packet, header, plain);
-	}
+	bool verified = srtp_window_is_taken_over(window) ? unprotect_first(context, &index, packet, header, plain)
+							  : unprotect(context, index, packet, header, plain);
 	if (!verified)
 		return SRTP_FORGED;
 	*length = plain;

@@ -49,6 +49,12 @@ static inline bool srtp_window_is_new(const struct srtp_window *window)
 {
 	return !(window->seen[0] & 1); /* the highest is always seen */
 }
+
+/* Taken over from a context that is lost: `highest` was seen there, and maybe later ones. */
+static inline bool srtp_window_is_taken_over(const struct srtp_window *window)
+{
+	return srtp_window_is_new(window) && window->highest;
+}
 bool srtp_window_admits(const struct srtp_window *window, uint64_t index);
 void srtp_window_mark(struct srtp_window *window, uint64_t index);
 
@@ -57,6 +63,7 @@ uint64_t srtp_index_estimate(const struct srtp_window *window, uint16_t sequence
 
 struct srtp_stream {
 	uint32_t ssrc;
+	uint32_t told; /* the half of its sequence space that was last told, counted from 1; 0: none yet */
 	struct srtp_window window[SRTP_KIND_COUNT];
 };
 
@@ -74,6 +81,7 @@ struct srtp_context {
 	struct srtp_crypto crypto;
 	struct srtp_stream *streams;
 	uint32_t stream_count, stream_capacity, stream_last; /* last: of the last packet, found without searching */
+	bool is_untold; /* the last RTP packet's stream is where nobody was told that it is */
 	uint32_t rtcp_start;                                 /* index of a source's first packet */
 	uint64_t packets[SRTP_KIND_COUNT];                   /* protected or unprotected with this key */
 };

@@ -2,6 +2,7 @@
  * The SSRCs of one direction: indices, roll-over and replay windows (RFC 3711 sections 3.3.1 and 3.3.2). */
 #include "media/srtp_private.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -10,6 +11,8 @@
 
 bool srtp_window_admits(const struct srtp_window *window, uint64_t index)
 {
+	if (srtp_window_is_taken_over(window))
+		return index + SRTP_WINDOW_BITS > window->highest;
 	if (srtp_window_is_new(window) || index > window->highest)
 		return true;
 	uint64_t age = window->highest - index;
@@ -37,8 +40,22 @@ void srtp_window_mark(struct srtp_window *window, uint64_t index)
 	window->highest = index;
 }
 
+/* Somewhere behind `highest`, which was told when it began a half of the sequence space: most likely within that half, or as
+ * far into the next as packets came while nobody was here. */
+static uint64_t estimate_taken_over(const struct srtp_window *window, uint16_t sequence)
+{
+	uint64_t middle = window->highest + 0x4000;
+	uint64_t index = (middle & ~UINT64_C(0xffff)) | sequence;
+
+	if (index + 0x8000 < middle)
+		return index + 0x10000;
+	return index >= middle + 0x8000 && index >= 0x10000 ? index - 0x10000 : index;
+}
+
 uint64_t srtp_index_estimate(const struct srtp_window *window, uint16_t sequence)
 {
+	if (srtp_window_is_taken_over(window))
+		return estimate_taken_over(window, sequence);
 	if (srtp_window_is_new(window))
 		return sequence;
 	uint64_t roll_over = window->highest >> 16;
@@ -84,6 +101,46 @@ struct srtp_stream *srtp_stream_add(struct srtp_context *context, uint32_t ssrc)
 	return stream;
 }
 
+static uint32_t half_of(uint64_t index)
+{
+	return (uint32_t)(index >> 15) + 1;
+}
+
+int srtp_roll_over_start(struct srtp_context *context, const struct srtp_roll_over *known, uint8_t count)
+{
+	for (uint8_t i = 0; i < count; i++) {
+		if (!known[i].index || known[i].index >= SRTP_RTP_LIFETIME || srtp_stream_find(context, known[i].ssrc))
+			continue;
+		struct srtp_stream *stream = srtp_stream_add(context, known[i].ssrc);
+		if (!stream)
+			return -ENOMEM;
+		stream->window[SRTP_KIND_RTP].highest = known[i].index;
+		stream->told = half_of(known[i].index);
+	}
+	return 0;
+}
+
+bool srtp_roll_over_changed(const struct srtp_context *context)
+{
+	return context->is_untold;
+}
+
+struct srtp_roll_over srtp_roll_over_take(struct srtp_context *context)
+{
+	struct srtp_stream *stream = &context->streams[context->stream_last];
+	uint64_t highest = stream->window[SRTP_KIND_RTP].highest;
+
+	stream->told = half_of(highest);
+	context->is_untold = false;
+	return (struct srtp_roll_over){stream->ssrc, highest};
+}
+
+void srtp_roll_over_retell(struct srtp_context *context)
+{
+	for (uint32_t i = 0; i < context->stream_count; i++)
+		context->streams[i].told = 0;
+}
+
 enum srtp_result srtp_stream_accept(struct srtp_context *context, struct srtp_stream *stream, uint32_t ssrc,
 				    enum srtp_kind kind, uint64_t index)
 {
@@ -93,5 +150,7 @@ enum srtp_result srtp_stream_accept(struct srtp_context *context, struct srtp_st
 		return SRTP_TOO_MANY;
 	srtp_window_mark(&stream->window[kind], index);
 	context->packets[kind]++;
+	if (kind == SRTP_KIND_RTP)
+		context->is_untold = stream->told != half_of(stream->window[kind].highest);
 	return SRTP_OK;
 }

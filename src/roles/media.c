@@ -60,7 +60,8 @@ static void stream_set(struct media_role *self, const struct ipc_stream_set *set
 	stream_from_message(set, &stream);
 	error = media_stream_set(self->relay, &stream);
 	if (error) {
-		const struct media_event refused = {stream.session, MEDIA_PORT_UNAVAILABLE, stream.index, 0, {0}};
+		const struct media_event refused = {
+			.session = stream.session, .kind = MEDIA_PORT_UNAVAILABLE, .stream = stream.index};
 
 		log_write(LOG_WARNING, "media", "a stream cannot be relayed: %s", strerror(-error));
 		event_to_message(&refused, &answer);

@@ -7,7 +7,11 @@
 _Static_assert(SRTP_KEY_MAXIMUM == sizeof(((struct ipc_stream_set *)0)->a_key_in), "keys of messages and media differ");
 
 /* X(member): the plain members of a side. */
-#define SIDE_MEMBERS(X) X(local) X(peer_rtp) X(peer_rtcp) X(learn_from) X(suite_in) X(suite_out) X(may_send)
+#define SIDE_MEMBERS(X) X(local) X(peer_rtp) X(peer_rtcp) X(learn_from) X(suite_in) X(suite_out) X(may_send) X(locked)
+
+/* X(direction, place): the roll-over counters of a side. */
+#define ROLL_OVERS(X) X(in, 0) X(in, 1) X(in, 2) X(in, 3) X(out, 0) X(out, 1) X(out, 2) X(out, 3)
+_Static_assert(SRTP_ROLL_OVERS_MAXIMUM == 4, "places of messages and media differ");
 
 void stream_to_message(const struct media_stream *stream, struct ipc_message *message)
 {
@@ -25,6 +29,13 @@ void stream_to_message(const struct media_stream *stream, struct ipc_message *me
 	set->a_##member = a->member; \
 	set->b_##member = b->member;
 	SIDE_MEMBERS(X)
+#undef X
+#define X(direction, place) \
+	set->a_##direction##_##place##_ssrc = a->roll_overs_##direction[place].ssrc; \
+	set->a_##direction##_##place##_index = a->roll_overs_##direction[place].index; \
+	set->b_##direction##_##place##_ssrc = b->roll_overs_##direction[place].ssrc; \
+	set->b_##direction##_##place##_index = b->roll_overs_##direction[place].index;
+	ROLL_OVERS(X)
 #undef X
 	memcpy(set->a_key_in, a->key_in, SRTP_KEY_MAXIMUM);
 	memcpy(set->a_key_out, a->key_out, SRTP_KEY_MAXIMUM);
@@ -46,6 +57,13 @@ void stream_from_message(const struct ipc_stream_set *set, struct media_stream *
 	b->member = set->b_##member;
 	SIDE_MEMBERS(X)
 #undef X
+#define X(direction, place) \
+	a->roll_overs_##direction[place] = \
+		(struct srtp_roll_over){set->a_##direction##_##place##_ssrc, set->a_##direction##_##place##_index}; \
+	b->roll_overs_##direction[place] = \
+		(struct srtp_roll_over){set->b_##direction##_##place##_ssrc, set->b_##direction##_##place##_index};
+	ROLL_OVERS(X)
+#undef X
 	memcpy(a->key_in, set->a_key_in, SRTP_KEY_MAXIMUM);
 	memcpy(a->key_out, set->a_key_out, SRTP_KEY_MAXIMUM);
 	memcpy(b->key_in, set->b_key_in, SRTP_KEY_MAXIMUM);
@@ -56,12 +74,21 @@ void event_to_message(const struct media_event *event, struct ipc_message *messa
 {
 	message->type = IPC_SESSION_EVENT;
 	message->descriptor = -1;
-	message->session_event =
-		(struct ipc_session_event){event->session, event->kind, event->stream, event->side, event->peer};
+	message->session_event = (struct ipc_session_event){
+		event->session, event->kind,    event->stream,         event->side,
+		event->peer,    event->outward, event->roll_over.ssrc, event->roll_over.index};
 }
 
 bool event_from_message(const struct ipc_session_event *message, struct media_event *event)
 {
-	*event = (struct media_event){message->session, message->kind, message->stream, message->side, message->peer};
+	*event = (struct media_event){
+		message->session,
+		message->kind,
+		message->stream,
+		message->side,
+		message->peer,
+		message->outward,
+		{message->ssrc, message->packet_index},
+	};
 	return event->kind < MEDIA_EVENT_COUNT && event->stream < MEDIA_STREAMS_MAXIMUM && event->side < 2;
 }

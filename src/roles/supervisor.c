@@ -124,9 +124,11 @@ static void child_join(struct supervisor *supervisor, const struct child *child)
 
 static void restart_later(struct child *child)
 {
-	unsigned delay_ms = RESTART_FIRST_MS << (child->deaths < 7 ? child->deaths : 7);
+	unsigned doublings = child->deaths < 8 ? child->deaths : 8, delay_ms;
 	struct timeval delay;
 
+	/* Once at once: calls wait for it. What dies again and again is not worth every cycle. */
+	delay_ms = doublings ? RESTART_FIRST_MS << (doublings - 1) : 0;
 	if (delay_ms > RESTART_LONGEST_MS)
 		delay_ms = RESTART_LONGEST_MS;
 	child->deaths++;

@@ -481,6 +481,57 @@ static void m1_a_call_cannot_be_made_clear_by_a_new_offer(void **state)
 	}
 }
 
+static void media_tells(enum media_event_kind kind, uint8_t side, const char *peer, uint32_t ssrc, uint64_t index)
+{
+	struct media_event event = {.session = kit.streams[0].session,
+				    .kind = (uint8_t)kind,
+				    .side = side,
+				    .outward = side == 1,
+				    .roll_over = {ssrc, index}};
+
+	assert_int_equal(address_parse(span_from(peer), &event.peer), 0);
+	gateway_media_event(kit.gateway, &event);
+}
+
+/* What media learned is declared to the process that takes its place: where the phone is (M2), and how far the keys are used.
+ * New keys, or another address of the phone, are begun anew. */
+static void what_media_learned_outlives_it(void **state)
+{
+	const struct media_side *side = &kit.streams[0].sides[0];
+	static struct peer phone;
+
+	(void)state;
+	start("", "required");
+	establish_encrypted(&phone);
+	media_tells(MEDIA_LOCKED, 0, "127.0.0.1:7788", 0, 0);
+	for (uint32_t ssrc = 1; ssrc <= SRTP_ROLL_OVERS_MAXIMUM + 2; ssrc++)
+		media_tells(MEDIA_ROLL_OVER, 0, "127.0.0.1:1", ssrc, 65536 + ssrc);
+	media_tells(MEDIA_ROLL_OVER, 0, "127.0.0.1:1", 5, 3 * 65536);
+	gateway_media_back(kit.gateway);
+	assert_int_equal(side->locked.port, 7788);
+	assert_true(side->roll_overs_in[0].ssrc == 5 && side->roll_overs_in[0].index == 3 * 65536);
+	assert_true(side->roll_overs_in[1].ssrc == 6 && side->roll_overs_in[3].ssrc == 3);
+	assert_int_equal(side->roll_overs_out[0].index, 0);
+	media_tells(MEDIA_ROLL_OVER, 1, "127.0.0.1:1", 9, 77);
+	gateway_media_back(kit.gateway);
+	assert_int_equal(kit.streams[0].sides[1].roll_overs_out[0].ssrc, 9);
+
+	side_sends(&kit, &caller, "INVITE", "",
+		   sdp_with("RTP/SAVP", "a=crypto:2 AES_CM_128_HMAC_SHA1_80 " KEY_B "\n"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "200 OK", "", "", sdp_plain(5000, "sendrecv"));
+	peer_expect(&kit, &phone, "SIP/2.0 200");
+	assert_int_equal(side->locked.port, 7788);
+	assert_int_equal(side->roll_overs_in[0].index, 0);
+
+	/* On hold with the old address form, the phone is nowhere; afterwards it may be elsewhere. */
+	media_tells(MEDIA_LOCKED, 0, "127.0.0.2:7788", 0, 0);
+	gateway_media_back(kit.gateway);
+	assert_int_equal(side->locked.family, ADDRESS_NONE); /* not where its signalling comes from */
+	peer_close(&phone);
+	kit_stop(&kit);
+}
+
 /* The PBX changes the call; `answer` is the phone's. */
 static void pbx_offers(struct peer *phone, const char *answer)
 {
@@ -608,6 +659,7 @@ int main(void)
 		cmocka_unit_test(m1_keys_that_were_not_offered_do_not_pass_for_none),
 		cmocka_unit_test(m1_an_encrypted_dialog_is_not_moved_to_clear_signalling),
 		cmocka_unit_test(m2_a_phone_names_no_machine_but_its_own),
+		cmocka_unit_test(what_media_learned_outlives_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

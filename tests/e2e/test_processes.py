@@ -12,10 +12,12 @@ import time
 from kamailio import Kamailio
 from kit import OUTSIDE, PBX, PHONES_BOUND, Skip, check, wait_for
 from sipp import Sipp, register
+from test_encryption import USERS, testpbx
 
 GATEWAY = OUTSIDE + ":5060"
 CALLER = PHONES_BOUND[0]
 ROLES = ("gate", "media", "store")
+MEDIA_GAP_MS = 1500  # generous: a sanitized process on a busy machine starts slowly
 
 
 def roles_of(pid):
@@ -79,6 +81,29 @@ def test_killed_processes_come_back_and_calls_work(kit):
     gateway.command("hangup", gateway.calls()[0]["id"])
     caller.finish()
     answering.finish()
+
+
+def test_sound_goes_on_when_media_is_killed(kit):
+    """A1: a new media process has the old one's keys, roll-over counters and peers: an encrypted call is heard again at
+    once. Each packet that is missing is 20 ms of silence."""
+    gateway = kit.gateway()
+    testpbx(kit, gateway)
+    authority, _, _ = kit.certificates()
+    password = kit.write("password", USERS["1001"], 0o600)
+    call = kit.start("testcall", [kit.binary, "testcall", "sips:600@%s:5061" % OUTSIDE, "--user", "1001",
+                                  "--password-file", password, "--authorities", authority, "--duration", "5",
+                                  "--json"], phone=kit.phone())
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()), 15, 0.1)
+    time.sleep(1.5)
+    before = roles_of(gateway.process.pid)["media"]
+    os.kill(before, signal.SIGKILL)
+    call.wait()
+    result = json.loads(re.search(r"(?s)\{.*\}", call.output()).group(0))
+    check(roles_of(gateway.process.pid)["media"] != before, "it is still the old media process")
+    missing_ms = 20 * (result["packets_sent"] - result["packets_received"])
+    check(result["encrypted"] and result["packets_received"] > 150 and missing_ms <= MEDIA_GAP_MS,
+          "%d ms of the call are missing: %s" % (missing_ms, call.output()))
+    print("    %d ms were missing" % missing_ms)
 
 
 def test_registrations_outlive_the_gate(kit):

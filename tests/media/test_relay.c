@@ -183,8 +183,10 @@ static void test_learning(void **state)
 	}
 	assert_false(kit_call_receives(&call, 1, QUIET_MS));
 	assert_flows(&call);
-	/* The same again keeps the lock. */
+	/* The same again keeps the lock; who does not know it is told again. */
 	kit_call_set(&call);
+	assert_true(kit_event(MEDIA_LOCKED, &event, WAIT_MS));
+	assert_true(address_equal(&event.peer, &phone));
 	kit_call_send_from(&call, 0, neighbour);
 	assert_false(kit_call_receives(&call, 1, QUIET_MS));
 	assert_flows(&call);
@@ -497,6 +499,81 @@ static void test_muxed_rtcp(void **state)
 	kit_call_free(&call);
 }
 
+/* Takes into the declaration what was told, as the gate does. Returns how often. */
+static int take_in(struct kit_call *call)
+{
+	struct media_event event;
+	int count = 0;
+	for (; kit_event(MEDIA_ROLL_OVER, &event, count ? 0 : QUIET_MS); count++) {
+		struct media_side *side = &call->stream.sides[event.side];
+		*(event.outward ? side->roll_overs_out : side->roll_overs_in) = event.roll_over;
+	}
+	return count;
+}
+
+/* A relay that takes a dead one's place goes on with the keys, whatever the sequence numbers, and with the phone behind NAT:
+ * sound comes at once, and nobody else is learned. */
+static void test_another_relay_takes_over(void **state)
+{
+	for (int suite = SRTP_NONE; suite < SRTP_SUITE_COUNT; suite += 3) {
+		struct kit_call call;
+		struct media_event event;
+		kit_call_make(&call, suite, SRTP_AEAD_AES_128_GCM);
+		learn(&call, 0, "127.0.1.1");
+		call.sequence[0] = 65530;
+		call.sequence[1] = 32760;
+		kit_call_set(&call);
+		for (int i = 0; i < 3; i++)
+			assert_flows(&call);
+		usleep(210000); /* the pace of what is told */
+		for (int i = 0; i < 12; i++)
+			assert_flows(&call);
+		assert_true(kit_event(MEDIA_LOCKED, &event, WAIT_MS));
+		call.stream.sides[0].locked = event.peer;
+		kit_call_set(&call); /* everything is told again */
+		assert_flows(&call);
+		assert_false(kit_event(MEDIA_LOCKED, &event, 0));
+		usleep(210000);
+		assert_flows(&call);
+		assert_in_range(take_in(&call), suite ? 4 : 2, 16);
+		assert_int_equal(call.stream.sides[1].roll_overs_out[0].index >> 16, 1);
+		assert_int_equal(call.stream.sides[1].roll_overs_in[0].index >> 15, 1);
+
+		kit_teardown(state);
+		assert_int_equal(kit_setup(state), 0);
+		kit_call_set(&call);
+		assert_true(kit_event(MEDIA_LOCKED, &event, WAIT_MS));
+		assert_true(address_equal(&event.peer, &call.stream.sides[0].locked));
+		if (!suite) {
+			int neighbour = kit_socket("127.0.1.1", 0);
+			kit_call_send_from(&call, 0, neighbour); /* the kernel knows whom to listen to */
+			assert_false(kit_call_receives(&call, 1, QUIET_MS));
+			close(neighbour);
+		}
+		kit_call_send(&call, 1); /* the phone has not sent anything yet */
+		assert_true(kit_call_receives(&call, 0, WAIT_MS));
+		for (int i = 0; i < 5; i++)
+			assert_flows(&call);
+		kit_call_free(&call);
+	}
+}
+
+/* A sender who leaps through its sequence numbers keeps nobody busy. */
+static void test_roll_overs_are_told_rarely(void **state)
+{
+	(void)state;
+	struct kit_call call;
+	kit_call_make(&call, SRTP_NONE, SRTP_AES_CM_128_HMAC_SHA1_80);
+	kit_call_set(&call);
+	for (int i = 0; i < 50; i++) {
+		call.sequence[0] = (uint16_t)(call.sequence[0] + 0x7000);
+		kit_call_send(&call, 0);
+		assert_true(kit_call_receives(&call, 1, WAIT_MS));
+	}
+	assert_in_range(take_in(&call), 1, 5);
+	kit_call_free(&call);
+}
+
 static void test_datagrams(void **state)
 {
 	(void)state;
@@ -757,6 +834,8 @@ int main(void)
 		RELAY_TEST(test_set_again_keeps_flow),
 		RELAY_TEST(test_peer_gone),
 		RELAY_TEST(test_muxed_rtcp),
+		RELAY_TEST(test_another_relay_takes_over),
+		RELAY_TEST(test_roll_overs_are_told_rarely),
 		RELAY_TEST(test_datagrams),
 		RELAY_TEST(test_silence),
 		RELAY_TEST(test_port_unavailable),

@@ -174,6 +174,99 @@ static void test_same_verdicts_on_a_bad_network(void **state)
 	}
 }
 
+/* What a gate keeps of one direction with one source. */
+static void hear(struct srtp_context *context, struct srtp_roll_over *told)
+{
+	if (srtp_roll_over_changed(context))
+		*told = srtp_roll_over_take(context);
+}
+
+/* As exchange, and listens to what is told. */
+static void exchange_and_listen(struct ends *ends, uint16_t sequence, struct srtp_roll_over told[2])
+{
+	uint8_t plain[PACKET_ROOM];
+	exchange(ends, false, plain, rtp_make(plain, 3, sequence));
+	hear(ends->our_sender, &told[0]);
+	hear(ends->our_receiver, &told[1]);
+}
+
+static void crash(struct ends *ends, int suite, const struct srtp_roll_over told[2])
+{
+	uint8_t key[SRTP_KEY_MAXIMUM];
+	srtp_context_free(ends->our_sender);
+	srtp_context_free(ends->our_receiver);
+	key_make(key, (uint8_t)(77 + suite));
+	ends->our_sender = srtp_context_new(suite, key);
+	ends->our_receiver = srtp_context_new(suite, key);
+	assert_int_equal(srtp_roll_over_start(ends->our_sender, &told[0], 1), 0);
+	assert_int_equal(srtp_roll_over_start(ends->our_receiver, &told[1], 1), 0);
+}
+
+/* Our contexts are lost at any moment, and up to 16,000 packets pass while nobody is there: the peers go on with the same
+ * keys and notice nothing. Without the roll-over counter they would hear nothing after the first 65,536 packets. */
+static void test_crash_at_any_sequence_number(void **state)
+{
+	(void)state;
+	EACH_SUITE(suite)
+	{
+		struct ends ends = ends_new(suite);
+		struct srtp_roll_over told[2] = {{0}};
+		uint32_t chance = 99u + (uint32_t)suite, crashes = 0;
+		for (uint32_t sequence = 65400; sequence < 5 * 65536;) {
+			exchange_and_listen(&ends, (uint16_t)sequence, told);
+			assert_true(told[0].index && told[1].index);
+			chance = chance * 1664525 + 1013904223;
+			uint32_t left = 0x8000 - 3 - sequence % 0x8000, step = 1 + (chance >> 8) % 200;
+			bool near = (sequence + 3) % 0x8000 < 6;
+			if (near || left < step)
+				step = near ? 1 : left;
+			if (near || (chance >> 20) % 16 == 0) {
+				crash(&ends, suite, told);
+				crashes++;
+				step += near || chance >> 30 ? 0 : (chance >> 8) % 0x3f00;
+			}
+			sequence += step;
+		}
+		assert_true(crashes > 50);
+		ends_free(&ends);
+	}
+}
+
+/* The receiver finds its place also when nobody was there for a whole round of sequence numbers; forged packets that come
+ * first do not mislead it, and what was told to be seen is not taken again. */
+static void test_crash_and_long_absence(void **state)
+{
+	(void)state;
+	EACH_SUITE(suite)
+	{
+		struct ends ends = ends_new(suite);
+		struct srtp_roll_over told[2] = {{0}};
+		uint8_t packet[PACKET_ROOM], old[PACKET_ROOM], forged[PACKET_ROOM];
+		size_t length, old_length = rtp_make(old, 3, 65000);
+		assert_int_equal(oracle_protect(ends.their_sender, false, old, &old_length), ORACLE_OK);
+		for (uint32_t sequence = 65001; sequence < 65700; sequence++)
+			exchange_and_listen(&ends, (uint16_t)sequence, told);
+		for (uint32_t sequence = 65700; sequence < 65700 + 90000; sequence += 500) {
+			length = rtp_make(packet, 3, (uint16_t)sequence);
+			assert_int_equal(oracle_protect(ends.their_sender, false, packet, &length), ORACLE_OK);
+		}
+		crash(&ends, suite, told);
+		size_t copy_length = old_length;
+		memcpy(forged, old, old_length);
+		assert_int_equal(srtp_unprotect(ends.our_receiver, forged, &copy_length), SRTP_REPLAYED);
+		for (int i = 0; i < 3; i++) {
+			copy_length = length;
+			memcpy(forged, packet, length);
+			forged[40] ^= 1;
+			assert_int_equal(srtp_unprotect(ends.our_receiver, forged, &copy_length), SRTP_FORGED);
+		}
+		assert_int_equal(srtp_unprotect(ends.our_receiver, packet, &length), SRTP_OK);
+		hear(ends.our_receiver, &told[1]);
+		assert_int_equal(told[1].index >> 16, 2);
+		ends_free(&ends);
+	}
+}
+
 static void test_replay_refused_by_both(void **state)
 {
 	(void)state;
@@ -300,9 +393,14 @@ int main(void)
 		return 1;
 	}
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_length_both_ways), cmocka_unit_test(test_header_with_csrc_and_extension),
-		cmocka_unit_test(test_roll_over_both_ways),    cmocka_unit_test(test_same_verdicts_on_a_bad_network),
-		cmocka_unit_test(test_replay_refused_by_both), cmocka_unit_test(test_rfc7714_files),
+		cmocka_unit_test(test_every_length_both_ways),
+		cmocka_unit_test(test_header_with_csrc_and_extension),
+		cmocka_unit_test(test_roll_over_both_ways),
+		cmocka_unit_test(test_same_verdicts_on_a_bad_network),
+		cmocka_unit_test(test_crash_at_any_sequence_number),
+		cmocka_unit_test(test_crash_and_long_absence),
+		cmocka_unit_test(test_replay_refused_by_both),
+		cmocka_unit_test(test_rfc7714_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,11 @@ static void streams_arrive_as_they_were_sent(void **state)
 		memset(side->key_in, 10 + i, sizeof(side->key_in));
 		memset(side->key_out, 20 + i, sizeof(side->key_out));
 		side->may_send = i;
+		assert_int_equal(address_parse(SPAN("192.0.2.1:4444"), &side->locked), 0);
+		for (uint32_t k = 0; k < SRTP_ROLL_OVERS_MAXIMUM; k++) {
+			side->roll_overs_in[k] = (struct srtp_roll_over){100 + k, (1ull << 47) + k + (uint32_t)i};
+			side->roll_overs_out[k] = (struct srtp_roll_over){200 + k, (1ull << 33) + k + (uint32_t)i};
+		}
 	}
 	stream_to_message(&sent, &message);
 	length = ipc_encode(&message, bytes, sizeof(bytes));
@@ -146,12 +151,19 @@ static void streams_arrive_as_they_were_sent(void **state)
 		assert_memory_equal(a->key_in, b->key_in, sizeof(a->key_in));
 		assert_memory_equal(a->key_out, b->key_out, sizeof(a->key_out));
 		assert_int_equal(a->may_send, b->may_send);
+		assert_true(address_equal(&a->locked, &b->locked));
+		for (uint32_t k = 0; k < SRTP_ROLL_OVERS_MAXIMUM; k++) {
+			assert_int_equal(a->roll_overs_in[k].ssrc, b->roll_overs_in[k].ssrc);
+			assert_int_equal(a->roll_overs_in[k].index, b->roll_overs_in[k].index);
+			assert_int_equal(a->roll_overs_out[k].ssrc, b->roll_overs_out[k].ssrc);
+			assert_int_equal(a->roll_overs_out[k].index, b->roll_overs_out[k].index);
+		}
 	}
 }
 
 static void events_are_checked(void **state)
 {
-	const struct media_event sent = {7, MEDIA_LOCKED, 2, 1, {0}};
+	const struct media_event sent = {7, MEDIA_LOCKED, 2, 1, {0}, true, {0xfffffffe, 1ull << 47}};
 	struct ipc_message message;
 	struct media_event got;
 
@@ -160,6 +172,7 @@ static void events_are_checked(void **state)
 	assert_true(event_from_message(&message.session_event, &got));
 	assert_int_equal(got.session, 7);
 	assert_int_equal(got.kind, MEDIA_LOCKED);
+	assert_true(got.outward && got.roll_over.ssrc == 0xfffffffe && got.roll_over.index == 1ull << 47);
 	message.session_event.side = 2;
 	assert_false(event_from_message(&message.session_event, &got));
 	message.session_event.side = 0;
