@@ -1,6 +1,6 @@
 # The few commands people type; Meson and ninja do the work. `make help` lists them.
 .DEFAULT_GOAL := all
-.PHONY: all run test bench fuzz format lint docs clean help
+.PHONY: all run test soak bench fuzz format lint docs clean help
 
 all: ## build build/ringwall (installs missing Debian packages when root)
 	@scripts/setup.sh build
@@ -14,7 +14,12 @@ run: all ## build, then start a gateway on the embedded default configuration
 test: ## everything that must pass: both compilers, sanitizers, fuzzing, end to end, lint
 	@scripts/test.sh
 
-bench: ## measure beside peers (fifteen minutes); writes bench/RESULTS.md
+soak: ## mixed traffic for half an hour while processes are killed: make soak [SECONDS=1800]
+	@scripts/setup.sh build test
+	@scripts/build.sh gcc >build-gcc.log 2>&1 || { tail -n 20 build-gcc.log; exit 1; }
+	@RINGWALL_SOAK_S=$(or $(SECONDS),1800) python3 tests/e2e/run.py --binary build-gcc/ringwall --only test_soak --keep
+
+bench: ## measure beside peers (twenty minutes); writes bench/RESULTS.md
 	@bench/run.sh
 
 fuzz: ## fuzz longer: make fuzz SECONDS=600 [TARGETS="sip sdp"]

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Measures beside peers, all on loopback; some fifteen minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
+# Measures beside peers, all on loopback; some twenty minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
 # writes bench/RESULTS.md from the last of each work.
 #   bench/run.sh                      everything
-#   bench/run.sh calls parse          only these of: calls memory sustained rtp net parse
+#   bench/run.sh calls parse          only these of: calls delay memory sustained rtp net parse
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -39,9 +39,9 @@ parse() {
 		"\"unit\": \"instructions\", \"ours\": %d}\n", $NF / count }' "$log"
 }
 
-for name in ${*:-calls memory sustained rtp net parse}; do
+for name in ${*:-calls delay memory sustained rtp net parse}; do
 	case $name in
-	calls | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
+	calls | delay | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
 	rtp) part rtp bench/rtp/run.py --build "$build" ;;
 	net) part net "$build/bench/net/net_memory" ;;
 	parse) part parse parse ;;
