@@ -151,6 +151,8 @@ enum sip_header_kind {
 	X(RECORD_ROUTE, "Record-Route", 0, SIP_KIND_ADDRESSES, 0) \
 	X(PATH, "Path", 0, SIP_KIND_ADDRESSES, 0) \
 	X(SERVICE_ROUTE, "Service-Route", 0, SIP_KIND_ADDRESSES, 0) \
+	X(FLOW_TIMER, "Flow-Timer", 0, SIP_KIND_NUMBER, SIP_ONCE) \
+	X(FEATURE_CAPS, "Feature-Caps", 0, SIP_KIND_TEXT, 0) \
 	X(CONTENT_LENGTH, "Content-Length", 'l', SIP_KIND_NUMBER, SIP_ONCE) \
 	X(CONTENT_TYPE, "Content-Type", 'c', SIP_KIND_MEDIA_TYPE, SIP_ONCE) \
 	X(CONTENT_ENCODING, "Content-Encoding", 'e', SIP_KIND_TOKENS, 0) \
