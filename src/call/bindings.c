@@ -11,7 +11,49 @@ struct binding *binding_by_token(struct gateway *gateway, struct span token)
 	if (token.length != TAG_LENGTH)
 		return NULL;
 	link = table_find(gateway->bindings, table_hash(gateway->bindings, token.data, token.length), &token);
-	return link ? table_object(link, struct binding, by_token) : NULL;
+	if (!link)
+		return NULL;
+
+	struct binding *best = table_object(link, struct binding, by_token);
+
+	list_each(other, &best->owner->bindings) {
+		struct binding *binding = list_object(other, struct binding, in_owner);
+
+		if (!strcmp(binding->token, best->token) && binding_is_better(binding, best))
+			best = binding;
+	}
+	return best;
+}
+
+struct binding *binding_by_flow_id(struct gateway *gateway, const char *token, uint32_t reg_id)
+{
+	struct binding *any = binding_by_token(gateway, span_from(token));
+
+	if (!any)
+		return NULL;
+	list_each(link, &any->owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (binding->reg_id == reg_id && !strcmp(binding->token, token))
+			return binding;
+	}
+	return NULL;
+}
+
+struct binding *binding_by_instance(struct owner *owner, uint8_t zone, struct span instance, uint32_t reg_id)
+{
+	struct binding *found = NULL;
+
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (binding->zone != zone || !binding->reg_id || !span_is(instance, binding->instance))
+			continue;
+		if (binding->reg_id == reg_id)
+			return binding;
+		found = binding;
+	}
+	return found;
 }
 
 struct owner *owner_find(struct gateway *gateway, const char *account)
@@ -27,7 +69,13 @@ bool binding_reachable(const struct binding *binding)
 	return net_flow_is_open(gateway_net(binding->gateway), &binding->flow);
 }
 
-/* Of several the one that is reachable and registered last. */
+bool binding_is_better(const struct binding *a, const struct binding *b)
+{
+	bool reachable = binding_reachable(a);
+
+	return reachable == binding_reachable(b) ? a->expires_at_s > b->expires_at_s : reachable;
+}
+
 struct binding *binding_by_account(struct gateway *gateway, struct span user)
 {
 	char account[256];
@@ -39,8 +87,7 @@ struct binding *binding_by_account(struct gateway *gateway, struct span user)
 	list_each(link, &owner->bindings) {
 		struct binding *binding = list_object(link, struct binding, in_owner);
 
-		if (!best || (binding_reachable(binding) &&
-			      (!binding_reachable(best) || binding->expires_at_s >= best->expires_at_s)))
+		if (!best || !binding_is_better(best, binding)) /* of two alike the later one */
 			best = binding;
 	}
 	return best;
@@ -52,8 +99,9 @@ struct binding *binding_by_contact(struct owner *owner, uint8_t zone, const stru
 		struct binding *binding = list_object(link, struct binding, in_owner);
 		struct sip_uri uri;
 
-		if (binding->zone == zone && sip_uri_parse(span_from(binding->contact), &uri) == SIP_OK &&
-		    sip_uri_equal(&uri, contact))
+		/* Where outbound is in use the instance says which it is, and the URI nothing (RFC 5626 section 6). */
+		if (binding->zone == zone && !binding->reg_id &&
+		    sip_uri_parse(span_from(binding->contact), &uri) == SIP_OK && sip_uri_equal(&uri, contact))
 			return binding;
 	}
 	return NULL;
@@ -118,6 +166,7 @@ struct binding *binding_add(struct gateway *gateway, const char *account, const 
 		return NULL;
 	}
 	binding->gateway = gateway;
+	binding->instance = binding->path = binding->service_route = binding->gruu = "";
 	binding->expiry.fire = expired;
 	binding->expiry.context = binding;
 	list_append(&binding->owner->bindings, &binding->in_owner);
@@ -127,37 +176,61 @@ struct binding *binding_add(struct gateway *gateway, const char *account, const 
 	return binding;
 }
 
+/* The store's name of a binding: the token, and which flow of the phone it is. */
+#define STORE_KEY_CAPACITY sizeof(((struct ipc_binding *)0)->token)
+static void store_key(const struct binding *binding, char key[STORE_KEY_CAPACITY])
+{
+	struct buffer out = buffer_over(key, STORE_KEY_CAPACITY);
+
+	buffer_put_text(&out, binding->token);
+	if (binding->reg_id)
+		buffer_printf(&out, ".%u", binding->reg_id);
+	buffer_text(&out);
+}
+
 void binding_drop(struct binding *binding, bool tell_store)
 {
 	struct gateway *gateway = binding->gateway;
 	struct owner *owner = binding->owner;
 
-	if (tell_store)
-		gateway->callbacks.binding_remove(gateway->callbacks.context, binding->token);
+	if (tell_store) {
+		char key[STORE_KEY_CAPACITY];
+
+		store_key(binding, key);
+		gateway->callbacks.binding_remove(gateway->callbacks.context, key);
+	}
 	timer_stop(gateway->wheel, &binding->expiry);
 	table_remove(gateway->bindings, &binding->by_token);
 	list_remove(&binding->in_owner);
 	owner->count--;
 	owner_release(gateway, owner);
-	memory_free(binding->contact); /* and what follows it */
+	memory_free((char *)(uintptr_t)binding->contact); /* and what follows it */
 	pool_give(gateway->binding_pool, binding);
 }
 
-bool binding_texts_set(struct binding *binding, const char *contact, const char *call_id, const char *user_agent)
+bool binding_texts_set(struct binding *binding, const struct binding_texts *texts)
 {
-	size_t contact_bytes = strlen(contact) + 1, call_id_bytes = strlen(call_id) + 1;
-	size_t user_agent_bytes = strlen(user_agent) + 1;
-	char *texts = memory_alloc(contact_bytes + call_id_bytes + user_agent_bytes);
+	const char *const from[] = {texts->contact, texts->call_id,       texts->user_agent, texts->instance,
+				    texts->path,    texts->service_route, texts->gruu};
+	const char **const to[] = {&binding->contact, &binding->call_id,       &binding->user_agent, &binding->instance,
+				   &binding->path,    &binding->service_route, &binding->gruu};
+	const char *before = binding->contact;
+	size_t length = 0;
+	char *at;
 
-	if (!texts)
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
+		length += strlen(from[i]) + 1;
+	at = memory_alloc(length);
+	if (!at)
 		return false;
-	memcpy(texts, contact, contact_bytes);
-	memcpy(texts + contact_bytes, call_id, call_id_bytes);
-	memcpy(texts + contact_bytes + call_id_bytes, user_agent, user_agent_bytes);
-	memory_free(binding->contact);
-	binding->contact = texts;
-	binding->call_id = texts + contact_bytes;
-	binding->user_agent = binding->call_id + call_id_bytes;
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		size_t bytes = strlen(from[i]) + 1;
+
+		memcpy(at, from[i], bytes);
+		*to[i] = at;
+		at += bytes;
+	}
+	memory_free((char *)(uintptr_t)before); /* last: a text may be one of those that stood */
 	return true;
 }
 
@@ -175,6 +248,7 @@ void binding_save(struct binding *binding)
 	struct gateway *gateway = binding->gateway;
 	struct ipc_binding record = {
 		.cseq = binding->cseq,
+		.reg_id = binding->reg_id,
 		.transport = binding->flow.transport,
 		.local = binding->flow.local,
 		.remote = binding->flow.remote,
@@ -183,12 +257,16 @@ void binding_save(struct binding *binding)
 	};
 	const struct config_zone *zone = gateway_zone(gateway, binding->zone);
 
-	span_copy(span_from(binding->token), record.token, sizeof(record.token));
+	store_key(binding, record.token);
 	span_copy(span_from(zone->name), record.zone, sizeof(record.zone));
 	span_copy(span_from(binding->owner->account), record.account, sizeof(record.account));
 	span_copy(span_from(binding->contact), record.contact, sizeof(record.contact));
 	span_copy(span_from(binding->call_id), record.call_id, sizeof(record.call_id));
 	span_copy(span_from(binding->user_agent), record.user_agent, sizeof(record.user_agent));
+	span_copy(span_from(binding->instance), record.instance, sizeof(record.instance));
+	span_copy(span_from(binding->path), record.path, sizeof(record.path));
+	span_copy(span_from(binding->service_route), record.service_route, sizeof(record.service_route));
+	span_copy(span_from(binding->gruu), record.gruu, sizeof(record.gruu));
 	gateway->callbacks.binding_save(gateway->callbacks.context, &record);
 }
 
@@ -213,14 +291,20 @@ static void flow_restore(const struct config_zone *zone, struct flow *flow)
 
 void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *record)
 {
-	struct span token = span_from(record->token);
+	struct span token = span_slice(span_from(record->token), 0, TAG_LENGTH); /* the flow's number follows */
+	const struct binding_texts texts = {record->contact,  record->call_id, record->user_agent,
+					    record->instance, record->path,    record->service_route,
+					    record->gruu};
 	int zone = zone_by_name(gateway->config, record->zone);
-	struct binding *binding;
+	struct binding *binding, *twin = binding_by_token(gateway, token);
+	char text[TAG_LENGTH + 1];
 
 	/* A stream of before the restart is gone with it, but its phone is known: 480 until it is back, not 404. */
-	if (zone < 0 || token.length != TAG_LENGTH || binding_by_token(gateway, token))
+	if (zone < 0 || token.length != TAG_LENGTH || span_copy(token, text, sizeof(text)) ||
+	    binding_by_flow_id(gateway, text, record->reg_id) ||
+	    (twin && strcmp(twin->owner->account, record->account)))
 		return;
-	binding = binding_add(gateway, record->account, record->token);
+	binding = binding_add(gateway, record->account, text);
 	if (!binding)
 		return;
 	binding->zone = (uint8_t)zone;
@@ -230,8 +314,9 @@ void gateway_binding_loaded(struct gateway *gateway, const struct ipc_binding *r
 				      .remote = record->remote};
 	flow_restore(gateway_zone(gateway, binding->zone), &binding->flow);
 	binding->cseq = record->cseq;
+	binding->reg_id = record->reg_id;
 	binding->registrar_expires_at_s = record->registrar_expires_at_s;
-	if (!binding_texts_set(binding, record->contact, record->call_id, record->user_agent)) {
+	if (!binding_texts_set(binding, &texts)) {
 		binding_drop(binding, false);
 		return;
 	}

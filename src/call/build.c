@@ -93,10 +93,16 @@ static void write_party(struct buffer *out, enum sip_header_id id, const char *u
 void build_dialog_request(struct gateway *gateway, const struct dialog_side *side, enum sip_method method,
 			  uint32_t cseq, const char *branch, int32_t max_forwards, struct buffer *out)
 {
+	struct span target = span_from(side->target ? side->target : "");
+	struct binding *named = NULL;
+	struct sip_uri uri;
 	char number[64];
 	struct buffer value = BUFFER_OVER(number);
 
-	sip_write_request_line(out, span_from(sip_method_name(method)), span_from(side->target ? side->target : ""));
+	/* A phone that calls itself by the GRUU we gave it is asked for by its own contact (RFC 5627 section 5.4). */
+	if (gateway_zone(gateway, side->leg->zone)->kind == ZONE_ACCESS && sip_uri_parse(target, &uri) == SIP_OK)
+		named = flows_binding_of_gruu(gateway, &uri);
+	sip_write_request_line(out, span_from(sip_method_name(method)), named ? span_from(named->contact) : target);
 	build_via(gateway, out, &side->leg->flow, branch);
 	sip_write_header_number(out, SIP_HEADER_MAX_FORWARDS, (uint32_t)max_forwards);
 	write_party(out, SIP_HEADER_FROM, side->leg->local_uri, side->local_tag);
@@ -113,16 +119,17 @@ void build_dialog_request(struct gateway *gateway, const struct dialog_side *sid
 void build_request(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method, uint32_t cseq,
 		   const char *branch, int32_t max_forwards, struct buffer *out)
 {
-	const struct leg *leg = &call->legs[leg_index];
+	struct leg *leg = &call->legs[leg_index];
 	bool to_caller = leg_index == CALLER;
 	struct dialog_side side = {
 		.leg = leg,
 		.target = to_caller || !fork->target ? leg->target : fork->target,
-		.routes = to_caller ? leg->routes : fork->routes,
+		.routes = to_caller || !fork->callee_tag ? leg->routes : fork->routes,
 		.local_tag = to_caller ? fork->caller_tag : leg->local_tag,
 		.remote_tag = to_caller ? leg->remote_tag : fork->callee_tag,
 	};
 
+	leg_flow_refresh(call->gateway, leg);
 	build_dialog_request(call->gateway, &side, method, cseq, branch, max_forwards, out);
 }
 

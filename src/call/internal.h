@@ -82,6 +82,8 @@ struct leg {
 	char *remote_tag;               /* caller's leg only; the callee's is the fork's */
 	char *target, *routes;          /* caller's leg only: remote target, route set as a Route value or NULL */
 	char *account;                  /* registered or authenticated user, or NULL */
+	char token[TAG_LENGTH + 1];     /* of the binding it is reached by, or "": then it is no registered phone */
+	uint64_t instance;              /* hash of its +sip.instance; 0: it has none (flows.c) */
 	char local_tag[TAG_LENGTH + 1]; /* callee's leg only; toward the caller it is the fork's */
 	uint32_t cseq;                  /* last one we used */
 };
@@ -172,8 +174,10 @@ struct binding {
 	struct gateway *gateway;
 	uint8_t zone;
 	struct flow flow;
-	char token[TAG_LENGTH + 1];
-	char *contact, *call_id, *user_agent;
+	char token[TAG_LENGTH + 1]; /* of our contact at the registrar; the flows of a phone share one (RFC 5626) */
+	uint32_t reg_id;            /* which of them; 0: outbound is not in use */
+	const char *contact, *call_id, *user_agent;
+	const char *instance, *path, *service_route, *gruu; /* "" without; gruu: as the registrar named it */
 	uint32_t cseq;
 	uint64_t expires_at_s, registrar_expires_at_s;
 	struct timer expiry;
@@ -295,6 +299,9 @@ void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, e
 /* Copies from `message` what may cross between these zones. */
 void policy_copy(struct gateway *gateway, const struct sip_message *message, uint8_t from_zone, uint8_t to_zone,
 		 struct buffer *out);
+/* The same of one header alone. */
+void policy_copy_header(struct gateway *gateway, const struct sip_message *message, enum sip_header_id id,
+			uint8_t from_zone, uint8_t to_zone, struct buffer *out);
 /* Writes Supported and Require with the option tags that cross. */
 void policy_options(const struct sip_message *message, struct buffer *out);
 /* Option tags of Require that nobody here understands, as a list for Unsupported. True when there are any. */
@@ -397,6 +404,7 @@ struct route_target {
 	uint8_t zone;
 	struct flow flow;
 	struct binding *binding; /* when the target is a registered phone */
+	const char *routes;      /* a Route value to go out with, or NULL; the binding's */
 	char uri[1200];          /* Request-URI */
 };
 /* Where a request from `flow`'s zone to `uri` goes. 0, or the status to refuse with. */
@@ -404,6 +412,43 @@ int route_find(struct gateway *gateway, const struct flow *flow, const struct si
 int route_peer_flow(struct gateway *gateway, uint8_t zone, struct flow *flow);
 /* Domain of our URIs toward a zone. */
 const char *route_domain(const struct gateway *gateway, uint8_t zone);
+
+/* flows.c: what a registration says beyond a contact */
+#define FLOWS_INSTANCE_MAXIMUM 127
+#define FLOWS_ROUTES_CAPACITY 512
+#define FLOWS_GRUU_CAPACITY 256
+#define FLOWS_PUSH_CAPACITY 512
+#define FLOWS_UUID_CAPACITY 48
+/* Of a Contact: +sip.instance as "<urn:…>", and reg-id; empty and 0 when there is none that is valid. */
+struct span flows_instance(const struct sip_address *contact);
+uint32_t flows_reg_id(const struct sip_address *contact);
+/* Whether a REGISTER asks for outbound (RFC 5626 section 6). 0, or the status to refuse with: 400, 439. */
+int flows_asked(const struct sip_message *request, bool *outbound);
+/* The values of a header of loose routes as one Route value, "" without any. False: too many, too long, or not such routes. */
+bool flows_routes(const struct sip_message *message, enum sip_header_id id, char *out, size_t capacity);
+/* The Path of a REGISTER (RFC 3327). 0, or the status to refuse with: 400, 420. Requests never go to where it says: they go down
+ * the flow that the phone registered on, and carry it as Route for the proxies behind. */
+int flows_path(const struct sip_message *request, char *out, size_t capacity);
+bool flows_wants_gruu(const struct sip_message *request);
+/* A name of our own for a phone, the same for ever, that does not tell the phone's: "urn:uuid:…" (RFC 5627). */
+void flows_instance_uuid(const char *account, const char *instance, char out[FLOWS_UUID_CAPACITY]);
+uint64_t flows_instance_hash(const char *account, const char *instance, uint8_t part);
+/* The phone that a GRUU of ours names, on the best of its flows; or NULL. */
+struct binding *flows_binding_of_gruu(struct gateway *gateway, const struct sip_uri *uri);
+/* The public GRUU in a Contact of the registrar's answer; "" and false without one. */
+bool flows_gruu_granted(const struct sip_address *contact, char *out, size_t capacity);
+/* The push parameters of a contact (RFC 8599), as they follow a URI. False: too long. */
+bool flows_push(const struct sip_uri *contact, char *out, size_t capacity);
+/* What the registrar wants requests of the phone on this flow to go through (RFC 3608), as a Route value; NULL: nothing, or
+ * `to_zone` is not the registrar's. */
+const char *flows_service_route(struct gateway *gateway, const struct flow *flow, const struct sip_uri *from,
+				uint8_t to_zone);
+/* Remembers which phone a leg goes to, by its binding or by the flow that it came on. */
+void leg_phone_set(struct leg *leg, const struct binding *binding);
+void leg_phone_find(struct gateway *gateway, struct leg *leg);
+/* Before a request is sent in a dialog: a leg whose connection is gone moves to the phone's present flow, never to a clear one from an
+ * encrypted one. False: there is no way to it now. */
+bool leg_flow_refresh(struct gateway *gateway, struct leg *leg);
 
 /* authenticate.c: local authentication */
 /* True when the request may go on; *user is then who it is (NULL where the zone does not authenticate here). False: it was answered. */
@@ -418,7 +463,13 @@ void nonce_uses_free(struct nonce_uses *uses);
 void authentication_refused(struct gateway *gateway, const struct flow *flow, struct span user);
 
 /* bindings.c, register.c */
+/* Of a phone's several flows the best. */
 struct binding *binding_by_token(struct gateway *gateway, struct span token);
+struct binding *binding_by_flow_id(struct gateway *gateway, const char *token, uint32_t reg_id);
+/* The flow `reg_id` of a phone of the owner's; failing that, another of its flows, whose token it is to share; or NULL. */
+struct binding *binding_by_instance(struct owner *owner, uint8_t zone, struct span instance, uint32_t reg_id);
+/* Which of two to try first: who can be reached, then who registered last. */
+bool binding_is_better(const struct binding *a, const struct binding *b);
 struct binding *binding_by_account(struct gateway *gateway, struct span user);
 bool binding_reachable(const struct binding *binding);
 struct binding *binding_by_contact(struct owner *owner, uint8_t zone, const struct sip_uri *contact);
@@ -426,13 +477,18 @@ struct owner *owner_find(struct gateway *gateway, const char *account);
 /* A new one, in the tables, owned by them; NULL: full or no memory. */
 struct binding *binding_add(struct gateway *gateway, const char *account, const char *token);
 void binding_drop(struct binding *binding, bool tell_store);
-/* All three in one block of memory, which the contact begins. False: no memory, the old ones stay. */
-bool binding_texts_set(struct binding *binding, const char *contact, const char *call_id, const char *user_agent);
+/* Copies them into one block of memory, which the contact begins. False: no memory, the old ones stay. */
+struct binding_texts {
+	const char *contact, *call_id, *user_agent, *instance, *path, *service_route, *gruu;
+};
+bool binding_texts_set(struct binding *binding, const struct binding_texts *texts);
 void binding_expire_at(struct binding *binding, uint64_t expires_at_s);
 void binding_save(struct binding *binding);
 /* Whether the flow belongs to a phone registered for this account. */
 bool binding_flow_is_of(struct gateway *gateway, const struct flow *flow, const char *account);
 void bindings_free(struct gateway *gateway);
+/* The core zone whose PBX registers the phones of zone `from`. False: none. */
+bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t *zone);
 void register_receive(struct gateway *gateway, struct sip_server_transaction *server,
 		      const struct sip_message *request);
 void register_response(struct relay *relay, const struct sip_message *response);

@@ -53,6 +53,7 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 			call_free(call);
 		return false;
 	}
+	leg_phone_find(gateway, &call->legs[CALLER]);
 	relay->initial = true;
 	call->caller_cseq = request->cseq;
 	dialog_learn(call, NULL, CALLER, request, true);
@@ -90,6 +91,8 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
 		return;
 	}
+	if (!target.binding)
+		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
 	if (!call_start(gateway, server, request, &target))
 		full(gateway, server);
 }

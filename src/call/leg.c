@@ -70,10 +70,14 @@ bool leg_set_uac(struct gateway *gateway, struct leg *leg, const struct route_ta
 				    span_is(request->from.uri.host, "anonymous.invalid"));
 	leg->remote_uri = party_text(gateway, target->zone, SPAN_EMPTY, buffer_span(&to_user), false);
 	leg->target = memory_copy_text(span_from(target->uri));
+	leg->routes = target->routes ? memory_copy_text(span_from(target->routes)) : NULL;
 	leg->account = target->binding ? memory_copy_text(span_from(target->binding->owner->account))
 				       : account_text(&request->request_uri);
 	leg->cseq = (uint32_t)(random_u64(gateway->random) & 0xffff);
-	return leg->call_id && leg->local_uri && leg->remote_uri && leg->target && leg->account;
+	if (target->binding)
+		leg_phone_set(leg, target->binding);
+	return leg->call_id && leg->local_uri && leg->remote_uri && leg->target && leg->account &&
+	       (leg->routes || !target->routes);
 }
 
 void leg_clear(struct leg *leg)
@@ -93,8 +97,13 @@ bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow 
 {
 	if (flow->zone != leg->zone)
 		return false;
-	if (gateway_zone(gateway, leg->zone)->kind != ZONE_ACCESS)
-		return true; /* peers only: admitted by address already */
+	if (gateway_zone(gateway, leg->zone)->kind != ZONE_ACCESS) {
+		/* Peers only: admitted by address already. One that came back with a new connection is answered there. */
+		if (!net_flow_is_open(gateway_net(gateway), &leg->flow) &&
+		    address_equal_ip(&flow->remote, &leg->flow.remote))
+			leg->flow = *flow;
+		return true;
+	}
 	if (!address_equal_ip(&flow->remote, &leg->flow.remote) &&
 	    !(leg->account && binding_flow_is_of(gateway, flow, leg->account)))
 		return false;

@@ -48,6 +48,8 @@ static bool send_on(struct relay *relay, const struct sip_message *request, cons
 	sip_write_header(&out, SIP_HEADER_CALL_ID, span_from(call_id));
 	buffer_printf(&cseq, "%u %s", request->cseq, sip_method_name(request->method));
 	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&cseq));
+	if (target->routes)
+		sip_write_header(&out, SIP_HEADER_ROUTE, span_from(target->routes));
 	policy_copy(gateway, request, relay->zones[0], relay->zones[1], &out);
 	if (policy_body_allowed(SIP_INVITE, request->content_type))
 		sip_write_body(&out, SPAN_EMPTY,
@@ -88,6 +90,8 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
 		return;
 	}
+	if (!target.binding)
+		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
 	relay->outside = true;
 	relay->zones[0] = sip_server_flow(server)->zone;
 	relay->zones[1] = target.zone;

@@ -10,6 +10,7 @@ enum crossing {
 	CHALLENGE,   /* only from the PBX to those who must answer it */
 	CREDENTIALS, /* only from phones to the PBX that challenged them */
 	REASON,      /* cause and plain text of each value */
+	FEATURES,    /* feature capabilities of the registrar that phones may know (RFC 6809) */
 	SECONDS,     /* the number it begins with, without comment and parameters */
 };
 
@@ -36,6 +37,7 @@ static const struct policy_row policy_rows[] = {
 	{SIP_HEADER_RETRY_AFTER, {SECONDS, SECONDS, SECONDS}},
 	{SIP_HEADER_PRIVACY, {PASS, PASS, PASS}},
 	{SIP_HEADER_RSEQ, {PASS, PASS, PASS}},
+	{SIP_HEADER_FEATURE_CAPS, {DROP, FEATURES, DROP}},
 	{SIP_HEADER_MIN_EXPIRES, {DROP, PASS, PASS}},
 	{SIP_HEADER_UNSUPPORTED, {PASS, PASS, PASS}},
 	{SIP_HEADER_INFO_PACKAGE, {PASS, PASS, PASS}},
@@ -239,6 +241,28 @@ static void copy_challenge(struct buffer *out, const struct sip_header *header)
 		sip_write_header(out, header->id, buffer_span(&value));
 }
 
+/* Of "*;+sip.pns="apns";…" (RFC 8599 section 8) what concerns push, as far as it is plain. */
+static void copy_features(struct buffer *out, const struct sip_header *header)
+{
+	static const char *const names[] = {"+sip.pns", "+sip.vapid", "+sip.pnsreg", "+sip.pnspurr"};
+	struct span rest = header->value, element, value;
+	char text[512];
+
+	while (sip_list_next(&rest, &element)) {
+		struct buffer line = BUFFER_OVER(text);
+
+		if (element.data[0] != '*')
+			continue;
+		buffer_put_byte(&line, '*');
+		element = span_slice(element, 1, element.length);
+		for (size_t i = 0; i < ROWS(names); i++)
+			if (sip_parameter_get(element, names[i], &value) && value.length > 2 && value.data[0] == '"')
+				buffer_printf(&line, ";%s=%.*s", names[i], SPAN_PRINT(value));
+		if (line.length > 1 && !line.overflow)
+			sip_write_header(out, header->id, buffer_span(&line));
+	}
+}
+
 static void copy_header(struct buffer *out, enum crossing action, const struct sip_header *header, const char *domain)
 {
 	switch (action) {
@@ -246,6 +270,7 @@ static void copy_header(struct buffer *out, enum crossing action, const struct s
 	case REASON: copy_reason(out, header); return;
 	case SECONDS: copy_seconds(out, header); return;
 	case CHALLENGE: copy_challenge(out, header); return;
+	case FEATURES: copy_features(out, header); return;
 	default: sip_write_header(out, header->id, header->value);
 	}
 }
@@ -257,6 +282,7 @@ static bool may_cross(enum crossing action, const struct config_zone *from, cons
 	case REASON:
 	case SECONDS: return true;
 	case REHOST: return to->kind != ZONE_ACCESS;
+	case FEATURES: return to->kind == ZONE_ACCESS;
 	case CHALLENGE: return to->kind == ZONE_ACCESS && to->authentication == AUTHENTICATION_RELAY;
 	case CREDENTIALS: return to->kind == ZONE_CORE && from->authentication == AUTHENTICATION_RELAY;
 	case DROP: break;
@@ -283,6 +309,25 @@ void policy_copy(struct gateway *gateway, const struct sip_message *message, uin
 	}
 }
 
+void policy_copy_header(struct gateway *gateway, const struct sip_message *message, enum sip_header_id id,
+			uint8_t from_zone, uint8_t to_zone, struct buffer *out)
+{
+	const struct config_zone *from = gateway_zone(gateway, from_zone);
+	enum crossing action = row_action(id, from->kind);
+
+	if (!may_cross(action, from, gateway_zone(gateway, to_zone)))
+		return;
+	for (const struct sip_header *header = sip_message_header(message, id); header;
+	     header = sip_message_header_next(message, header))
+		copy_header(out, action, header, route_domain(gateway, to_zone));
+}
+
+/* What a REGISTER may require of its registrar. */
+static bool is_registration_tag(struct span tag)
+{
+	return span_is(tag, "path") || span_is(tag, "outbound") || span_is(tag, "gruu");
+}
+
 static bool is_option_tag(struct span tag)
 {
 	for (size_t i = 0; option_tags[i]; i++)
@@ -299,7 +344,7 @@ static void collect_unknown(const struct sip_message *message, enum sip_header_i
 		struct span rest = header->value, tag;
 
 		while (sip_list_next(&rest, &tag)) {
-			if (is_option_tag(tag))
+			if (is_option_tag(tag) || (message->method == SIP_REGISTER && is_registration_tag(tag)))
 				continue;
 			if (out->length)
 				buffer_put_text(out, ", ");

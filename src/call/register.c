@@ -5,19 +5,23 @@
 
 #define CONTACTS_MAXIMUM 16   /* in one REGISTER */
 #define REGISTRAR_MARGIN_S 30 /* the registrar's binding must outlive the phone's by this much */
+#define FLOW_TIMER_UDP_S 25   /* within these a phone is to send a keep-alive (RFC 5626 section 4.4) */
+#define FLOW_TIMER_STREAM_S 120
 
 struct contact {
 	char token[TAG_LENGTH + 1];
 	char *uri, *q;
-	uint32_t expires_s; /* asked by the phone; 0: remove */
+	char *instance, *push; /* instance: "" without one; push: parameters for our contact, "" without */
+	uint32_t reg_id;       /* 0 where outbound is not in use */
+	uint32_t expires_s;    /* asked by the phone; 0: remove */
 };
 
 /* What a REGISTER under way asked for. */
 struct registration {
-	char *account, *call_id, *user_agent;
+	char *account, *call_id, *user_agent, *path;
 	uint32_t cseq;
 	uint8_t zone, count;
-	bool star;
+	bool star, outbound, gruu;
 	struct contact contacts[CONTACTS_MAXIMUM];
 };
 
@@ -28,7 +32,10 @@ void registration_free(struct registration *registration)
 	for (uint8_t i = 0; i < registration->count; i++) {
 		memory_free(registration->contacts[i].uri);
 		memory_free(registration->contacts[i].q);
+		memory_free(registration->contacts[i].instance);
+		memory_free(registration->contacts[i].push);
 	}
+	memory_free(registration->path);
 	memory_free(registration->account);
 	memory_free(registration->call_id);
 	memory_free(registration->user_agent);
@@ -74,15 +81,41 @@ static bool contact_is_twice(const struct registration *out, const struct sip_ur
 	return false;
 }
 
+/* The binding that a contact means: by phone and flow where outbound is in use (RFC 5626 section 6), else by its URI. */
+static struct binding *contact_known(struct gateway *gateway, const struct registration *out,
+				     const struct contact *contact, const struct sip_uri *uri)
+{
+	struct owner *owner = owner_find(gateway, out->account);
+	struct binding *known = NULL;
+
+	if (owner && contact->reg_id)
+		known = binding_by_instance(owner, out->zone, span_from(contact->instance), contact->reg_id);
+	return known || !owner ? known : binding_by_contact(owner, out->zone, uri);
+}
+
+static int contact_texts_take(struct contact *contact, const struct sip_address *address)
+{
+	char push[FLOWS_PUSH_CAPACITY];
+	struct span q;
+
+	if (!flows_push(&address->uri, push, sizeof(push)))
+		return 403;
+	contact->uri = memory_copy_text(address->uri.text);
+	contact->instance = memory_copy_text(flows_instance(address));
+	contact->push = memory_copy_text(span_from(push));
+	if (sip_parameter_get(address->parameters, "q", &q) && q.length < 8)
+		contact->q = memory_copy_text(q);
+	return contact->uri && contact->instance && contact->push ? 0 : 503;
+}
+
 /* Adds one contact. 0, or the status to refuse with. */
 static int contact_take(struct gateway *gateway, struct registration *out, const struct sip_message *request,
 			const struct sip_address *address)
 {
 	const struct config_zone *zone = gateway_zone(gateway, out->zone);
-	struct owner *owner = owner_find(gateway, out->account);
 	struct contact *contact;
 	struct binding *known;
-	struct span q;
+	int status;
 
 	/* It becomes a Request-URI, where headers have no place (RFC 3261 section 19.1.1). */
 	if (!address->uri.host.length || address->uri.headers.data || contact_is_twice(out, &address->uri))
@@ -91,14 +124,11 @@ static int contact_take(struct gateway *gateway, struct registration *out, const
 		return 403;
 	contact = &out->contacts[out->count++];
 	contact->expires_s = expires_of(request, address, zone->bindings.expires_s);
-	contact->uri = memory_copy_text(address->uri.text);
-	if (!contact->uri) {
-		out->count--;
-		return 503;
-	}
-	if (sip_parameter_get(address->parameters, "q", &q) && q.length < 8)
-		contact->q = memory_copy_text(q);
-	known = owner ? binding_by_contact(owner, out->zone, &address->uri) : NULL;
+	contact->reg_id = out->outbound ? flows_reg_id(address) : 0;
+	status = contact_texts_take(contact, address);
+	if (status)
+		return status;
+	known = contact_known(gateway, out, contact, &address->uri);
 	if (known)
 		memcpy(contact->token, known->token, sizeof(contact->token));
 	else
@@ -113,8 +143,8 @@ static bool owner_may_have(struct gateway *gateway, const struct registration *a
 	uint32_t maximum = gateway_zone(gateway, asked->zone)->bindings.contacts_maximum, count = 0;
 
 	for (uint8_t i = 0; i < asked->count; i++)
-		count +=
-			asked->contacts[i].expires_s && !binding_by_token(gateway, span_from(asked->contacts[i].token));
+		count += asked->contacts[i].expires_s &&
+			 !binding_by_flow_id(gateway, asked->contacts[i].token, asked->contacts[i].reg_id);
 	if (!count)
 		return true;
 	if (owner)
@@ -152,19 +182,21 @@ static int contacts_take(struct gateway *gateway, struct registration *out, cons
 }
 
 static struct registration *registration_new(const struct flow *flow, const struct sip_message *request,
-					     const char *account)
+					     const char *account, const char *path)
 {
 	struct registration *out = memory_alloc(sizeof(*out));
 	const struct sip_header *agent = sip_message_header(request, SIP_HEADER_USER_AGENT);
 
 	if (!out)
 		return NULL;
+	out->gruu = flows_wants_gruu(request);
+	out->path = memory_copy_text(span_from(path));
 	out->zone = flow->zone;
 	out->cseq = request->cseq;
 	out->account = memory_copy_text(span_from(account));
 	out->call_id = memory_copy_text(span_slice(request->call_id, 0, 255));
 	out->user_agent = memory_copy_text(agent ? span_slice(agent->value, 0, 127) : SPAN_EMPTY);
-	if (out->account && out->call_id && out->user_agent)
+	if (out->account && out->call_id && out->user_agent && out->path)
 		return out;
 	registration_free(out);
 	return NULL;
@@ -172,9 +204,20 @@ static struct registration *registration_new(const struct flow *flow, const stru
 
 /* ---- Answers ---- */
 
-static void write_contacts(struct gateway *gateway, const char *account, uint8_t zone, struct buffer *out)
+/* The phone's own name at our domain, where the registrar has one for it: the registrar's stays inside (RFC 5627 section 5.3). */
+static void write_gruu(struct gateway *gateway, const struct binding *binding, struct buffer *out)
 {
-	struct owner *owner = owner_find(gateway, account);
+	char uuid[FLOWS_UUID_CAPACITY];
+
+	flows_instance_uuid(binding->owner->account, binding->instance, uuid);
+	buffer_put_text(out, ";pub-gruu=\"sip:");
+	build_user(out, span_from(binding->owner->account));
+	buffer_printf(out, "@%s;gr=%s\"", route_domain(gateway, binding->zone), uuid);
+}
+
+static void write_contacts(struct gateway *gateway, const struct registration *asked, struct buffer *out)
+{
+	struct owner *owner = owner_find(gateway, asked->account);
 	int64_t now = clock_wall_s();
 
 	if (!owner)
@@ -182,17 +225,25 @@ static void write_contacts(struct gateway *gateway, const char *account, uint8_t
 	list_each(link, &owner->bindings) {
 		struct binding *binding = list_object(link, struct binding, in_owner);
 		int64_t left = (int64_t)binding->expires_at_s - now;
-		char text[1200];
+		char text[2048];
 		struct buffer value = BUFFER_OVER(text);
 
-		if (binding->zone != zone || left <= 0)
+		if (binding->zone != asked->zone || left <= 0)
 			continue;
 		buffer_printf(&value, "<%s>;expires=%u", binding->contact, (uint32_t)left);
+		if (*binding->instance)
+			buffer_printf(&value, ";+sip.instance=\"%s\"", binding->instance);
+		if (binding->reg_id)
+			buffer_printf(&value, ";reg-id=%u", binding->reg_id);
+		if (*binding->gruu && asked->gruu)
+			write_gruu(gateway, binding, &value);
 		sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
 	}
 }
 
-static void answer_ok(struct gateway *gateway, struct sip_server_transaction *server, const char *account)
+/* `response` is the registrar's, or NULL where it was not asked. */
+static void answer_ok(struct gateway *gateway, struct sip_server_transaction *server, const struct registration *asked,
+		      const struct sip_message *response, uint8_t registrar)
 {
 	const struct flow *flow = sip_server_flow(server);
 	struct buffer out = gateway_scratch(gateway);
@@ -200,7 +251,16 @@ static void answer_ok(struct gateway *gateway, struct sip_server_transaction *se
 
 	random_token(gateway->random, tag, TAG_LENGTH);
 	sip_write_response_start(&out, sip_server_request(server), 200, SPAN_EMPTY, span_from(tag), flow);
-	write_contacts(gateway, account, flow->zone, &out);
+	write_contacts(gateway, asked, &out);
+	if (*asked->path)
+		sip_write_header(&out, SIP_HEADER_PATH, span_from(asked->path));
+	if (asked->outbound) {
+		sip_write_header(&out, SIP_HEADER_REQUIRE, SPAN("outbound"));
+		sip_write_header_number(&out, SIP_HEADER_FLOW_TIMER,
+					transport_is_stream(flow->transport) ? FLOW_TIMER_STREAM_S : FLOW_TIMER_UDP_S);
+	}
+	if (response)
+		policy_copy_header(gateway, response, SIP_HEADER_FEATURE_CAPS, registrar, flow->zone, &out);
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
 	if (!out.overflow)
 		sip_server_respond(server, 200, buffer_span(&out));
@@ -217,22 +277,24 @@ static bool refresh(struct gateway *gateway, struct sip_server_transaction *serv
 
 	if (asked->count != 1 || asked->star || !contact->expires_s)
 		return false;
-	binding = binding_by_token(gateway, span_from(contact->token));
+	binding = binding_by_flow_id(gateway, contact->token, contact->reg_id);
 	told = told_s(gateway_zone(gateway, flow->zone), flow, contact->expires_s);
 	if (!binding || !flow_equal(&binding->flow, flow) || strcmp(binding->call_id, asked->call_id) ||
+	    strcmp(binding->contact, contact->uri) || strcmp(binding->instance, contact->instance) ||
+	    strcmp(binding->path, asked->path) || *contact->push || /* whoever pushes counts the refreshes */
 	    asked->cseq <= binding->cseq || binding->registrar_expires_at_s < now + told + REGISTRAR_MARGIN_S)
 		return false;
 	binding->cseq = asked->cseq;
 	binding_expire_at(binding, now + told);
 	binding_save(binding);
 	gateway->counters.registrations_refreshed++;
-	answer_ok(gateway, server, asked->account);
+	answer_ok(gateway, server, asked, NULL, 0);
 	return true;
 }
 
 /* ---- To the registrar ---- */
 
-static bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t *zone)
+bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t *zone)
 {
 	for (uint16_t i = 0; i < gateway->config->route_count; i++) {
 		const struct config_route *route = &gateway->config->routes[i];
@@ -245,6 +307,25 @@ static bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t 
 	return false;
 }
 
+/* Seconds to ask of the registrar for a contact: one flow of a phone may go while another keeps the contact in use. */
+static uint32_t wanted_s(struct gateway *gateway, const struct contact *contact, uint32_t longest)
+{
+	struct binding *other;
+
+	if (contact->expires_s)
+		return longest;
+	other = binding_by_token(gateway, span_from(contact->token));
+	if (!other || !contact->reg_id)
+		return 0;
+	list_each(link, &other->owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (binding->reg_id != contact->reg_id && !strcmp(binding->token, contact->token))
+			return longest;
+	}
+	return 0;
+}
+
 static void write_our_contacts(struct gateway *gateway, const struct registration *asked, const struct flow *flow,
 			       struct buffer *out)
 {
@@ -254,17 +335,21 @@ static void write_our_contacts(struct gateway *gateway, const struct registratio
 		sip_write_header(out, SIP_HEADER_CONTACT, SPAN("*"));
 	for (uint8_t i = 0; i < asked->count; i++) {
 		const struct contact *contact = &asked->contacts[i];
-		uint32_t expires = contact->expires_s ? longest : 0;
-		char text[512];
+		uint32_t expires = wanted_s(gateway, contact, longest);
+		char text[1200], uuid[FLOWS_UUID_CAPACITY];
 		struct buffer value = BUFFER_OVER(text);
 
 		buffer_printf(&value, "<sip:%s@", contact->token);
 		build_host(gateway, &value, flow);
 		if (flow->transport != TRANSPORT_UDP)
 			buffer_printf(&value, ";transport=%s", transport_name(flow->transport));
-		buffer_printf(&value, ">;expires=%u", expires);
+		buffer_printf(&value, "%s>;expires=%u", contact->push, expires);
 		if (contact->q)
 			buffer_printf(&value, ";q=%s", contact->q);
+		if (asked->gruu && *contact->instance) {
+			flows_instance_uuid(asked->account, contact->instance, uuid);
+			buffer_printf(&value, ";+sip.instance=\"<%s>\"", uuid);
+		}
 		sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
 	}
 	if (asked->star)
@@ -313,6 +398,7 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 	buffer_printf(&value, "%u REGISTER", request->cseq);
 	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&value));
 	write_our_contacts(gateway, relay->registration, &flow, &out);
+	sip_write_header(&out, SIP_HEADER_SUPPORTED, relay->registration->gruu ? SPAN("path, gruu") : SPAN("path"));
 	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_AUTHORIZATION);
 	     header && gateway_zone(gateway, relay->zones[0])->authentication == AUTHENTICATION_RELAY;
 	     header = sip_message_header_next(request, header))
@@ -327,26 +413,33 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 
 /* ---- What the registrar granted ---- */
 
-/* Seconds the registrar gave our contact; it may shorten what was asked. */
-static uint32_t granted_s(const struct gateway *gateway, const struct sip_message *response,
-			  const struct contact *contact, uint32_t asked_s)
+/* Our contact as the registrar has it. */
+static bool contact_granted(const struct sip_message *response, const struct contact *contact,
+			    struct sip_address *address, bool *listed)
 {
-	bool listed = false;
-
-	(void)gateway;
+	*listed = false;
 	for (const struct sip_header *header = sip_message_header(response, SIP_HEADER_CONTACT); header;
 	     header = sip_message_header_next(response, header)) {
 		struct span rest = header->value, element;
 
 		while (sip_list_next(&rest, &element)) {
-			struct sip_address address;
-
-			listed = true;
-			if (sip_address_parse(element, &address) == SIP_OK && !address.star &&
-			    span_equal(address.uri.user, span_from(contact->token)))
-				return expires_of(response, &address, asked_s);
+			*listed = true;
+			if (sip_address_parse(element, address) == SIP_OK && !address->star &&
+			    span_equal(address->uri.user, span_from(contact->token)))
+				return true;
 		}
 	}
+	return false;
+}
+
+/* Seconds the registrar gave our contact; it may shorten what was asked. */
+static uint32_t granted_s(const struct sip_message *response, const struct contact *contact, uint32_t asked_s)
+{
+	struct sip_address address;
+	bool listed;
+
+	if (contact_granted(response, contact, &address, &listed))
+		return expires_of(response, &address, asked_s);
 	return listed ? 0 : expires_of(response, &(struct sip_address){0}, asked_s);
 }
 
@@ -370,11 +463,41 @@ static bool owner_has_room(struct gateway *gateway, const struct registration *a
 	return oldest != NULL;
 }
 
-static void contact_bind(struct gateway *gateway, const struct registration *asked, const struct contact *contact,
-			 const struct flow *flow, uint32_t granted)
+/* What the registrar adds: routes for requests of the phone's (RFC 3608), a name for it (RFC 5627). What is not as it should be is
+ * none; the registration stands. */
+static void what_registrar_wants(const struct registration *asked, const struct contact *contact,
+				 const struct sip_message *response, char service_route[FLOWS_ROUTES_CAPACITY],
+				 char gruu[FLOWS_GRUU_CAPACITY])
 {
-	struct binding *binding = binding_by_token(gateway, span_from(contact->token));
+	struct sip_address address;
+	bool listed;
+
+	*service_route = *gruu = 0;
+	if (!response)
+		return;
+	if (!flows_routes(response, SIP_HEADER_SERVICE_ROUTE, service_route, FLOWS_ROUTES_CAPACITY))
+		*service_route = 0;
+	if (asked->gruu && *contact->instance && contact_granted(response, contact, &address, &listed))
+		flows_gruu_granted(&address, gruu, FLOWS_GRUU_CAPACITY);
+}
+
+/* The phone registered this contact before it used outbound: the same place, and not to be rung twice. */
+static void twin_drop(struct gateway *gateway, const struct contact *contact)
+{
+	struct binding *twin = binding_by_flow_id(gateway, contact->token, 0);
+
+	if (twin)
+		binding_drop(twin, true);
+}
+
+static void contact_bind(struct gateway *gateway, const struct registration *asked, const struct contact *contact,
+			 const struct flow *flow, const struct sip_message *response, uint32_t granted)
+{
+	struct binding *binding = binding_by_flow_id(gateway, contact->token, contact->reg_id);
 	uint32_t told = told_s(gateway_zone(gateway, asked->zone), flow, contact->expires_s);
+	char service_route[FLOWS_ROUTES_CAPACITY], gruu[FLOWS_GRUU_CAPACITY];
+	const struct binding_texts texts = {
+		contact->uri, asked->call_id, asked->user_agent, contact->instance, asked->path, service_route, gruu};
 	uint64_t now = (uint64_t)clock_wall_s();
 
 	if (!contact->expires_s || !granted) {
@@ -382,6 +505,9 @@ static void contact_bind(struct gateway *gateway, const struct registration *ask
 			binding_drop(binding, true);
 		return;
 	}
+	what_registrar_wants(asked, contact, response, service_route, gruu);
+	if (!binding && contact->reg_id)
+		twin_drop(gateway, contact);
 	if (!binding && owner_has_room(gateway, asked))
 		binding = binding_add(gateway, asked->account, contact->token);
 	if (!binding)
@@ -389,8 +515,9 @@ static void contact_bind(struct gateway *gateway, const struct registration *ask
 	binding->zone = asked->zone;
 	binding->flow = *flow;
 	binding->cseq = asked->cseq;
+	binding->reg_id = contact->reg_id;
 	binding->registrar_expires_at_s = now + granted;
-	if (!binding_texts_set(binding, contact->uri, asked->call_id, asked->user_agent)) {
+	if (!binding_texts_set(binding, &texts)) {
 		binding_drop(binding, true);
 		return;
 	}
@@ -416,8 +543,8 @@ static void bind_all(struct gateway *gateway, const struct registration *asked, 
 	for (uint8_t i = 0; i < asked->count; i++) {
 		const struct contact *contact = &asked->contacts[i];
 
-		contact_bind(gateway, asked, contact, flow,
-			     response ? granted_s(gateway, response, contact, longest) : longest);
+		contact_bind(gateway, asked, contact, flow, response,
+			     response ? granted_s(response, contact, longest) : longest);
 	}
 }
 
@@ -486,7 +613,7 @@ void register_response(struct relay *relay, const struct sip_message *response)
 		bind_all(gateway, asked, sip_server_flow(relay->server), response);
 		log_write(LOG_INFO, "call", "%s %s", asked->account,
 			  removes_all(asked) ? "unregistered" : "registered");
-		answer_ok(gateway, relay->server, asked->account);
+		answer_ok(gateway, relay->server, asked, response, relay->zones[1]);
 	}
 	relay_free(relay); /* its transactions stay for up to 32 s */
 }
@@ -501,7 +628,7 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		/* No PBX behind: the gateway that authenticated the phone is its registrar. */
 		if (gateway_zone(gateway, asked->zone)->authentication == AUTHENTICATION_LOCAL) {
 			bind_all(gateway, asked, sip_server_flow(server), NULL);
-			answer_ok(gateway, server, asked->account);
+			answer_ok(gateway, server, asked, NULL, 0);
 		} else {
 			respond(gateway, server, 403, NULL, NULL);
 		}
@@ -527,7 +654,8 @@ void register_receive(struct gateway *gateway, struct sip_server_transaction *se
 	const struct flow *flow = sip_server_flow(server);
 	const struct account *user;
 	struct registration *asked;
-	char account[256];
+	char account[256], path[FLOWS_ROUTES_CAPACITY];
+	bool outbound = false;
 	int status;
 
 	if (!gateway->loaded || gateway->stopping ||
@@ -544,12 +672,18 @@ void register_receive(struct gateway *gateway, struct sip_server_transaction *se
 		respond(gateway, server, 403, NULL, NULL);
 		return;
 	}
-	asked = registration_new(flow, request, account);
-	status = asked ? contacts_take(gateway, asked, request) : 503;
+	status = flows_path(request, path, sizeof(path));
+	if (!status)
+		status = flows_asked(request, &outbound);
+	asked = status ? NULL : registration_new(flow, request, account, path);
+	if (asked)
+		asked->outbound = outbound;
+	if (!status)
+		status = asked ? contacts_take(gateway, asked, request) : 503;
 	if (status) {
 		registration_free(asked);
 		gateway->counters.registrations_refused++;
-		respond(gateway, server, (uint16_t)status, NULL, NULL);
+		respond(gateway, server, (uint16_t)status, NULL, status == 420 ? "Unsupported: path\r\n" : NULL);
 		return;
 	}
 	if (refresh(gateway, server, asked))

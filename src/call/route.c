@@ -37,6 +37,8 @@ static struct binding *binding_for(struct gateway *gateway, const struct sip_uri
 {
 	struct binding *binding = binding_by_token(gateway, uri->user);
 
+	if (!binding && sip_parameter_get(uri->parameters, "gr", NULL))
+		return flows_binding_of_gruu(gateway, uri); /* this phone and no other (RFC 5627 section 5.4) */
 	return binding ? binding : binding_by_account(gateway, uri->user);
 }
 
@@ -60,16 +62,22 @@ static int to_binding(struct gateway *gateway, struct binding *binding, struct r
 	out->zone = binding->zone;
 	out->flow = binding->flow;
 	out->binding = binding;
+	out->routes = *binding->path ? binding->path : NULL;
 	return span_copy(span_from(binding->contact), out->uri, sizeof(out->uri)) ? 500 : 0;
 }
 
 static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *uri, struct route_target *out)
 {
 	struct buffer text = BUFFER_OVER(out->uri);
+	const struct binding *named = flows_binding_of_gruu(gateway, uri);
 
 	out->zone = zone;
 	out->binding = NULL;
-	write_uri(gateway, uri, zone, &text);
+	out->routes = NULL;
+	if (named && *named->gruu) /* one phone by its GRUU: as the registrar calls it */
+		buffer_put_text(&text, named->gruu);
+	else
+		write_uri(gateway, uri, zone, &text);
 	buffer_text(&text);
 	if (text.overflow)
 		return 414;
