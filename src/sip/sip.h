@@ -490,6 +490,13 @@ struct sip_client_transaction *sip_client_start(struct sip_transactions *transac
 						enum sip_method method, const char *branch, struct span bytes,
 						void *user);
 
+/* The two halves of sip_client_start, for who writes down what it is about to send: nothing is sent before sip_client_send,
+ * which must follow at once with the same bytes. */
+struct sip_client_transaction *sip_client_prepare(struct sip_transactions *transactions, const struct flow *flow,
+						  enum sip_method method, const char *branch, struct span bytes,
+						  void *user);
+void sip_client_send(struct sip_client_transaction *transaction, struct span bytes);
+
 /* Cancels an INVITE (RFC 3261 section 9.1): at once if a provisional response came, else when the first comes;
  * no CANCEL if a final one comes first. The CANCEL is built from the INVITE. Safe to call twice. */
 void sip_client_cancel(struct sip_client_transaction *transaction);
@@ -506,6 +513,31 @@ void sip_transactions_transport_failed(struct sip_transactions *transactions, co
 
 /* After a reload: transactions of zone i belong to zones[i] from now on. */
 void sip_transactions_zones_map(struct sip_transactions *transactions, const uint8_t zones[256]);
+
+/* A transaction as it can be carried over to the layer of another process (docs/decisions/0007-checkpoints.md). Spans point into
+ * the transaction, valid until it changes. */
+struct sip_server_state {
+	struct flow flow, target;
+	struct span key, request, response; /* request: empty when it was released; response: when it need not go again */
+	uint8_t state, method;
+	bool cancelled, acknowledged;
+};
+struct sip_client_state {
+	struct flow flow;
+	char branch[SIP_BRANCH_CAPACITY];
+	struct span bytes;
+	uint8_t state, method;
+};
+void sip_server_state_get(const struct sip_server_transaction *transaction, struct sip_server_state *out);
+void sip_client_state_get(const struct sip_client_transaction *transaction, struct sip_client_state *out);
+
+/* Makes the transaction again, as it was; all spans are copied and nothing is sent. Timers begin anew: a state lasts longer than it
+ * should by as much as it had lasted, and what is sent again is so from T1 on. An INVITE that was cancelled is to be
+ * cancelled again. `flow`s must be this process's. NULL: the state cannot be right, the table is full, or no memory. */
+struct sip_server_transaction *sip_server_resume(struct sip_transactions *transactions,
+						 const struct sip_server_state *state, void *user);
+struct sip_client_transaction *sip_client_resume(struct sip_transactions *transactions,
+						 const struct sip_client_state *state, void *user);
 
 struct sip_transaction_statistics {
 	uint32_t servers_alive, clients_alive;

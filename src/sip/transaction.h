@@ -136,11 +136,15 @@ struct span transaction_response_tag(struct sip_transactions *transactions, stru
 void transaction_server_receive(struct sip_transactions *transactions, const struct flow *flow,
 				const struct sip_message *request);
 void transaction_server_free(struct sip_server_transaction *server);
+/* Into the tables, its timers not running. */
+void transaction_server_enter(struct sip_server_transaction *server);
 
 /* transaction_client.c */
 void transaction_client_receive(struct sip_transactions *transactions, const struct flow *flow,
 				const struct sip_message *response);
 void transaction_client_free(struct sip_client_transaction *client);
+/* Into the tables, with the timers of a request just sent. */
+void transaction_client_enter(struct sip_client_transaction *client);
 bool transaction_client_equal(const struct table_link *link, const void *key);
 bool transaction_connection_equal(const struct table_link *link, const void *key);
 

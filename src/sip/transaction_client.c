@@ -126,7 +126,7 @@ static bool client_fill(struct sip_client_transaction *client, struct span bytes
 	return transactions_keep(&client->bytes, &client->length, bytes) == 0;
 }
 
-static void client_enter(struct sip_client_transaction *client)
+void transaction_client_enter(struct sip_client_transaction *client)
 {
 	struct sip_transactions *transactions = client->transactions;
 
@@ -147,9 +147,9 @@ static void client_enter(struct sip_client_transaction *client)
 	timer_start(transactions->wheel, &client->repeat, client->interval_ms);
 }
 
-struct sip_client_transaction *sip_client_start(struct sip_transactions *transactions, const struct flow *flow,
-						enum sip_method method, const char *branch, struct span bytes,
-						void *user)
+struct sip_client_transaction *sip_client_prepare(struct sip_transactions *transactions, const struct flow *flow,
+						  enum sip_method method, const char *branch, struct span bytes,
+						  void *user)
 {
 	struct sip_client_transaction *client;
 
@@ -167,8 +167,24 @@ struct sip_client_transaction *sip_client_start(struct sip_transactions *transac
 		pool_give(transactions->client_pool, client);
 		return NULL;
 	}
-	client_enter(client);
+	transaction_client_enter(client);
+	return client;
+}
+
+void sip_client_send(struct sip_client_transaction *client, struct span bytes)
+{
 	client_send_request(client, bytes);
+}
+
+struct sip_client_transaction *sip_client_start(struct sip_transactions *transactions, const struct flow *flow,
+						enum sip_method method, const char *branch, struct span bytes,
+						void *user)
+{
+	struct sip_client_transaction *client =
+		sip_client_prepare(transactions, flow, method, branch, bytes, user);
+
+	if (client)
+		sip_client_send(client, bytes);
 	return client;
 }
 

@@ -135,6 +135,16 @@ static bool server_may_enter(const struct sip_transactions *transactions, const 
 	return alive < maximum - (shown ? maximum / 8 : maximum / 4);
 }
 
+void transaction_server_enter(struct sip_server_transaction *server)
+{
+	struct sip_transactions *transactions = server->transactions;
+
+	server->end = (struct timer){.fire = server_end_fire, .context = server};
+	server->repeat = (struct timer){.fire = server_repeat_fire, .context = server};
+	table_add(transactions->servers, &server->link, server->key.hash);
+	list_append(&transactions->server_list, &server->all);
+}
+
 static struct sip_server_transaction *server_new(struct sip_transactions *transactions, const struct flow *flow,
 						 const struct sip_message *request, const struct transaction_key *key)
 {
@@ -154,10 +164,7 @@ static struct sip_server_transaction *server_new(struct sip_transactions *transa
 	if (!server_is_stream(server))
 		sip_response_target(request, flow, &server->target);
 	server->method = (uint8_t)request->method;
-	server->end = (struct timer){.fire = server_end_fire, .context = server};
-	server->repeat = (struct timer){.fire = server_repeat_fire, .context = server};
-	table_add(transactions->servers, &server->link, key->hash);
-	list_append(&transactions->server_list, &server->all);
+	transaction_server_enter(server);
 	timer_start(transactions->wheel, &server->repeat, trying_delay_ms(&transactions->limits, request->method));
 	if (request->method != SIP_INVITE)
 		timer_start(transactions->wheel, &server->end, transactions_patience_ms(transactions));
