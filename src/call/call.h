@@ -5,6 +5,7 @@
 #ifndef RINGWALL_CALL_CALL_H
 #define RINGWALL_CALL_CALL_H
 
+#include "base/checkpoint.h"
 #include "config/config.h"
 #include "ipc/ipc.h"
 #include "media/media.h"
@@ -30,6 +31,11 @@ struct gateway_callbacks {
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,
 			    const struct gateway_callbacks *callbacks, struct random_source random);
 void gateway_free(struct gateway *gateway); /* NULL is allowed */
+
+/* Takes up the calls and dialogs that a gateway of before left in `area`, and keeps its own there from now on. Once, when the
+ * listeners are there and before any message is taken. The area outlives the gateway. What cannot be read (another version, a
+ * zone that is gone, no memory) is removed and counted. */
+void gateway_recover(struct gateway *gateway, struct checkpoint_area *area);
 
 /* For listeners and TLS, which the role sets. */
 struct net *gateway_net(struct gateway *gateway);
@@ -98,6 +104,9 @@ void gateway_accounts_each(struct gateway *gateway, void (*visit)(void *context,
 	X(authentication_failed, "wrong credentials") \
 	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
 	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \
+	X(checkpoints_loaded, "calls and dialogs taken over from a process that died") \
+	X(checkpoints_unusable, "checkpoints that could not be read, so that their calls ended") \
+	X(checkpoints_refused, "checkpoints that did not fit, so that their calls would end with the process") \
 	X(headers_dropped, "headers that policy kept from crossing (S16)")
 struct gateway_counters {
 #define X(name, help) uint64_t name;

@@ -205,6 +205,8 @@ struct gateway {
 	struct table *owners;   /* by account */
 	struct table *accounts; /* by user */
 	struct gateway_counters counters;
+	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
+	struct log_limit checkpoint_limit;
 	struct log_limit refused_limit, registrar_limit; /* of what strangers and a registrar can fill the log with */
 	uint8_t nonce_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
@@ -394,6 +396,12 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra);
 void bytes_keep(char **bytes, size_t *length, struct span span);
 /* ACK for a 2xx that got none yet; body may be empty. */
 void relay_ack(struct relay *relay, struct fork *fork, struct span content_type, struct span body);
+
+/* checkpoint.c: records that outlive the process. How objects become bytes: record.h. */
+enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };
+/* Writes the object's record (anew); *slot is the object's own, 0 at first. Without room there is none, which is counted. */
+void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_kind kind, struct span bytes);
+void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
 
 /* outside.c: MESSAGE and OPTIONS outside dialogs */
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);

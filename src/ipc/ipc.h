@@ -37,6 +37,7 @@ enum ipc_file_kind {
 #define IPC_LISTENER_FIELDS(F) \
 	F(U32, generation, 0) F(U8, zone, 0) F(U8, listener, 0) F(U8, transport, 0) F(ADDRESS, local, 0)
 #define IPC_CONTROL_FIELDS(F) F(U32, generation, 0)
+#define IPC_MEMORY_FIELDS(F) F(U32, generation, 0) F(U32, records, 0)
 #define IPC_APPLY_FIELDS(F) F(U32, generation, 0)
 #define IPC_READY_FIELDS(F) F(U32, generation, 0)
 #define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)
@@ -91,6 +92,7 @@ enum ipc_file_kind {
 	X(FILE, file, IPC_FILE_FIELDS, IPC_FROM(SUPERVISOR), true) \
 	X(LISTENER, listener, IPC_LISTENER_FIELDS, IPC_FROM(SUPERVISOR), true) \
 	X(CONTROL, control, IPC_CONTROL_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(MEMORY, memory, IPC_MEMORY_FIELDS, IPC_FROM(SUPERVISOR), true) \
 	X(APPLY, apply, IPC_APPLY_FIELDS, IPC_FROM(SUPERVISOR), false) \
 	X(STOP, stop, IPC_NOTHING, IPC_FROM(SUPERVISOR), false) \
 	X(READY, ready, IPC_READY_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \

@@ -148,6 +148,9 @@ void child_hand_over(struct child *child, const struct generation *generation)
 		message = (struct ipc_message){.type = IPC_CONTROL, .descriptor = child->supervisor->control};
 		message.control.generation = generation->number;
 		tell(child, &message);
+		message = (struct ipc_message){.type = IPC_MEMORY, .descriptor = child->supervisor->memory};
+		message.memory = (struct ipc_memory){generation->number, child->supervisor->memory_records};
+		tell(child, &message);
 	}
 	message = (struct ipc_message){.type = IPC_APPLY, .descriptor = -1};
 	message.apply.generation = generation->number;

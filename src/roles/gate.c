@@ -190,6 +190,20 @@ static struct gateway *gateway_start(struct gate *gate, const struct config *con
 	return gateway_new(role_loop(gate->role), config, &callbacks, random_system());
 }
 
+/* Before any message is taken, so that each finds its call. Without this memory calls go on, and end with this process. */
+static void recover(struct gate *gate, struct handover *handover)
+{
+	int error = handover->memory < 0 ? -ENOENT
+					 : checkpoint_attach(handover->memory, handover->memory_records, &gate->checkpoints);
+
+	handover->memory = -1;
+	if (error)
+		log_write(LOG_ERROR, "gate", "no memory for checkpoints, calls will not outlive this process: %s",
+			  strerror(-error));
+	else
+		gateway_recover(gate->gateway, gate->checkpoints);
+}
+
 static int config_take(const struct handover *handover, struct config **config, char *error, size_t error_capacity)
 {
 	struct config_errors *errors = config_errors_new();
@@ -261,6 +275,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	config_free(before);
 	listeners_take(gate, handover, listeners);
 	if (first) {
+		recover(gate, handover);
 		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);
 		handover->control = -1;
 		sessions_clear(gate);
@@ -340,6 +355,7 @@ static void destroy(void *context)
 		gate_waiting_refuse(gate, role, "the gateway stops");
 	control_server_free(gate->control);
 	gateway_free(gate->gateway);
+	checkpoint_free(gate->checkpoints);
 	config_free(gate->config);
 	journal_free(gate->journal);
 	if (gate->trim)

@@ -20,6 +20,7 @@ struct gate {
 	struct config *config;
 	struct gateway *gateway; /* NULL before the first configuration */
 	struct control_server *control;
+	struct checkpoint_area *checkpoints; /* NULL: none, calls end with this process */
 	struct gate_listener *listeners;
 	uint16_t listener_count;
 	struct journal *journal;

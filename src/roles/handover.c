@@ -14,6 +14,7 @@ void handover_start(struct handover *handover, uint32_t generation)
 	memset(handover, 0, sizeof(*handover));
 	handover->generation = generation;
 	handover->control = -1;
+	handover->memory = -1;
 }
 
 void handover_clear(struct handover *handover)
@@ -26,6 +27,8 @@ void handover_clear(struct handover *handover)
 	memory_free(handover->listeners);
 	if (handover->control >= 0)
 		close(handover->control);
+	if (handover->memory >= 0)
+		close(handover->memory);
 	handover_start(handover, handover->generation);
 }
 
@@ -85,6 +88,13 @@ bool handover_take(struct handover *handover, struct ipc_message *message, int *
 		if (handover->control >= 0)
 			close(handover->control);
 		handover->control = message->descriptor;
+		return true;
+	case IPC_MEMORY:
+		generation_set(handover, message->memory.generation);
+		if (handover->memory >= 0)
+			close(handover->memory);
+		handover->memory = message->descriptor;
+		handover->memory_records = message->memory.records;
 		return true;
 	default: return false;
 	}

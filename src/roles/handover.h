@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the supervisor hands to a role before it says APPLY: files, listeners, the control socket. One generation is one whole
+ * What the supervisor hands to a role before it says APPLY: files, listeners, the control socket, the memory of checkpoints. One generation is one whole
  * configuration; a new one begins when a message with another number comes. */
 #ifndef RINGWALL_ROLES_HANDOVER_H
 #define RINGWALL_ROLES_HANDOVER_H
@@ -27,6 +27,8 @@ struct handover {
 	struct handover_listener *listeners;
 	uint16_t listener_count;
 	int control; /* -1: none, or taken */
+	int memory;  /* of checkpoints (base/checkpoint.h), for that many records; -1: none, or taken */
+	uint32_t memory_records;
 };
 
 void handover_start(struct handover *handover, uint32_t generation);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/checkpoint.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -21,6 +22,8 @@
 #define STOP_PATIENCE_MS 4400 /* of the 5 s in which SIGTERM ends everything */
 #define RESTART_FIRST_MS 100
 #define RESTART_LONGEST_MS 10000
+#define RECORDS_PER_CALL 2   /* of checkpoints: a call, and what else has a dialog */
+#define RECORDS_BEYOND_CALLS 64
 #define LONG_LIFE_US (60u * 1000000u)
 
 static const enum ipc_role roles[] = {IPC_ROLE_STORE, IPC_ROLE_MEDIA, IPC_ROLE_GATE};
@@ -378,6 +381,19 @@ static int state_take(struct supervisor *supervisor, struct buffer *complaints)
 	return supervisor->lock < 0 ? supervisor->lock : 0;
 }
 
+/* For as many calls as there may be when we start: a later limit takes effect at the next start. */
+static int memory_make(struct supervisor *supervisor, struct buffer *complaints)
+{
+	supervisor->memory_records =
+		supervisor->current.configuration.config->limits.calls * RECORDS_PER_CALL + RECORDS_BEYOND_CALLS;
+	supervisor->memory = checkpoint_file_make(supervisor->memory_records);
+	if (supervisor->memory >= 0)
+		return 0;
+	buffer_printf(complaints, "limits.calls: the memory that calls outlive the gate in cannot be made: %s\n",
+		      strerror(-supervisor->memory));
+	return supervisor->memory;
+}
+
 static int everything_open(struct supervisor *supervisor)
 {
 	char text[16384];
@@ -394,6 +410,8 @@ static int everything_open(struct supervisor *supervisor)
 			buffer_printf(&complaints, "%s/%s: the control socket cannot be made: %s\n",
 				      supervisor->state_directory, CONTROL_SOCKET_NAME, strerror(-error));
 	}
+	if (!error)
+		error = memory_make(supervisor, &complaints);
 	fputs(buffer_text(&complaints), stderr);
 	return error;
 }
@@ -417,6 +435,8 @@ static void everything_close(struct supervisor *supervisor)
 		unlink(path);
 		close(supervisor->control);
 	}
+	if (supervisor->memory >= 0)
+		close(supervisor->memory);
 	generation_close(&supervisor->current);
 	state_unlock(supervisor->state_directory, supervisor->lock);
 	memory_free(supervisor->state_directory);
@@ -427,7 +447,7 @@ static void everything_close(struct supervisor *supervisor)
 int supervisor_run(const char *path)
 {
 	const struct rlimit no_core = {0, 0};
-	struct supervisor supervisor = {.path = path, .lock = -1, .control = -1, .status = 1};
+	struct supervisor supervisor = {.path = path, .lock = -1, .control = -1, .memory = -1, .status = 1};
 
 	for (int i = 0; i < IPC_FILE_COUNT; i++)
 		supervisor.current.files[i] = -1;

@@ -96,6 +96,8 @@ struct supervisor {
 	struct confine_identity identity;
 	char *state_directory;
 	int lock, control;
+	int memory; /* of the gate's checkpoints: it outlives every gate */
+	uint32_t memory_records;
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
 	struct event *signals[4], *deadline;

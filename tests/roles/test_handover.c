@@ -65,6 +65,25 @@ static void a_generation_is_gathered(void **state)
 	handover_clear(&handover);
 }
 
+static void the_memory_of_checkpoints_is_handed_over(void **state)
+{
+	struct ipc_message message = {.type = IPC_MEMORY, .descriptor = dup(0), .memory = {1, 264}}, again = message;
+	struct handover handover;
+
+	(void)state;
+	again.descriptor = dup(0);
+	handover_start(&handover, 0);
+	assert_int_equal(handover.memory, -1);
+	take(&handover, message, 0);
+	assert_int_equal(handover.memory, message.descriptor);
+	assert_int_equal(handover.memory_records, 264);
+	take(&handover, again, 0);
+	assert_int_equal(fcntl(message.descriptor, F_GETFD), -1);
+	handover_clear(&handover);
+	assert_int_equal(fcntl(again.descriptor, F_GETFD), -1); /* closed: nobody took it */
+	assert_int_equal(handover.memory, -1);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	struct handover handover;
@@ -183,8 +202,11 @@ static void events_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_generation_is_gathered),     cmocka_unit_test(nonsense_is_refused),
-		cmocka_unit_test(failing_memory_leaks_nothing), cmocka_unit_test(streams_arrive_as_they_were_sent),
+		cmocka_unit_test(a_generation_is_gathered),
+		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(the_memory_of_checkpoints_is_handed_over),
+		cmocka_unit_test(failing_memory_leaks_nothing),
+		cmocka_unit_test(streams_arrive_as_they_were_sent),
 		cmocka_unit_test(events_are_checked),
 	};
 

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Objects to bytes and back by tables of rows; see record.h. */
+#include "call/record.h"
+
+#define NESTED_LENGTH_BYTES 3 /* of seven bits each, the longest way to write it: the length comes last */
+
+/* ---- Writing ---- */
+
+static void put_length(struct buffer *out, size_t length)
+{
+	for (; length > 127; length >>= 7)
+		buffer_put_byte(out, (char)(0x80 | (length & 127)));
+	buffer_put_byte(out, (char)length);
+}
+
+void record_put(struct buffer *out, uint8_t tag, struct span bytes)
+{
+	buffer_put_byte(out, (char)tag);
+	put_length(out, bytes.length);
+	buffer_put_span(out, bytes);
+}
+
+size_t record_begin(struct buffer *out, uint8_t tag)
+{
+	buffer_put_byte(out, (char)tag);
+	buffer_put(out, "\0\0", NESTED_LENGTH_BYTES);
+	return out->length;
+}
+
+void record_end(struct buffer *out, size_t begun)
+{
+	size_t length = out->length - begun;
+
+	if (out->overflow)
+		return;
+	for (size_t i = 0; i < NESTED_LENGTH_BYTES; i++, length >>= 7) {
+		bool more = i + 1 < NESTED_LENGTH_BYTES;
+
+		out->data[begun - NESTED_LENGTH_BYTES + i] = (char)((more ? 0x80 : 0) | (length & 127));
+	}
+	out->overflow = length != 0;
+}
+
+static bool is_zero(const uint8_t *bytes, size_t length)
+{
+	return !length || (!bytes[0] && !memcmp(bytes, bytes + 1, length - 1));
+}
+
+static const struct record_row flow_rows[] = {
+	RECORD_ROW(1, NUMBER, struct flow, transport), RECORD_ROW(2, ZONE, struct flow, zone),
+	RECORD_ROW(3, FLAG, struct flow, proven),      RECORD_ROW(4, NUMBER, struct flow, connection),
+	RECORD_ROW(5, ADDRESS, struct flow, local),    RECORD_ROW(6, ADDRESS, struct flow, remote),
+};
+#define FLOW_LISTENER 7 /* transport and address of the listener */
+
+struct flow_listener {
+	struct address address;
+	uint8_t transport;
+};
+static const struct record_row listener_rows[] = {
+	RECORD_ROW(1, NUMBER, struct flow_listener, transport),
+	RECORD_ROW(2, ADDRESS, struct flow_listener, address),
+};
+
+static void put_flow(const struct gateway *gateway, uint8_t tag, const struct flow *flow, struct buffer *out)
+{
+	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
+	size_t begun = record_begin(out, tag);
+
+	record_write(gateway, RECORD_ROWS(flow_rows), flow, out);
+	if (flow->listener < zone->listener_count) {
+		const struct config_listener *listener = &zone->listeners[flow->listener];
+		struct flow_listener by = {listener->address, (uint8_t)listener->transport};
+		size_t inner = record_begin(out, FLOW_LISTENER);
+
+		record_write(gateway, RECORD_ROWS(listener_rows), &by, out);
+		record_end(out, inner);
+	}
+	record_end(out, begun);
+}
+
+static void put_row(const struct gateway *gateway, const struct record_row *row, const uint8_t *object,
+		    struct buffer *out)
+{
+	const uint8_t *member = object + row->offset;
+
+	switch ((enum record_field)row->field) {
+	case RECORD_NUMBER: /* the machine's own order: it is read on this machine */
+	case RECORD_FLAG:
+	case RECORD_BYTES:
+		if (!is_zero(member, row->size))
+			record_put(out, row->tag, (struct span){(const char *)member, row->size});
+		break;
+	case RECORD_TEXT: {
+		const char *text = *(char *const *)member;
+
+		if (text)
+			record_put(out, row->tag, span_from(text));
+		break;
+	}
+	case RECORD_BLOB:
+		if (*(char *const *)member)
+			record_put(out, row->tag,
+				   (struct span){*(char *const *)member, *(const size_t *)(object + row->size)});
+		break;
+	case RECORD_SPAN:
+		if (((const struct span *)member)->length)
+			record_put(out, row->tag, *(const struct span *)member);
+		break;
+	case RECORD_CHARS:
+		if (*member)
+			record_put(out, row->tag, span_from((const char *)member));
+		break;
+	case RECORD_ADDRESS:
+		if (((const struct address *)member)->family)
+			record_put(out, row->tag, (struct span){(const char *)member, sizeof(struct address)});
+		break;
+	case RECORD_ZONE: record_put(out, row->tag, span_from(gateway_zone(gateway, *member)->name)); break;
+	case RECORD_FLOW: put_flow(gateway, row->tag, (const struct flow *)member, out); break;
+	}
+}
+
+void record_write(const struct gateway *gateway, struct record_rows rows, const void *object, struct buffer *out)
+{
+	for (uint16_t i = 0; i < rows.count; i++)
+		put_row(gateway, &rows.rows[i], object, out);
+}
+
+/* ---- Reading ---- */
+
+bool record_next(struct span *rest, uint8_t *tag, struct span *value)
+{
+	size_t at = 1, length = 0;
+
+	if (!rest->length)
+		return false;
+	for (unsigned shift = 0; at < rest->length && shift <= 14; shift += 7) {
+		uint8_t byte = (uint8_t)rest->data[at++];
+
+		length |= (size_t)(byte & 127) << shift;
+		if (byte & 128)
+			continue;
+		if (length > rest->length - at)
+			return false;
+		*tag = (uint8_t)rest->data[0];
+		*value = span_slice(*rest, at, at + length);
+		*rest = span_slice(*rest, at + length, rest->length);
+		return true;
+	}
+	return false;
+}
+
+static bool take_address(struct address *address, struct span value)
+{
+	static const uint8_t zero[16];
+
+	if (value.length != sizeof(*address))
+		return false;
+	memcpy(address, value.data, sizeof(*address));
+	return (address->family == ADDRESS_IPV4 && !memcmp(address->ip + 4, zero, 12)) ||
+	       address->family == ADDRESS_IPV6;
+}
+
+static bool take_zone(const struct gateway *gateway, uint8_t *zone, struct span name)
+{
+	for (uint8_t i = 0; i < gateway->config->zone_count; i++)
+		if (span_equal(span_from(gateway->config->zones[i].name), name)) {
+			*zone = i;
+			return true;
+		}
+	return false;
+}
+
+/* The listener of before, where there still is one: else the first, by which at least the host is written. */
+static uint8_t listener_find(const struct config_zone *zone, const struct flow_listener *by)
+{
+	for (uint8_t i = 0; i < zone->listener_count; i++)
+		if (zone->listeners[i].transport == by->transport &&
+		    address_equal(&zone->listeners[i].address, &by->address))
+			return i;
+	return 0;
+}
+
+static bool take_flow(struct gateway *gateway, struct flow *flow, struct span value)
+{
+	struct flow_listener by = {0};
+	struct span part, inner;
+	uint8_t tag, inner_tag;
+
+	while (record_next(&value, &tag, &part)) {
+		if (tag != FLOW_LISTENER) {
+			if (!record_take(gateway, RECORD_ROWS(flow_rows), flow, tag, part))
+				return false;
+			continue;
+		}
+		while (record_next(&part, &inner_tag, &inner))
+			if (!record_take(gateway, RECORD_ROWS(listener_rows), &by, inner_tag, inner))
+				return false;
+	}
+	if (value.length || flow->transport >= TRANSPORT_COUNT)
+		return false;
+	flow->listener = listener_find(gateway_zone(gateway, flow->zone), &by);
+	return true;
+}
+
+static bool take_blob(char **bytes, size_t *length, struct span value)
+{
+	if (*bytes)
+		return false;
+	bytes_keep(bytes, length, value);
+	return *bytes != NULL;
+}
+
+static bool take_row(struct gateway *gateway, const struct record_row *row, uint8_t *object, struct span value)
+{
+	uint8_t *member = object + row->offset;
+
+	switch ((enum record_field)row->field) {
+	case RECORD_NUMBER:
+		if (value.length > row->size)
+			return false;
+		memcpy(member, value.data, value.length);
+		return true;
+	case RECORD_FLAG: *(bool *)member = value.length == 1 && value.data[0]; return true;
+	case RECORD_BLOB: return take_blob((char **)member, (size_t *)(object + row->size), value);
+	case RECORD_SPAN: *(struct span *)member = value; return true;
+	case RECORD_BYTES:
+		if (value.length != row->size)
+			return false;
+		memcpy(member, value.data, value.length);
+		return true;
+	case RECORD_TEXT:
+		if (*(char **)member || (value.length && memchr(value.data, 0, value.length)))
+			return false;
+		*(char **)member = memory_copy_text(value);
+		return *(char **)member != NULL;
+	case RECORD_CHARS: return span_copy(value, (char *)member, row->size) == 0;
+	case RECORD_ADDRESS: return take_address((struct address *)member, value);
+	case RECORD_ZONE: return take_zone(gateway, member, value);
+	case RECORD_FLOW: return take_flow(gateway, (struct flow *)member, value);
+	}
+	return false;
+}
+
+bool record_take(struct gateway *gateway, struct record_rows rows, void *object, uint8_t tag, struct span value)
+{
+	for (uint16_t i = 0; i < rows.count; i++)
+		if (rows.rows[i].tag == tag)
+			return take_row(gateway, &rows.rows[i], object, value);
+	return true;
+}
