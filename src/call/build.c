@@ -152,6 +152,30 @@ void respond(struct gateway *gateway, struct sip_server_transaction *server, uin
 		sip_server_respond(server, status, buffer_span(&out));
 }
 
+/* To a provider that may ask for credentials: a BYE that is refused would leave a call running, and paid for. */
+static void send_to_trunk(struct call *call, const struct fork *fork, uint8_t leg_index, enum sip_method method,
+			  const char *extra)
+{
+	struct leg *leg = &call->legs[leg_index];
+	bool to_caller = leg_index == CALLER;
+	char from_text[2048], to_text[2048];
+	struct buffer from = BUFFER_OVER(from_text), to = BUFFER_OVER(to_text);
+	const char *target = to_caller ? leg->target : fork->target ? fork->target : leg->target;
+
+	buffer_printf(&from, "%s;tag=%s", leg->local_uri, to_caller ? fork->caller_tag : leg->local_tag);
+	buffer_printf(&to, "%s;tag=%s", leg->remote_uri, to_caller ? leg->remote_tag : fork->callee_tag);
+
+	const struct own_texts texts = {.uri = target,
+					.routes = to_caller ? leg->routes : fork->routes,
+					.from = buffer_text(&from),
+					.to = buffer_text(&to),
+					.call_id = leg->call_id,
+					.extra = extra};
+
+	if (target && !from.overflow && !to.overflow)
+		own_request_send(call->gateway, &leg->flow, method, ++leg->cseq, &texts, NULL, NULL);
+}
+
 void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
 		      const char *extra)
 {
@@ -159,6 +183,10 @@ void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, e
 	struct buffer out = gateway_scratch(gateway);
 	char branch[SIP_BRANCH_CAPACITY];
 
+	if (gateway->trunks[call->legs[leg].zone]) {
+		send_to_trunk(call, fork, leg, method, extra);
+		return;
+	}
 	sip_branch_make(gateway->random, branch);
 	build_request(call, fork, leg, method, ++call->legs[leg].cseq, branch, 70, &out);
 	if (extra)

@@ -37,6 +37,10 @@ void gateway_free(struct gateway *gateway); /* NULL is allowed */
  * zone that is gone, no memory) is removed and counted. */
 void gateway_recover(struct gateway *gateway, struct checkpoint_area *area);
 
+/* The passwords of the accounts at providers, as lines "zone password"; trunks register from then on. After gateway_new and
+ * after each gateway_configure; an account that is as before goes on. The text is the caller's, to be wiped. */
+void gateway_passwords_set(struct gateway *gateway, struct span passwords);
+
 /* For listeners and TLS, which the role sets. */
 struct net *gateway_net(struct gateway *gateway);
 
@@ -88,6 +92,18 @@ void gateway_bindings_each(struct gateway *gateway,
 void gateway_accounts_each(struct gateway *gateway, void (*visit)(void *context, const struct ipc_account *account),
 			   void *context);
 
+/* The gateway's own accounts at providers, one for each zone with `register`. */
+struct gateway_trunk_view {
+	const char *zone, *user;
+	const char *state;      /* "starting", "registered", "not registered" */
+	const char *failure;    /* of the last attempt, in plain words; "": none */
+	uint32_t registered_s;  /* since when */
+	uint32_t expires_s;     /* from now; 0: not registered */
+	uint32_t next_s;        /* until the next attempt */
+};
+void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_trunk_view *view),
+			 void *context);
+
 /* X(name, help): counters of the gateway, for status. */
 #define GATEWAY_COUNTERS(X) \
 	X(calls_started, "INVITEs that were routed") \
@@ -101,6 +117,9 @@ void gateway_accounts_each(struct gateway *gateway, void (*visit)(void *context,
 	X(registrations_refreshed, "REGISTERs answered from an existing binding") \
 	X(registrations_refused, "REGISTERs refused") \
 	X(challenges_sent, "challenges sent by local authentication") \
+	X(trunk_challenges_answered, "challenges of providers that were answered") \
+	X(trunk_challenges_refused, "challenges that were not: another realm, too many, too weak") \
+	X(trunk_registrations_failed, "registrations at providers that failed") \
 	X(authentication_failed, "wrong credentials") \
 	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
 	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \

@@ -86,6 +86,7 @@ void relay_free(struct relay *relay)
 	list_remove(&relay->in_all);
 	memory_free_secret(relay->ack, relay->ack_length);
 	registration_free(relay->registration);
+	own_request_free(relay->own);
 	pool_give(relay->gateway->relay_pool, relay);
 }
 

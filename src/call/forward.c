@@ -115,6 +115,7 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	sip_branch_make(gateway->random, branch);
 	relay->client_cseq = ++leg->cseq;
 	build_request(call, relay->fork, to, request->method, relay->client_cseq, branch, max_forwards, &out);
+	trunk_credentials_write(gateway, &leg->flow, request->method, &relay->challenged, &out);
 	if (request->method == SIP_INVITE || request->method == SIP_UPDATE) {
 		build_contact(gateway, &out, leg);
 		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));

@@ -83,6 +83,10 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	struct sip_server_transaction *server = relay ? relay->server : NULL;
 
 	(void)context;
+	if (relay && relay->own) {
+		own_response(relay->own, response);
+		return;
+	}
 	if (!relay || (!server && !relay->answered))
 		return;
 	response_dispatch(relay, response);
@@ -99,6 +103,10 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 	(void)context;
 	if (!relay)
 		return;
+	if (relay->own) {
+		own_failed(relay->own, failure == SIP_FAILURE_TIMEOUT ? 408 : 503);
+		return;
+	}
 	relay->final = true;
 	if (relay->initial && relay->call && relay->call->state == CALL_ENDING) {
 		call_settle(relay->call);
@@ -161,6 +169,11 @@ static bool on_admit(void *context, const struct flow *flow)
 		return true;
 	gateway->counters.sources_refused++;
 	return false;
+}
+
+static void on_closed(void *context, const struct flow *flow)
+{
+	trunks_flow_closed(context, flow);
 }
 
 /* ---- Time ---- */
@@ -242,6 +255,7 @@ static bool transport_make(struct gateway *gateway)
 	struct transport_settings settings = transport_settings(gateway->config);
 	struct transport_callbacks callbacks = {
 		.admit = on_admit,
+		.closed = on_closed,
 		.context = gateway,
 		.transactions = {.request = on_request,
 				 .ack = on_ack,
@@ -320,6 +334,7 @@ void gateway_free(struct gateway *gateway)
 {
 	if (!gateway)
 		return;
+	trunks_free(gateway);
 	list_each(link, &gateway->all_calls)
 		call_free(list_object(link, struct call, in_all));
 	list_each(link, &gateway->all_relays)
@@ -438,6 +453,7 @@ void gateway_stop(struct gateway *gateway)
 	gateway->stop_deadline_us = clock_monotonic_us() + STOP_LONGEST_US;
 	list_each(link, &gateway->all_calls)
 		call_end(list_object(link, struct call, in_all), -1, 503, "Gateway stops");
+	trunks_stop(gateway);
 }
 
 int gateway_hangup(struct gateway *gateway, uint64_t id)

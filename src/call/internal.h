@@ -135,6 +135,12 @@ struct call {
 	uint16_t streams_told; /* bits by index: media knows the stream */
 };
 
+/* What a request already did about challenges. */
+struct trunk_answered {
+	uint8_t count;  /* that were answered */
+	uint64_t nonce; /* a hash of the one its present credentials were made with; 0: it has none */
+};
+
 struct relay {
 	struct list in_call; /* of call->relays; alone when call is NULL */
 	struct list in_all;  /* of gateway->relays */
@@ -156,6 +162,8 @@ struct relay {
 	char *ack; /* bytes of the ACK to a 2xx, once sent */
 	size_t ack_length;
 	struct registration *registration; /* REGISTER: what was asked (register.c) */
+	struct own_request *own;           /* a request of our own: then there is no server side */
+	struct trunk_answered challenged;  /* of the request that was sent on */
 };
 
 /* ---- Bindings ---- */
@@ -204,6 +212,7 @@ struct gateway {
 	struct table *bindings; /* by token */
 	struct table *owners;   /* by account */
 	struct table *accounts; /* by user */
+	struct trunk *trunks[CONFIG_ZONES_MAXIMUM]; /* accounts at providers, by zone; NULL: none */
 	struct gateway_counters counters;
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
 	struct log_limit checkpoint_limit;
@@ -402,6 +411,54 @@ enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };
 /* Writes the object's record (anew); *slot is the object's own, 0 at first. Without room there is none, which is counted. */
 void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_kind kind, struct span bytes);
 void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
+
+/* own.c: requests of the gateway's own */
+
+/* Called once: with the final response (never a challenge that was answered), or with NULL and 408 or 503. */
+typedef void own_answer(void *context, const struct sip_message *response, uint16_t status);
+struct own_texts { /* values of headers; routes and extra (whole header lines) may be NULL */
+	const char *uri, *routes, *from, *to, *call_id, *extra;
+};
+struct own_request {
+	struct relay *relay;
+	struct flow flow;
+	uint8_t method;
+	bool is_final;
+	uint32_t cseq;
+	struct trunk_answered answered;
+	char *uri, *routes, *from, *to, *call_id, *extra;
+	own_answer *answer;
+	void *context;
+};
+/* Sends without a body, and again with credentials when a provider asks for them. The texts are copied. `answer` NULL: nobody
+ * waits. Lives until its transaction ends; NULL: not sent. */
+struct own_request *own_request_send(struct gateway *gateway, const struct flow *flow, enum sip_method method,
+				     uint32_t cseq, const struct own_texts *texts, own_answer *answer, void *context);
+/* Whoever waited is gone. NULL is allowed. */
+void own_request_forget(struct own_request *own);
+void own_request_free(struct own_request *own);
+void own_response(struct own_request *own, const struct sip_message *response);
+void own_failed(struct own_request *own, uint16_t status);
+
+/* trunk.c: registered at providers */
+void trunks_stop(struct gateway *gateway);
+void trunks_free(struct gateway *gateway);
+/* After a reload: zone i is zones[i] from now on; before it, those of zones that will be gone say goodbye. */
+void trunks_zones_leave(struct gateway *gateway, const uint8_t zones[256]);
+void trunks_zones_map(struct gateway *gateway, const uint8_t zones[256]);
+void trunks_flow_closed(struct gateway *gateway, const struct flow *flow);
+/* False for a zone that must be registered to be called through, and is not. */
+bool trunk_is_usable(const struct gateway *gateway, uint8_t zone);
+/* The Route of requests outside dialogs (RFC 3608), or NULL. */
+const char *trunk_service_route(const struct gateway *gateway, uint8_t zone);
+
+/* credentials.c: a provider's challenges */
+/* Whether a 401 or 407 to a request that went to `flow` is to be answered: it then is sent again, with new credentials. */
+bool trunk_challenge_take(struct gateway *gateway, const struct flow *flow, const struct sip_message *response,
+			  struct trunk_answered *answered);
+/* Adds credentials for the request whose first line begins `out`, when the provider's last challenge is known. */
+void trunk_credentials_write(struct gateway *gateway, const struct flow *flow, enum sip_method method,
+			     struct trunk_answered *answered, struct buffer *out);
 
 /* outside.c: MESSAGE and OPTIONS outside dialogs */
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);

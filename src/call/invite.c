@@ -91,7 +91,7 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
 		return;
 	}
-	if (!target.binding)
+	if (!target.binding && !target.routes)
 		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
 	if (!call_start(gateway, server, request, &target))
 		full(gateway, server);

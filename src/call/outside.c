@@ -50,6 +50,7 @@ static bool send_on(struct relay *relay, const struct sip_message *request, cons
 	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&cseq));
 	if (target->routes)
 		sip_write_header(&out, SIP_HEADER_ROUTE, span_from(target->routes));
+	trunk_credentials_write(gateway, &target->flow, request->method, &relay->challenged, &out);
 	policy_copy(gateway, request, relay->zones[0], relay->zones[1], &out);
 	if (policy_body_allowed(SIP_INVITE, request->content_type))
 		sip_write_body(&out, SPAN_EMPTY,
@@ -90,7 +91,7 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
 		return;
 	}
-	if (!target.binding)
+	if (!target.binding && !target.routes)
 		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
 	relay->outside = true;
 	relay->zones[0] = sip_server_flow(server)->zone;

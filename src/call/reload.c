@@ -72,8 +72,18 @@ static void relay_end(const struct zone_map *map, struct relay *relay)
 		relay_refuse(relay, 503, NULL);
 }
 
-static void relay_map(const struct zone_map *map, struct relay *relay)
+static void own_map(const struct zone_map *map, const struct config *before, struct own_request *own)
 {
+	if (map->to[own->flow.zone] != ZONE_GONE)
+		flow_map(map, before, &own->flow);
+	else
+		own->answer = NULL;
+}
+
+static void relay_map(const struct zone_map *map, const struct config *before, struct relay *relay)
+{
+	if (relay->own)
+		own_map(map, before, relay->own);
 	for (int side = 0; side < 2; side++)
 		relay->zones[side] = map->to[relay->zones[side]];
 	if (relay->registration)
@@ -96,6 +106,7 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 	}
 	list_each(link, &gateway->all_relays)
 		relay_end(&map, list_object(link, struct relay, in_all));
+	trunks_zones_leave(gateway, map.to);
 	gateway->config = config;
 	sip_transactions_zones_map(gateway_transactions(gateway), map.to);
 	list_each(link, &gateway->all_calls) {
@@ -105,7 +116,8 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 			call_free(call); /* ending already; its last answers find no dialog */
 	}
 	list_each(link, &gateway->all_relays)
-		relay_map(&map, list_object(link, struct relay, in_all));
+		relay_map(&map, before, list_object(link, struct relay, in_all));
+	trunks_zones_map(gateway, map.to);
 	table_each(gateway->bindings, binding_map, &visit);
 	net_zones_map(gateway_net(gateway), map.to);
 }

@@ -73,7 +73,7 @@ static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *
 
 	out->zone = zone;
 	out->binding = NULL;
-	out->routes = NULL;
+	out->routes = trunk_service_route(gateway, zone);
 	if (named && *named->gruu) /* one phone by its GRUU: as the registrar calls it */
 		buffer_put_text(&text, named->gruu);
 	else

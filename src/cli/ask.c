@@ -123,6 +123,37 @@ static void zones_print(const json_t *zones)
 	text_table_print(table, "");
 }
 
+/* The accounts at providers: since when, how long yet, and what went wrong last. */
+static void trunks_print(const json_t *trunks)
+{
+	static const char *const headline[] = {"TRUNK", "ACCOUNT", "STATE", "NEXT", "LAST FAILURE"};
+	struct text_table *table;
+	const json_t *trunk;
+	char duration[32];
+	size_t i;
+
+	if (!json_array_size(trunks))
+		return;
+	table = text_table_new(headline, 5);
+	json_array_foreach(trunks, i, trunk)
+	{
+		const char *failure = text_of(trunk, "failure");
+
+		text_table_cell(table, "%s", text_of(trunk, "zone"));
+		text_table_cell(table, "%s", text_of(trunk, "user"));
+		if (number_of(trunk, "expires_s"))
+			text_table_cell(table, "registered %s ago, for %llds",
+					duration_text(number_of(trunk, "registered_s"), duration),
+					number_of(trunk, "expires_s"));
+		else
+			text_table_cell(table, "%s", text_of(trunk, "state"));
+		text_table_cell(table, "in %s", duration_text(number_of(trunk, "next_s"), duration));
+		text_table_cell(table, "%s", *failure ? failure : "-");
+	}
+	printf("\n");
+	text_table_print(table, "");
+}
+
 /* Only what happened: a list of zeros hides the one that is not. */
 static void counters_print(const json_t *answer, const char *member, const char *prefix)
 {
@@ -156,6 +187,7 @@ static void status_print(const json_t *answer)
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "accounts"),
 	       number_of(answer, "connections"), number_of(answer, "transactions"));
 	zones_print(json_object_get(answer, "zones"));
+	trunks_print(json_object_get(answer, "trunks"));
 	printf("\nSince the start\n");
 	counters_print(answer, "counters", "");
 	counters_print(answer, "network", "");

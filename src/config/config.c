@@ -35,6 +35,8 @@ static void zone_clear(struct config_zone *zone)
 	memory_free(zone->media.advertised);
 	memory_free(zone->registration.user);
 	memory_free(zone->registration.password_file);
+	memory_free(zone->registration.login);
+	memory_free(zone->registration.realm);
 }
 
 void config_free(struct config *config)

@@ -16,6 +16,11 @@
 enum zone_kind { ZONE_ACCESS, ZONE_CORE, ZONE_TRUNK };
 enum zone_authentication { AUTHENTICATION_NONE, AUTHENTICATION_RELAY, AUTHENTICATION_LOCAL };
 enum zone_digest { DIGEST_SHA256, DIGEST_BOTH, DIGEST_MD5 };
+enum register_digest {
+	REGISTER_STRONGEST, /* what is offered; no MD5 any more once the realm offered SHA-256 */
+	REGISTER_SHA256,
+	REGISTER_BOTH,
+};
 enum zone_encryption {
 	ENCRYPTION_NONE,     /* plain RTP only */
 	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
@@ -71,9 +76,13 @@ struct config_zone {
 		bool suites_from_default;
 	} media;
 	struct {
-		char *user; /* NULL: no registration. The register section is accepted and its account used for
-		                             * answering the trunk's challenges only once client registration is built */
+		char *user; /* NULL: no registration */
 		char *password_file;
+		char *login; /* of the credentials; NULL: the user */
+		char *realm; /* the only one that is answered; NULL: that of the registrar's first challenge */
+		enum register_digest digest;
+		uint32_t expires_s;
+		bool bulk; /* RFC 6140 */
 	} registration;
 	struct {
 		uint32_t expires_s;           /* told to phones over streams */

@@ -13,6 +13,7 @@
 const char *const words_zone_kind[] = {"access", "core", "trunk", NULL};
 const char *const words_authentication[] = {"none", "relay", "local", NULL};
 const char *const words_digest[] = {"sha256", "both", "md5", NULL};
+const char *const words_register_digest[] = {"strongest", "sha256", "both", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
@@ -104,11 +105,24 @@ const struct config_key config_keys[] = {
 		     "AES_CM_128_HMAC_SHA1_32]",
 	 .help = "SRTP suites that are offered and accepted, the most wanted first (RFC 4568, 6188, 7714)."},
 	{"zones.register", KEY_SECTION, KEY_OPTIONAL,
-	 .help = "The gateway's own account at the provider of a trunk zone. Accepted, and not used yet: this version does not "
-		 "register as a client."},
+	 .help = "The gateway's own account at the provider of a trunk zone: it registers there as `sip:USER@DOMAIN` (the "
+		 "zone's `domain`), and answers the provider's challenges, also to calls."},
 	{"zones.register.user", KEY_ACCOUNT, KEY_MANDATORY, IN_ZONE(registration.user), .help = "The account's name."},
+	{"zones.register.login", KEY_TEXT, IN_ZONE(registration.login), RANGE(1, 128), .fallback_words = "register.user",
+	 .help = "The name that goes with the password, where the provider gave another one than the account's."},
 	{"zones.register.password_file", KEY_PATH, KEY_MANDATORY, IN_ZONE(registration.password_file), RANGE(1, 1024),
 	 .help = "File with nothing but the password. Must be readable by its owner only (chmod 600)."},
+	{"zones.register.realm", KEY_TEXT, IN_ZONE(registration.realm), RANGE(1, 128),
+	 .fallback_words = "that of the first challenge to a registration",
+	 .help = "The only realm whose challenges are answered with this password. Anybody else's are refused and logged."},
+	{"zones.register.digest", KEY_WORD, IN_ZONE(registration.digest), .words = words_register_digest,
+	 .fallback = "strongest",
+	 .help = "`strongest`: what the provider offers, but MD5 no more once it offered SHA-256. `sha256`: never MD5. `both`: for "
+		 "providers whose servers differ."},
+	{"zones.register.expires", KEY_SECONDS, IN_ZONE(registration.expires_s), RANGE(MINUTE, DAY), .fallback = "1h",
+	 .help = "How long a registration is asked for. What the provider grants counts."},
+	{"zones.register.bulk", KEY_BOOLEAN, IN_ZONE(registration.bulk), .fallback = "false",
+	 .help = "One registration for all numbers of the trunk (RFC 6140). The provider must know of it."},
 	{"zones.registrations", KEY_SECTION, .help = "How phones of an access zone are kept registered."},
 	{"zones.registrations.expires", KEY_SECONDS, IN_ZONE(bindings.expires_s), RANGE(MINUTE, DAY), .fallback = "10m",
 	 .help = "How long a registration over TCP or TLS is good for. Shorter than `limits.idle_timeout`, so that a phone that "

@@ -12,6 +12,7 @@ enum key_type {
 	KEY_ZONE,     /* the name of a zone, held as its index */
 	KEY_USER,     /* of the system */
 	KEY_ACCOUNT,  /* user part of a SIP address */
+	KEY_TEXT,     /* that may stand in quotes as it is */
 	KEY_HOST,     /* a name or IP address as it stands in a SIP URI */
 	KEY_COUNTRY,
 	KEY_PATH, /* absolute */
@@ -51,12 +52,17 @@ extern const struct config_key config_keys[]; /* sections before what they hold,
 extern const size_t config_keys_count;
 
 /* Words by enum value, NULL-terminated. An empty word cannot be written. */
-extern const char *const words_zone_kind[],
-	*const words_authentication[], *const words_digest[], *const words_encryption[],
-								      *const words_suites[],
-									      *const words_risks[],
-										      *const words_when[],
-											      *const words_log_level[];
+/* clang-format off */
+extern const char *const words_zone_kind[];
+extern const char *const words_authentication[];
+extern const char *const words_digest[];
+extern const char *const words_register_digest[];
+extern const char *const words_encryption[];
+extern const char *const words_suites[];
+extern const char *const words_risks[];
+extern const char *const words_when[];
+extern const char *const words_log_level[];
+/* clang-format on */
 
 /* The row of a whole path; or NULL. */
 const struct config_key *keys_find(struct span path);

@@ -34,6 +34,7 @@ static const char *const expected_texts[KEY_TYPE_COUNT] = {
 	[KEY_ZONE] = "the name of a zone",
 	[KEY_USER] = "the name of a system user",
 	[KEY_ACCOUNT] = "the user part of a SIP address",
+	[KEY_TEXT] = "a text without quotes and backslashes",
 	[KEY_HOST] = "a domain name or an IP address (IPv6 as \"[2001:db8::1]\")",
 	[KEY_COUNTRY] = "the two capital letters of ISO 3166, such as GB",
 	[KEY_ADDRESS] = "an IP address without port, such as 203.0.113.7",

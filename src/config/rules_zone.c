@@ -156,10 +156,6 @@ void rule_register(struct reader *reader, const struct config_zone *zone, struct
 		reader_error_line(reader, section->line, "zones.register",
 				  "is for trunks, and zone %s is %s; remove it", zone_label(zone),
 				  zone_kind_name(zone->kind));
-	else
-		reader_note(reader, section->line, "zones.register",
-			    "this version does not yet register as a client; the account of zone %s is not used",
-			    zone_label(zone));
 }
 
 void rule_served(struct reader *reader, const struct config_zone *zone, struct node *node)

@@ -126,6 +126,15 @@ static bool is_account(struct span text)
 	return text.length <= 128;
 }
 
+/* Stands in a quoted-string without escapes (RFC 3261 section 25.1). */
+static bool is_quotable(struct span text, const struct config_key *key)
+{
+	for (size_t i = 0; i < text.length; i++)
+		if (text.data[i] < ' ' || text.data[i] > '~' || text.data[i] == '"' || text.data[i] == '\\')
+			return false;
+	return text.length >= key->minimum && text.length <= key->maximum;
+}
+
 static bool is_country(struct span text)
 {
 	return text.length == 2 && text.data[0] >= 'A' && text.data[0] <= 'Z' && text.data[1] >= 'A' &&
@@ -190,6 +199,7 @@ static bool text_is_valid(const struct config_key *key, struct span text)
 	case KEY_NAME: return is_zone_name(text);
 	case KEY_USER: return is_user(text);
 	case KEY_ACCOUNT: return is_account(text);
+	case KEY_TEXT: return is_quotable(text, key);
 	case KEY_COUNTRY: return is_country(text);
 	case KEY_PATH: return is_path(text, key);
 	case KEY_HOST: return host_parse(text, &address);
@@ -466,6 +476,7 @@ static const struct {
 	[KEY_ZONE] = {value_zone},
 	[KEY_USER] = {value_text},
 	[KEY_ACCOUNT] = {value_text},
+	[KEY_TEXT] = {value_text},
 	[KEY_HOST] = {value_text},
 	[KEY_COUNTRY] = {value_text},
 	[KEY_PATH] = {value_text},

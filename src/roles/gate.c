@@ -274,6 +274,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	gate->config = config;
 	config_free(before);
 	listeners_take(gate, handover, listeners);
+	gateway_passwords_set(gate->gateway, handover_file(handover, IPC_FILE_PASSWORDS));
 	if (first) {
 		recover(gate, handover);
 		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);

@@ -101,6 +101,22 @@ static json_t *zones_json(const struct config *config)
 	return zones;
 }
 
+static void trunk_add(void *context, const struct gateway_trunk_view *view)
+{
+	json_array_append_new(context, json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "zone", view->zone, "user",
+						 view->user, "state", view->state, "registered_s", view->registered_s,
+						 "expires_s", view->expires_s, "next_s", view->next_s, "failure",
+						 view->failure));
+}
+
+static json_t *trunks_json(struct gateway *gateway)
+{
+	json_t *trunks = json_array();
+
+	gateway_trunks_each(gateway, trunk_add, trunks);
+	return trunks;
+}
+
 static json_t *counters_json(const struct gateway_counters *counters)
 {
 	json_t *object = json_object();
@@ -141,7 +157,7 @@ static void handle_status(void *context, struct control_request *request, const 
 	(void)arguments;
 	gateway_status_get(gate->gateway, &status);
 	control_answer(request,
-		       json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o}",
+		       json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
 				 "ok", 1, "version", RINGWALL_VERSION, "ready", gate->loaded, "domain",
 				 gate->config->site.domain, "uptime_s",
 				 (json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls",
@@ -150,7 +166,8 @@ static void handle_status(void *context, struct control_request *request, const 
 				 role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store",
 				 role_peer(gate->role, IPC_ROLE_STORE) != NULL, "counters",
 				 counters_json(&status.counters), "rejects", rejects_json(status.rejects), "network",
-				 network_json(gate), "zones", zones_json(gate->config)));
+				 network_json(gate), "zones", zones_json(gate->config), "trunks",
+				 trunks_json(gate->gateway)));
 }
 
 /* ---- registrations, hangup, reload ---- */

@@ -12,6 +12,9 @@
 #include "roles/handover.h"
 #include "roles/supervisor.h"
 
+#define PASSWORD_MAXIMUM 128       /* bytes, of one account */
+#define PASSWORD_FILE_MAXIMUM 4096 /* enough to say that there is more than a password in it */
+
 /* Where systems keep the authorities that everybody trusts. */
 static const char *const system_authorities[] = {"/etc/ssl/certs/ca-certificates.crt",
 						 "/etc/pki/tls/certs/ca-bundle.crt"};
@@ -139,6 +142,49 @@ static int authorities_open(struct generation *generation, struct buffer *compla
 	return 0;
 }
 
+/* One password into `out`, as a line. What else stands in the file than a password is an error, not a guess. */
+static int password_add(const struct config_zone *zone, struct buffer *out, struct buffer *complaints)
+{
+	char *bytes;
+	size_t length;
+	int error = state_file_read(zone->registration.password_file, PASSWORD_FILE_MAXIMUM, &bytes, &length);
+	struct span password = {bytes, error ? 0 : length};
+	const char *wrong = error ? strerror(-error) : NULL;
+
+	if (password.length && password.data[password.length - 1] == '\n')
+		password.length--;
+	if (!wrong && (!password.length || password.length > PASSWORD_MAXIMUM))
+		wrong = "it must hold one line of 1 to 128 bytes, the password";
+	for (size_t i = 0; i < password.length && !wrong; i++)
+		if ((unsigned char)password.data[i] < ' ' || password.data[i] == 0x7f)
+			wrong = "it holds more than one line, or control characters, and not just the password";
+	if (wrong)
+		buffer_printf(complaints, "%s: the password of zone %s cannot be used: %s\n",
+			      zone->registration.password_file, zone->name, wrong);
+	else
+		buffer_printf(out, "%s %.*s\n", zone->name, SPAN_PRINT(password));
+	memory_free_secret(bytes, length);
+	return wrong ? -EINVAL : 0;
+}
+
+/* The gate cannot read files: it is given the passwords of all its accounts in one. */
+static int passwords_open(struct generation *generation, struct buffer *complaints)
+{
+	const struct config *config = generation->configuration.config;
+	size_t capacity = (size_t)config->zone_count * (PASSWORD_MAXIMUM + 64) + 1;
+	char *bytes = memory_alloc(capacity);
+	struct buffer out = buffer_over(bytes, bytes ? capacity : 0);
+	int error = bytes ? 0 : -ENOMEM;
+
+	for (uint8_t i = 0; i < config->zone_count && bytes; i++)
+		if (config->zones[i].registration.user && password_add(&config->zones[i], &out, complaints))
+			error = -EINVAL;
+	if (!error && out.length)
+		error = file_open(generation, IPC_FILE_PASSWORDS, "passwords", buffer_span(&out));
+	memory_free_secret(bytes, capacity);
+	return error;
+}
+
 static int files_open(struct generation *generation, struct buffer *complaints)
 {
 	const struct configuration *configuration = &generation->configuration;
@@ -156,6 +202,8 @@ static int files_open(struct generation *generation, struct buffer *complaints)
 		if (!error)
 			error = file_copy(generation, IPC_FILE_KEY, "key", config->tls.key, complaints);
 	}
+	if (!error)
+		error = passwords_open(generation, complaints);
 	return error ? error : authorities_open(generation, complaints);
 }
 

@@ -81,11 +81,13 @@ static struct config *config_make(const struct kit *kit)
 		 kit->access.port, kit->encryption, kit->zone_extra);
 	snprintf(core, sizeof(core),
 		 "  - name: pbx\n"
-		 "    kind: core\n"
+		 "    kind: %s\n"
 		 "    listen: [\"udp:127.0.0.1:%u\"]\n"
 		 "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
-		 "    media: {address: 127.0.0.1, ports: \"21000-21099\", encryption: none}\n",
-		 kit->core.port, kit->pbx.address.port);
+		 "    media: {address: 127.0.0.1, ports: \"21000-21099\", encryption: none}\n"
+		 "%s",
+		 kit->trunk_extra ? "trunk" : "core", kit->core.port, kit->pbx.address.port,
+		 kit->trunk_extra ? kit->trunk_extra : "");
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
 			  "state_directory: /tmp\n"
@@ -127,6 +129,11 @@ void kit_reload(struct kit *kit)
 
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 {
+	kit_start_trunk(kit, zone_extra, encryption, NULL);
+}
+
+void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
+{
 	struct gateway_callbacks callbacks = {.stream_set = on_stream_set,
 					      .stream_close = on_stream_close,
 					      .session_close = on_session_close,
@@ -143,6 +150,7 @@ void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 	kit->listeners[1] = socket_bound(&kit->core);
 	kit->zone_extra = zone_extra;
 	kit->encryption = encryption;
+	kit->trunk_extra = trunk_extra;
 	kit->config = config_make(kit);
 	kit->loop = event_base_new();
 	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());

@@ -40,11 +40,14 @@ struct kit {
 	uint64_t ahead_us;  /* how far the gateway's timers are ahead of the clock */
 	void *tls;
 	const char *zone_extra, *encryption;
+	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 
 /* `zone_extra` are more lines of YAML for the access zone (indented by four), or "". */
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
+/* The same with a provider in the place of the PBX. */
+void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
 void kit_stop(struct kit *kit);
 void kit_pump(struct kit *kit, uint32_t milliseconds);
 /* Lets the gateway's timers run as if so much time had passed. */
