@@ -33,6 +33,7 @@ void call_free(struct call *call)
 	struct gateway *gateway = call->gateway;
 
 	timer_stop(gateway->wheel, &call->timer);
+	refresh_stop(call);
 	session_close(call);
 	list_each(link, &call->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
@@ -76,6 +77,22 @@ struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from
 	return relay;
 }
 
+struct relay *relay_new_refresh(struct call *call, uint8_t leg, enum sip_method method)
+{
+	struct relay *relay = pool_take(call->gateway->relay_pool);
+
+	if (!relay)
+		return NULL;
+	relay->gateway = call->gateway;
+	relay->call = call;
+	relay->from = other_leg(leg);
+	relay->method = (uint8_t)method;
+	relay->refreshing = relay->answered = true; /* nobody waits for it */
+	list_append(&call->relays, &relay->in_call);
+	list_append(&call->gateway->all_relays, &relay->in_all);
+	return relay;
+}
+
 void relay_free(struct relay *relay)
 {
 	if (relay->server)
@@ -101,7 +118,7 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra)
 void bytes_keep(char **bytes, size_t *length, struct span span)
 {
 	memory_free_secret(*bytes, *length);
-	*bytes = memory_alloc(span.length);
+	*bytes = span.length ? memory_alloc(span.length) : NULL;
 	*length = *bytes ? span.length : 0;
 	if (*bytes)
 		memcpy(*bytes, span.data, span.length);
@@ -163,6 +180,7 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 	if (call->state == CALL_CALLING || call->state == CALL_RINGING)
 		call->gateway->counters.calls_failed += status != 487;
 	timer_stop(call->gateway->wheel, &call->timer);
+	refresh_stop(call);
 	list_each(link, &call->relays)
 		relay_end(list_object(link, struct relay, in_call), reason);
 	/* What waits when a BYE comes is not done (RFC 3261 section 15.1.2), however well the call ended. */

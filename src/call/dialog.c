@@ -159,6 +159,7 @@ void dialog_learn_routes(struct gateway *gateway, char **routes, const struct si
 void dialog_learn(struct call *call, struct fork *fork, uint8_t leg, const struct sip_message *message,
 		  bool with_routes)
 {
+	refresh_allow_learn(call, leg, message);
 	dialog_learn_target(leg == CALLER ? &call->legs[CALLER].target : &fork->target, message);
 	if (with_routes)
 		dialog_learn_routes(call->gateway, leg == CALLER ? &call->legs[CALLER].routes : &fork->routes, message,

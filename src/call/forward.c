@@ -122,7 +122,12 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	}
 	if (request->method == SIP_PRACK)
 		write_rack(relay, request, &out);
-	policy_options(request, &out);
+	if (request->method == SIP_INVITE || request->method == SIP_UPDATE) {
+		policy_options_with(request, refresh_is_on(gateway) ? "timer" : NULL, &out);
+		refresh_write_request(call, to, &out);
+	} else {
+		policy_options(request, &out);
+	}
 	policy_copy(gateway, request, call->legs[relay->from].zone, leg->zone, &out);
 	sip_write_body(&out, content_type, body);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
@@ -167,7 +172,9 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 		build_contact(gateway, &out, leg);
 		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
 	}
-	policy_options(response, &out);
+	policy_options_with(response, makes_dialog(relay, shown) && refresh_is_on(gateway) ? "timer" : NULL, &out);
+	if (makes_dialog(relay, shown) && shown >= 200)
+		refresh_write_response(call, relay->from, request, &out);
 	policy_copy(gateway, response, call->legs[other_leg(relay->from)].zone, leg->zone, &out);
 	sip_write_body(&out, content_type, body);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
@@ -190,6 +197,8 @@ bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *ser
 	} else if (policy_unsupported(request, &unsupported)) {
 		snprintf(extra, sizeof(extra), "Unsupported: %.*s\r\n", SPAN_PRINT(buffer_span(&unsupported)));
 		respond(gateway, server, 420, NULL, unsupported.overflow ? NULL : extra);
+	} else if (refresh_is_too_short(gateway, request)) {
+		respond(gateway, server, 422, NULL, "Min-SE: 90\r\n");
 	} else if (sip_message_header(request, SIP_HEADER_CONTENT_ENCODING)) {
 		respond(gateway, server, 415, NULL, "Accept-Encoding: identity\r\n");
 	} else if (request->body.length && !policy_body_allowed(request->method, request->content_type)) {

@@ -73,6 +73,8 @@ static void response_dispatch(struct relay *relay, const struct sip_message *res
 		register_response(relay, response);
 	else if (relay->outside)
 		outside_response(relay, response);
+	else if (relay->refreshing && relay->call)
+		refresh_response(relay, response);
 	else if (relay->call)
 		(relay->initial ? invite_response : midcall_response)(relay, response);
 }
@@ -105,6 +107,10 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		return;
 	if (relay->own) {
 		own_failed(relay->own, failure == SIP_FAILURE_TIMEOUT ? 408 : 503);
+		return;
+	}
+	if (relay->refreshing && relay->call) {
+		refresh_failed(relay);
 		return;
 	}
 	relay->final = true;

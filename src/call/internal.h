@@ -63,10 +63,17 @@ struct session_stream {
 
 /* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one
  * is answered its session becomes the call's. */
+/* The description a leg was sent last, offer or answer: what a refresh by INVITE says again. May hold keys. */
+struct described {
+	char *bytes;
+	size_t length;
+};
+
 struct session {
 	struct session_stream *streams;
 	uint8_t stream_count;
 	uint64_t origin_ids[2], versions[2]; /* of the descriptions we send to each leg */
+	struct described described[2];
 	struct exchange *exchange;
 	uint32_t exchanges; /* begun so far: the number of the current one */
 };
@@ -112,6 +119,16 @@ struct fork {
 	uint32_t exchange;       /* of the offer that the call's INVITE or this fork's response to it began; 0: none */
 };
 
+/* The session timer of a leg (RFC 4028), on which each peer agrees with the gateway alone. */
+struct refresh {
+	uint32_t interval_s; /* agreed; 0: none */
+	uint32_t least_s;    /* that a 422 demanded; 0: no more than the RFC */
+	bool ours;           /* the gateway refreshes, not the peer */
+	bool by_update;      /* the peer takes UPDATE */
+	uint8_t tries;       /* of refreshes that came to nothing */
+	struct timer timer;
+};
+
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_ENDING };
 
 struct call {
@@ -130,6 +147,7 @@ struct call {
 	struct fork *dialog;  /* the one that was answered */
 	struct fork *early;   /* before that: whose media plays, which is the last that sent an answer; or NULL */
 	struct session session;
+	struct refresh refreshes[2]; /* by leg */
 	struct timer timer; /* rings too long, then lasts too long */
 	bool media_open;
 	uint16_t streams_told; /* bits by index: media knows the stream */
@@ -152,6 +170,7 @@ struct relay {
 	uint8_t zones[2];  /* from, to */
 	bool initial;      /* the INVITE that makes the call */
 	bool outside;      /* outside any dialog: outside.c */
+	bool refreshing;   /* the gateway's own, toward the leg that is not `from` (refresh.c) */
 	bool answered;     /* a final response went back */
 	bool accepted;     /* and it was a 2xx */
 	bool final;        /* a final response came from the other side */
@@ -315,6 +334,8 @@ void policy_copy_header(struct gateway *gateway, const struct sip_message *messa
 			uint8_t from_zone, uint8_t to_zone, struct buffer *out);
 /* Writes Supported and Require with the option tags that cross. */
 void policy_options(const struct sip_message *message, struct buffer *out);
+/* The same; `own` is a tag the gateway supports toward that leg itself, or NULL. */
+void policy_options_with(const struct sip_message *message, const char *own, struct buffer *out);
 /* Option tags of Require that nobody here understands, as a list for Unsupported. True when there are any. */
 bool policy_unsupported(const struct sip_message *request, struct buffer *out);
 /* The values of a message's Reason headers as they may cross, comma-separated; as many as fit. */
@@ -342,6 +363,8 @@ void session_commit(struct call *call, struct fork *fork);
 /* Of a fork that goes. */
 void session_forget(struct fork *fork);
 void session_close(struct call *call);
+/* The leg's answer to the description it knows already: where its media is now. What does not fit is left as it was. */
+void session_reaffirm(struct call *call, uint8_t leg, struct span description);
 /* Tells media what plays now: the answered dialog's session, before that the one of call->early. */
 void session_tell_media(struct call *call);
 
@@ -383,6 +406,31 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 /* midcall.c: requests inside a dialog */
 void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
 void midcall_response(struct relay *relay, const struct sip_message *response);
+/* Whether an INVITE or UPDATE is under way in the answered dialog, of a peer's or of the gateway's own. */
+bool midcall_is_renegotiating(struct call *call);
+
+/* refresh.c: session timers */
+bool refresh_is_on(const struct gateway *gateway);
+/* For an INVITE or UPDATE toward the leg: Session-Expires and Min-SE. */
+void refresh_write_request(struct call *call, uint8_t leg, struct buffer *out);
+/* For the 2xx to an INVITE or UPDATE of the leg's: what is agreed, which counts from now on. */
+void refresh_write_response(struct call *call, uint8_t leg, const struct sip_message *request, struct buffer *out);
+/* What the 2xx of a leg's peer agrees to. */
+void refresh_learn(struct call *call, uint8_t leg, const struct sip_message *response);
+/* Whether the peer takes UPDATE, from any message with Allow. */
+void refresh_allow_learn(struct call *call, uint8_t leg, const struct sip_message *message);
+/* Whether a request must be answered 422 with Min-SE: 90 (RFC 4028 section 9). */
+bool refresh_is_too_short(const struct gateway *gateway, const struct sip_message *request);
+/* From a 422: true when the request may be sent once more, asking for longer. */
+bool refresh_demand_learn(struct call *call, uint8_t leg, const struct sip_message *response);
+/* Starts the leg's timer from what is agreed, anew; for a call that was restored, too. */
+void refresh_start(struct call *call, uint8_t leg);
+void refresh_stop(struct call *call);
+/* A refresh that need not cross is answered here: true. */
+bool refresh_receive(const struct dialog *dialog, struct sip_server_transaction *server,
+		     const struct sip_message *request);
+void refresh_response(struct relay *relay, const struct sip_message *response); /* to one of our own */
+void refresh_failed(struct relay *relay);
 
 /* calls.c: the life of a call and of relays */
 struct call *call_new(struct gateway *gateway);
@@ -396,6 +444,8 @@ void call_free(struct call *call);
 void call_settle(struct call *call);
 struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
 			const struct sip_message *request);
+/* For a refresh of the gateway's own toward `leg`; NULL when the table is full. */
+struct relay *relay_new_refresh(struct call *call, uint8_t leg, enum sip_method method);
 void relay_free(struct relay *relay);
 /* Answers every request that waits on either leg. */
 void relays_refuse(struct call *call, uint16_t status);

@@ -198,6 +198,7 @@ static void answered(struct relay *relay, const struct sip_message *response)
 		return;
 	}
 	established(relay, fork);
+	refresh_learn(call, CALLEE, response);
 	if (forward_response(relay, response->status, response, fork, content_type, body))
 		return;
 	relay_ack(relay, fork, SPAN_EMPTY, SPAN_EMPTY);
@@ -258,10 +259,31 @@ static bool is_no_failure(uint16_t status)
 	return status == 487 || status == 401 || status == 407;
 }
 
+/* Another INVITE in place of one that was refused for something the gateway can mend. */
+static bool invite_again(struct relay *relay)
+{
+	const struct sip_message *request = relay->server ? sip_server_request(relay->server) : NULL;
+
+	if (!request || relay->answered || relay->call->forks)
+		return false;
+	if (relay->client)
+		sip_client_user_set(relay->client, NULL);
+	relay->client = NULL;
+	session_exchange_done(relay->call, NULL);
+	relay->final = false;
+	if (!invite_forward(relay, request))
+		return true;
+	relay->final = true;
+	return false;
+}
+
 static void refused(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
 
+	if (call->state != CALL_ENDING && response->status == 422 && refresh_demand_learn(call, CALLEE, response) &&
+	    invite_again(relay))
+		return;
 	if (call->state != CALL_ENDING) {
 		call->gateway->counters.calls_failed += !is_no_failure(response->status);
 		if (!forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY))

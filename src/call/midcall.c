@@ -8,11 +8,20 @@ static struct relay *renegotiation(struct call *call, const struct fork *fork)
 	list_each(link, &call->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
-		if (!relay->initial && !relay->answered && relay->fork == fork &&
+		bool waits = relay->refreshing ? !relay->final && relay->method == SIP_INVITE : !relay->answered;
+
+		if (!relay->initial && waits && relay->fork == fork &&
 		    (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
 			return relay;
 	}
 	return NULL;
+}
+
+bool midcall_is_renegotiating(struct call *call)
+{
+	uint8_t offerer;
+
+	return renegotiation(call, call->dialog) || session_offer_pending(call, call->dialog, &offerer);
 }
 
 static void bye_receive(const struct dialog *dialog, struct sip_server_transaction *server,
@@ -41,12 +50,34 @@ static uint16_t not_now(struct call *call, const struct dialog *dialog, const st
 	if (request->method == SIP_PRACK && !forward_rack(call, dialog->leg, request, &rseq, &cseq))
 		return 481;
 	if (other)
-		return other->from == dialog->leg ? 500 : 491;
+		return other->from == dialog->leg && !other->refreshing ? 500 : 491;
 	if (request->method == SIP_INVITE && call->state != CALL_ESTABLISHED)
 		return 491;
 	if (renegotiates && request->body.length && session_offer_pending(call, dialog->fork, &offerer))
 		return offerer == dialog->leg ? 500 : 491;
 	return 0;
+}
+
+static void exchange_undo(struct relay *relay)
+{
+	if (relay->exchange && relay->exchange == session_of(relay->call, relay->fork)->exchanges)
+		session_exchange_done(relay->call, relay->fork);
+}
+
+/* 0, or the status to refuse with. */
+static int send_on(struct relay *relay, const struct sip_message *request)
+{
+	struct span content_type = request->content_type, body = request->body;
+	int status = 0;
+
+	if (body.length && policy_body_allowed(SIP_INVITE, content_type))
+		status = forward_body(relay->call, relay->fork, relay->from, request, &relay->exchange, &content_type,
+				      &body);
+	if (!status && !forward_request(relay, request, content_type, body))
+		status = 503;
+	if (status)
+		exchange_undo(relay);
+	return status;
 }
 
 static void forward(const struct dialog *dialog, struct sip_server_transaction *server,
@@ -55,23 +86,35 @@ static void forward(const struct dialog *dialog, struct sip_server_transaction *
 	struct call *call = dialog->call;
 	struct gateway *gateway = call->gateway;
 	struct relay *relay = relay_new(gateway, call, dialog->leg, server, request);
-	struct span content_type = request->content_type, body = request->body;
-	int status = 0;
+	int status;
 
 	if (!relay) {
 		respond(gateway, server, 503, NULL, "Retry-After: 1\r\n");
 		return;
 	}
 	relay->fork = dialog->fork;
-	if (body.length && policy_body_allowed(SIP_INVITE, content_type))
-		status = forward_body(call, dialog->fork, dialog->leg, request, &relay->exchange, &content_type, &body);
-	if (!status && !forward_request(relay, request, content_type, body))
-		status = 503;
-	if (status) {
-		if (relay->exchange && relay->exchange == session_of(call, relay->fork)->exchanges)
-			session_exchange_done(call, relay->fork);
+	status = send_on(relay, request);
+	if (status)
 		relay_refuse(relay, (uint16_t)status, NULL);
-	}
+}
+
+/* Once more, asking for a session interval that the other side takes (RFC 4028 section 7.3). */
+static bool again(struct relay *relay)
+{
+	const struct sip_message *request = sip_server_request(relay->server);
+
+	if (!request || relay->answered)
+		return false;
+	if (relay->client)
+		sip_client_user_set(relay->client, NULL);
+	relay->client = NULL;
+	exchange_undo(relay);
+	relay->exchange = 0;
+	relay->final = false;
+	if (!send_on(relay, request))
+		return true;
+	relay->final = true;
+	return false;
 }
 
 void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
@@ -107,7 +150,8 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	}
 	if (request->method == SIP_INVITE || request->method == SIP_UPDATE)
 		dialog_learn(dialog.call, dialog.fork, dialog.leg, request, false);
-	forward(&dialog, server, request);
+	if (!refresh_receive(&dialog, server, request))
+		forward(&dialog, server, request);
 }
 
 static void offer_ends(struct relay *relay, uint16_t status)
@@ -148,6 +192,8 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	if (response->status == 100 || !relay->server || call->state == CALL_ENDING || is_copy(relay, response))
 		return;
 	relay->final |= response->status >= 200;
+	if (response->status == 422 && refresh_demand_learn(call, leg, response) && again(relay))
+		return;
 	if (response->status < 300)
 		status = forward_body(call, relay->fork, leg, response, &relay->exchange, &content_type, &body);
 	if (status && response->status >= 200) {
@@ -155,8 +201,11 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 		refused(relay, (uint16_t)status, "Media refused");
 		return;
 	}
-	if (response->status < 300 && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+	if (response->status < 300 && (relay->method == SIP_INVITE || relay->method == SIP_UPDATE)) {
 		dialog_learn(call, relay->fork, leg, response, false);
+		if (response->status >= 200)
+			refresh_learn(call, leg, response);
+	}
 	if (!forward_response(relay, response->status, response, relay->fork, content_type, body)) {
 		if (response->status >= 200 && response->status < 300) {
 			refused(relay, 500, "Answer too large");

@@ -30,8 +30,6 @@ static const struct policy_row policy_rows[] = {
 	{SIP_HEADER_CONTENT_DISPOSITION, {PASS, PASS, PASS}},
 	{SIP_HEADER_CONTENT_LANGUAGE, {PASS, PASS, PASS}},
 	{SIP_HEADER_MIME_VERSION, {PASS, PASS, PASS}},
-	{SIP_HEADER_SESSION_EXPIRES, {PASS, PASS, PASS}},
-	{SIP_HEADER_MIN_SE, {PASS, PASS, PASS}},
 	{SIP_HEADER_EXPIRES, {PASS, PASS, PASS}},
 	{SIP_HEADER_REASON, {REASON, REASON, REASON}},
 	{SIP_HEADER_RETRY_AFTER, {SECONDS, SECONDS, SECONDS}},
@@ -65,7 +63,9 @@ static const enum sip_header_id trust_headers[] = {
 };
 
 /* Option tags (RFC 3261 section 20.32) that two user agents may agree on through us. */
-static const char *const option_tags[] = {"100rel", "timer", "norefersub", "histinfo", "privacy", "answermode", NULL};
+static const char *const option_tags[] = {"100rel", "norefersub", "histinfo", "privacy", "answermode", NULL};
+/* Those that each agrees on with the gateway alone. */
+static const char *const own_tags[] = {"timer", NULL};
 
 static const struct {
 	enum sip_method method;
@@ -328,12 +328,17 @@ static bool is_registration_tag(struct span tag)
 	return span_is(tag, "path") || span_is(tag, "outbound") || span_is(tag, "gruu");
 }
 
-static bool is_option_tag(struct span tag)
+static bool is_among(struct span tag, const char *const *tags)
 {
-	for (size_t i = 0; option_tags[i]; i++)
-		if (span_is(tag, option_tags[i]))
+	for (; *tags; tags++)
+		if (span_is(tag, *tags))
 			return true;
 	return false;
+}
+
+static bool is_option_tag(struct span tag)
+{
+	return is_among(tag, option_tags) || is_among(tag, own_tags);
 }
 
 /* The tags of headers `id` that are not known, comma-separated. */
@@ -355,6 +360,11 @@ static void collect_unknown(const struct sip_message *message, enum sip_header_i
 
 void policy_options(const struct sip_message *message, struct buffer *out)
 {
+	policy_options_with(message, NULL, out);
+}
+
+void policy_options_with(const struct sip_message *message, const char *own, struct buffer *out)
+{
 	static const enum sip_header_id ids[] = {SIP_HEADER_SUPPORTED, SIP_HEADER_REQUIRE};
 
 	for (size_t i = 0; i < ROWS(ids); i++) {
@@ -364,6 +374,8 @@ void policy_options(const struct sip_message *message, struct buffer *out)
 		for (size_t tag = 0; option_tags[tag]; tag++)
 			if (sip_message_has_token(message, ids[i], option_tags[tag]))
 				buffer_printf(&value, "%s%s", value.length ? ", " : "", option_tags[tag]);
+		if (own && ids[i] == SIP_HEADER_SUPPORTED)
+			buffer_printf(&value, "%s%s", value.length ? ", " : "", own);
 		if (value.length)
 			sip_write_header(out, ids[i], buffer_span(&value));
 	}
@@ -395,6 +407,8 @@ uint16_t policy_status(uint16_t status, const struct config_zone *from, const st
 	if (challenge &&
 	    (from->kind != ZONE_CORE || to->kind != ZONE_ACCESS || to->authentication != AUTHENTICATION_RELAY))
 		return 403;
+	if (status == 422)
+		return 500; /* what a leg's session timer may be is between its peer and the gateway */
 	if (status >= 300 && status < 400)
 		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */
 	return status;

@@ -22,6 +22,7 @@ struct exchange_stream {
 struct exchange {
 	uint8_t offerer, stream_count;
 	bool answered;
+	struct described offered; /* as it went to who answers; in force once it is answered */
 	struct exchange_stream streams[];
 };
 
@@ -64,13 +65,26 @@ static size_t exchange_bytes(const struct exchange *exchange)
 	return sizeof(*exchange) + exchange->stream_count * sizeof(exchange->streams[0]);
 }
 
+static void exchange_free(struct exchange *exchange)
+{
+	if (!exchange)
+		return;
+	memory_free_secret(exchange->offered.bytes, exchange->offered.length);
+	memory_free_secret(exchange, exchange_bytes(exchange));
+}
+
 static void exchange_drop(struct session *session)
 {
 	struct exchange *exchange = session->exchange;
 
 	session->exchange = NULL;
-	if (exchange)
-		memory_free_secret(exchange, exchange_bytes(exchange));
+	exchange_free(exchange);
+}
+
+static void described_drop(struct described *described)
+{
+	memory_free_secret(described->bytes, described->length);
+	*described = (struct described){0};
 }
 
 static void streams_drop(struct session *session)
@@ -86,6 +100,8 @@ void session_forget(struct fork *fork)
 		return;
 	exchange_drop(fork->session);
 	streams_drop(fork->session);
+	described_drop(&fork->session->described[CALLER]);
+	described_drop(&fork->session->described[CALLEE]);
 	memory_free(fork->session);
 	fork->session = NULL;
 }
@@ -102,6 +118,18 @@ static void *copy_of(const void *bytes, size_t length)
 	if (copy)
 		memcpy(copy, bytes, length);
 	return copy;
+}
+
+static struct exchange *exchange_copy(const struct exchange *from)
+{
+	struct exchange *exchange = copy_of(from, exchange_bytes(from));
+
+	if (!exchange)
+		return NULL;
+	exchange->offered = (struct described){0};
+	bytes_keep(&exchange->offered.bytes, &exchange->offered.length,
+		   (struct span){from->offered.bytes, from->offered.length});
+	return exchange;
 }
 
 /* The fork's session, made from what the INVITE offered when it has none yet; NULL when memory is short. */
@@ -121,7 +149,7 @@ static struct session *session_own(struct call *call, struct fork *fork)
 	if (shared->streams)
 		fork->session->streams = copy_of(shared->streams, shared->stream_count * sizeof(*shared->streams));
 	if (shared->exchange)
-		fork->session->exchange = copy_of(shared->exchange, exchange_bytes(shared->exchange));
+		fork->session->exchange = exchange_copy(shared->exchange);
 	if (!fork->session->streams == !shared->streams && !fork->session->exchange == !shared->exchange)
 		return fork->session;
 	session_forget(fork);
@@ -164,6 +192,7 @@ void session_commit(struct call *call, struct fork *fork)
 		shared->exchanges = own->exchanges;
 		memcpy(shared->origin_ids, own->origin_ids, sizeof(shared->origin_ids));
 		memcpy(shared->versions, own->versions, sizeof(shared->versions));
+		memcpy(shared->described, own->described, sizeof(shared->described));
 		streams_drop(own);
 		memory_free(own);
 	}
@@ -413,8 +442,9 @@ int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span
 		session->exchanges++;
 		session->versions[other_leg(leg)]++;
 		write(call, session, other_leg(leg), &from, locals, out);
-	} else if (exchange) {
-		memory_free_secret(exchange, exchange_bytes(exchange));
+		bytes_keep(&exchange->offered.bytes, &exchange->offered.length, buffer_span(out));
+	} else {
+		exchange_free(exchange);
 	}
 	memory_wipe(locals, sizeof(locals));
 	sdp_session_wipe(&from);
@@ -529,8 +559,14 @@ static void answer_apply(struct call *call, struct fork *fork, struct session *s
 	streams_drop(session);
 	session->streams = streams;
 	session->stream_count = count;
-	if (!exchange->answered)
+	if (!exchange->answered) {
+		struct described *offered = &session->described[other_leg(exchange->offerer)];
+
 		session->versions[exchange->offerer]++;
+		described_drop(offered);
+		*offered = exchange->offered;
+		exchange->offered = (struct described){0};
+	}
 	exchange->answered = true;
 	if (call->state != CALL_ESTABLISHED)
 		call->early = fork;
@@ -556,12 +592,54 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 	if (!status) {
 		answer_apply(call, fork, session, streams);
 		write(call, session, session->exchange->offerer, &from, locals, out);
+		struct described *answered = &session->described[session->exchange->offerer];
+
+		bytes_keep(&answered->bytes, &answered->length, buffer_span(out));
 	} else if (streams) {
 		memory_free_secret(streams, session->stream_count * sizeof(*streams));
 	}
 	memory_wipe(locals, sizeof(locals));
 	sdp_session_wipe(&from);
 	return status;
+}
+
+/* ---- The same again ---- */
+
+static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct session_stream *stream)
+{
+	struct session_stream before = *stream;
+	bool changed;
+
+	if (!stream->active || !answer->port || is_rtp(answer->protocol) != (stream->kind == MEDIA_RTP))
+		return false;
+	/* What is encrypted stays so, under the suite in force (THREATS M1). */
+	if (stream->suites[leg] != SDP_SUITE_NONE) {
+		if (answer->crypto_count != 1 || answer->cryptos[0].suite != stream->suites[leg])
+			return false;
+		memcpy(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM);
+	}
+	stream->peer_ports[leg] = answer->port;
+	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
+	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
+	stream->directions[leg] = answer->direction;
+	changed = memcmp(&before, stream, sizeof(before)) != 0;
+	memory_wipe(&before, sizeof(before));
+	return changed;
+}
+
+void session_reaffirm(struct call *call, uint8_t leg, struct span description)
+{
+	struct session *session = &call->session;
+	struct sdp_session from;
+	bool changed = false;
+
+	if (parse(call, description, &from))
+		return;
+	for (uint8_t i = 0; i < from.stream_count && i < session->stream_count; i++)
+		changed |= reaffirm_stream(leg, &from.streams[i], &session->streams[i]);
+	if (changed)
+		session_tell_media(call);
+	sdp_session_wipe(&from);
 }
 
 /* ---- What media is told ---- */
@@ -652,6 +730,8 @@ void session_close(struct call *call)
 	for (struct fork *fork = call->forks; fork; fork = fork->next)
 		session_forget(fork);
 	exchange_drop(session);
+	described_drop(&session->described[CALLER]);
+	described_drop(&session->described[CALLEE]);
 	call->early = NULL;
 	call->streams_told = 0;
 	if (call->media_open)

@@ -122,9 +122,10 @@ struct config {
 		uint32_t handshake_ms, first_byte_ms, idle_ms, connect_ms, send_queue_bytes;
 	} limits;
 	struct {
-		uint32_t ring_s;          /* unanswered calls end */
-		uint32_t media_silence_s; /* RTP silence ends a call; 0: never */
-		uint32_t duration_s;      /* longest call; 0: no limit */
+		uint32_t ring_s;            /* unanswered calls end */
+		uint32_t media_silence_s;   /* RTP silence ends a call; 0: never */
+		uint32_t duration_s;        /* longest call; 0: no limit */
+		uint32_t session_expires_s; /* asked of each peer (RFC 4028); 0: no session timers */
 	} calls;
 	uint32_t media_workers; /* 0: one a core */
 	enum log_level log_level;

@@ -180,6 +180,9 @@ const struct config_key config_keys[] = {
 	 .help = "A call on which no media came from either side for so long ends. 0: never."},
 	{"calls.maximum_duration", KEY_SECONDS, IN_CONFIG(calls.duration_s), RANGE(0, 30 * DAY), .fallback = "12h",
 	 .help = "The longest call. 0: no limit."},
+	{"calls.session_expires", KEY_SECONDS, IN_CONFIG(calls.session_expires_s), RANGE(0, DAY), .fallback = "30m",
+	 .help = "Each side of a call shows within this time that it is still there, or the call ends (session timers, "
+		 "RFC 4028); where the peer can, at least 90 seconds. 0: never asked."},
 
 	{"media", KEY_SECTION, .help = "The media process."},
 	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 256), .fallback = "0", .unit = "threads",

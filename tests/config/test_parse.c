@@ -237,6 +237,7 @@ static void what_is_not_written_is_safe(void **state)
 	assert_int_equal(config->limits.idle_ms, 900000);
 	assert_int_equal(config->calls.ring_s, 180);
 	assert_int_equal(config->calls.media_silence_s, 60);
+	assert_int_equal(config->calls.session_expires_s, 1800);
 	assert_int_equal(config->media_workers, 0);
 	assert_int_equal(config->log_level, LOG_INFO);
 	config_free(config);
