@@ -91,6 +91,10 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	}
 	if (!relay || (!server && !relay->answered))
 		return;
+	if (relay->client == client && !relay->answered &&
+	    trunk_challenge_take(relay->gateway, sip_client_flow(client), response, &relay->challenged) &&
+	    relay_again(relay))
+		return;
 	response_dispatch(relay, response);
 	request_release(server); /* it ends in its own timer alone, so it is still there */
 }

@@ -400,6 +400,8 @@ bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *ser
 
 /* invite.c: the INVITE that makes a call */
 void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+/* The other leg's INVITE, from the caller's. 0, or the status to refuse with. */
+int invite_forward(struct relay *relay, const struct sip_message *request);
 void invite_response(struct relay *relay, const struct sip_message *response);
 void invite_ack(struct gateway *gateway, const struct flow *flow, const struct sip_message *ack);
 
@@ -462,6 +464,11 @@ enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };
 void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_kind kind, struct span bytes);
 void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
 
+/* again.c */
+/* Sends a relay's request once more from the one that came in, after a final response or a failure that nobody was told of.
+ * False: it cannot be, or not any more; nothing was answered then. */
+bool relay_again(struct relay *relay);
+
 /* own.c: requests of the gateway's own */
 
 /* Called once: with the final response (never a challenge that was answered), or with NULL and 408 or 503. */
@@ -512,6 +519,7 @@ void trunk_credentials_write(struct gateway *gateway, const struct flow *flow, e
 
 /* outside.c: MESSAGE and OPTIONS outside dialogs */
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
+bool outside_again(struct relay *relay, const struct sip_message *request);
 void outside_response(struct relay *relay, const struct sip_message *response);
 
 /* route.c */

@@ -18,8 +18,7 @@ static void timer_set(struct call *call, uint32_t seconds)
 		timer_start(call->gateway->wheel, &call->timer, seconds * 1000ull);
 }
 
-/* The other leg's INVITE. 0, or the status to refuse with. */
-static int invite_forward(struct relay *relay, const struct sip_message *request)
+int invite_forward(struct relay *relay, const struct sip_message *request)
 {
 	struct span content_type, body;
 	int status = forward_body(relay->call, NULL, CALLER, request, &relay->exchange, &content_type, &body);

@@ -100,6 +100,16 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		relay_refuse(relay, 503, "Retry-After: 10\r\n");
 }
 
+bool outside_again(struct relay *relay, const struct sip_message *request)
+{
+	struct route_target target;
+
+	if (route_find(relay->gateway, sip_server_flow(relay->server), &request->request_uri, &target))
+		return false;
+	relay->zones[1] = target.zone;
+	return send_on(relay, request, &target);
+}
+
 void outside_response(struct relay *relay, const struct sip_message *response)
 {
 	struct gateway *gateway = relay->gateway;

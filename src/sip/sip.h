@@ -506,6 +506,7 @@ void sip_client_cancel(struct sip_client_transaction *transaction);
 void sip_client_cancel_for(struct sip_client_transaction *transaction, struct span reason);
 void *sip_client_user(const struct sip_client_transaction *transaction);
 void sip_client_user_set(struct sip_client_transaction *transaction, void *user);
+const struct flow *sip_client_flow(const struct sip_client_transaction *transaction);
 enum sip_method sip_client_method(const struct sip_client_transaction *transaction);
 
 /* A stream is gone: client transactions on it that wait fail, at the next timer_wheel_advance. */

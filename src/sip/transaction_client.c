@@ -364,6 +364,11 @@ void sip_client_user_set(struct sip_client_transaction *client, void *user)
 	client->user = user;
 }
 
+const struct flow *sip_client_flow(const struct sip_client_transaction *client)
+{
+	return &client->flow;
+}
+
 enum sip_method sip_client_method(const struct sip_client_transaction *client)
 {
 	return client->method;

@@ -388,6 +388,152 @@ static void calls_go_by_the_service_route(void **state)
 	kit_stop(&kit);
 }
 
+static void challenge_call(struct kit *kit, const char *nonce, const char *realm)
+{
+	char extra[512];
+
+	snprintf(extra, sizeof(extra), "Proxy-Authenticate: Digest realm=\"%s\", nonce=\"%s\", qop=\"auth\"\n", realm,
+		 nonce);
+	peer_answer(kit, &kit->pbx, "407 Proxy Authentication Required", "t", extra, "");
+	peer_expect(kit, &kit->pbx, "ACK ");
+}
+
+static void invite(struct kit *kit, const char *name)
+{
+	phone_invites(kit, &kit->phone, name, "", sdp_plain(4000, "sendrecv"));
+	peer_expect(kit, &kit->pbx, "INVITE ");
+}
+
+static void a_call_is_made_with_credentials(void **state)
+{
+	struct side callee, caller;
+	struct kit kit;
+
+	(void)state;
+	start(&kit, "");
+	register_whole(&kit);
+	invite(&kit, "call");
+	assert_false(has_header(&kit.pbx, "Proxy-Authorization"));
+	challenge_call(&kit, "c1", "provider.example");
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	expect_credentials(&kit, "Proxy-Authorization", SIP_DIGEST_MD5, "pass word");
+	assert_non_null(strstr(body(&kit.pbx), "m=audio"));
+	side_of_callee(&callee, &kit.pbx, "pbxtag");
+	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "", sdp_plain(5000, "sendrecv"));
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	assert_null(strstr(kit.phone.text, "provider"));
+	side_of_caller(&caller, &kit.phone);
+	side_sends(&kit, &caller, "ACK", "", "");
+	peer_expect(&kit, &kit.pbx, "ACK ");
+	/* A re-INVITE has credentials from the start, and is sent again when their nonce got old. */
+	side_sends(&kit, &caller, "INVITE", "", sdp_plain(4002, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	expect_credentials(&kit, "Proxy-Authorization", SIP_DIGEST_MD5, "pass word");
+	challenge_call(&kit, "c2", "provider.example");
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	expect_credentials(&kit, "Proxy-Authorization", SIP_DIGEST_MD5, "pass word");
+	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "", sdp_plain(5002, "sendrecv"));
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	side_sends(&kit, &caller, "ACK", "", "");
+	peer_expect(&kit, &kit.pbx, "ACK ");
+	side_sends(&kit, &caller, "BYE", "", "");
+	peer_expect(&kit, &kit.pbx, "BYE ");
+	expect_credentials(&kit, "Proxy-Authorization", SIP_DIGEST_MD5, "pass word");
+	/* A BYE that was not taken for its old nonce would leave a call running, and paid for. */
+	peer_answer(&kit, &kit.pbx, "407 Proxy Authentication Required", "",
+		    "Proxy-Authenticate: Digest realm=\"provider.example\", nonce=\"c3\", stale=true, qop=\"auth\"\n",
+		    "");
+	peer_expect(&kit, &kit.pbx, "BYE ");
+	assert_non_null(strstr(header(&kit.pbx, "Proxy-Authorization"), "nonce=\"c3\""));
+	peer_answer(&kit, &kit.pbx, "200 OK", "", "", "");
+	kit_stop(&kit);
+}
+
+static void calls_that_are_challenged_forever_or_by_others_fail(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	start(&kit, "");
+	register_whole(&kit);
+	invite(&kit, "one");
+	for (int i = 0; i < 2; i++) {
+		challenge_call(&kit, i ? "c1" : "c2", "provider.example");
+		peer_expect(&kit, &kit.pbx, "INVITE ");
+	}
+	challenge_call(&kit, "c3", "provider.example");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 403");
+	assert_false(has_header(&kit.phone, "Proxy-Authenticate"));
+	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4000, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	challenge_call(&kit, "c4", "evil.example");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 403");
+	kit_stop(&kit);
+}
+
+static void calls_are_not_answered_for_before_the_registrar_spoke(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	start(&kit, "");
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	grant(&kit, "");
+	invite(&kit, "call");
+	challenge_call(&kit, "c1", "provider.example");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	kit_stop(&kit);
+}
+
+static void a_cancelled_call_is_not_sent_again(void **state)
+{
+	static char asked[sizeof(((struct peer *)0)->text)];
+	struct kit kit;
+
+	(void)state;
+	start(&kit, "");
+	register_whole(&kit);
+	invite(&kit, "call");
+	memcpy(asked, kit.pbx.text, sizeof(asked));
+	peer_answer(&kit, &kit.pbx, "100 Trying", "", "", "");
+	peer_send(&kit, &kit.phone,
+		  "CANCEL sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKcall;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=call\nTo: <sip:600@voip.example.org>\n"
+		  "Call-ID: call\nCSeq: 7 CANCEL\nContent-Length: 0\n\n",
+		  kit.phone.address.port);
+	peer_expect(&kit, &kit.phone, "SIP/2.0 487");
+	peer_expect(&kit, &kit.pbx, "CANCEL ");
+	memcpy(kit.pbx.text, asked, sizeof(asked));
+	challenge_call(&kit, "c1", "provider.example");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	kit_stop(&kit);
+}
+
+static void messages_are_challenged_too(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	start(&kit, "");
+	register_whole(&kit);
+	peer_send(&kit, &kit.phone,
+		  "MESSAGE sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKm;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=m\nTo: <sip:600@voip.example.org>\n"
+		  "Call-ID: m\nCSeq: 1 MESSAGE\nContent-Type: text/plain\nContent-Length: %%LENGTH%%\n\nhello",
+		  kit.phone.address.port);
+	peer_expect(&kit, &kit.pbx, "MESSAGE ");
+	peer_answer(&kit, &kit.pbx, "401 Unauthorized", "t",
+		    "WWW-Authenticate: Digest realm=\"provider.example\", nonce=\"m1\", qop=\"auth\"\n", "");
+	peer_expect(&kit, &kit.pbx, "MESSAGE ");
+	expect_credentials(&kit, "Authorization", SIP_DIGEST_MD5, "pass word");
+	assert_string_equal(body(&kit.pbx), "hello");
+	peer_answer(&kit, &kit.pbx, "200 OK", "t", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	kit_stop(&kit);
+}
+
 static void memory_may_run_short_at_any_moment(void **state)
 {
 	(void)state;
@@ -432,6 +578,11 @@ int main(void)
 		cmocka_unit_test(a_reload_keeps_the_registration_unless_the_account_changed),
 		cmocka_unit_test(all_numbers_are_registered_at_once),
 		cmocka_unit_test(calls_go_by_the_service_route),
+		cmocka_unit_test(a_call_is_made_with_credentials),
+		cmocka_unit_test(calls_that_are_challenged_forever_or_by_others_fail),
+		cmocka_unit_test(calls_are_not_answered_for_before_the_registrar_spoke),
+		cmocka_unit_test(a_cancelled_call_is_not_sent_again),
+		cmocka_unit_test(messages_are_challenged_too),
 		cmocka_unit_test(memory_may_run_short_at_any_moment),
 	};
 
