@@ -117,6 +117,7 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(registrations_relayed, "REGISTERs relayed to the registrar") \
 	X(registrations_refreshed, "REGISTERs answered from an existing binding") \
 	X(registrations_refused, "REGISTERs refused") \
+	X(registrations_deferred, "REGISTERs told to come again later (limits.registrations_per_second)") \
 	X(challenges_sent, "challenges sent by local authentication") \
 	X(trunk_challenges_answered, "challenges of providers that were answered") \
 	X(trunk_challenges_refused, "challenges that were not: another realm, too many, too weak") \

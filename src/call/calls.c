@@ -102,6 +102,8 @@ void relay_free(struct relay *relay)
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
 	memory_free_secret(relay->ack, relay->ack_length);
+	if (relay->registration)
+		relay->gateway->load.pending--;
 	registration_free(relay->registration);
 	own_request_free(relay->own);
 	pool_give(relay->gateway->relay_pool, relay);

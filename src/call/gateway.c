@@ -192,10 +192,13 @@ static void on_tick(evutil_socket_t descriptor, short what, void *context)
 {
 	struct gateway *gateway = context;
 	struct sip_transaction_statistics statistics;
+	uint64_t now_us = clock_monotonic_us(), due_us = gateway->ticked_us + TICK_MS * 1000;
 
 	(void)descriptor;
 	(void)what;
-	timer_wheel_advance(gateway->wheel, clock_monotonic_us());
+	gateway->load.lag_us = gateway->ticked_us && now_us > due_us ? now_us - due_us : 0;
+	gateway->ticked_us = now_us;
+	timer_wheel_advance(gateway->wheel, now_us);
 	if (!gateway->stopping)
 		return;
 	sip_transactions_statistics(gateway_transactions(gateway), &statistics);

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "call/admission.h"
 #include "call/call.h"
 #include <errno.h>
 #include <string.h>
@@ -236,6 +237,9 @@ struct gateway {
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
 	struct log_limit checkpoint_limit;
 	struct log_limit refused_limit, registrar_limit; /* of what strangers and a registrar can fill the log with */
+	struct admission admission;
+	struct admission_load load;
+	uint64_t ticked_us;
 	uint8_t nonce_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
 	bool loaded, stopping;

@@ -642,11 +642,67 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		return;
 	}
 	relay->registration = asked;
+	gateway->load.pending++;
 	relay->zones[0] = asked->zone;
 	relay->zones[1] = zone;
 	gateway->counters.registrations_relayed++;
 	if (!relay_register(relay, request, zone))
 		relay_refuse(relay, 503, "Retry-After: 10\r\n");
+}
+
+/* Whose registrations, from where they came, end within how many seconds; UINT32_MAX: there is none. */
+static uint32_t registered_s(struct gateway *gateway, const struct flow *flow, const struct registration *asked)
+{
+	struct owner *owner = owner_find(gateway, asked->account);
+	uint64_t now = (uint64_t)clock_wall_s();
+	uint32_t soonest = UINT32_MAX;
+
+	if (!owner)
+		return soonest;
+	list_each(link, &owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+		uint32_t left = binding->expires_at_s > now ? (uint32_t)(binding->expires_at_s - now) : 0;
+
+		if (binding->zone == flow->zone && address_equal_ip(&binding->flow.remote, &flow->remote) &&
+		    left < soonest)
+			soonest = left;
+	}
+	return soonest;
+}
+
+/* When all phones come back at once, not all at once go on to the registrar. False: it was told to come later. */
+static bool admit(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
+		  const struct registration *asked)
+{
+	const struct flow *flow = sip_server_flow(server);
+	uint32_t left_s = registered_s(gateway, flow, asked), chance, wait_s;
+	bool answers = gateway_zone(gateway, flow->zone)->authentication == AUTHENTICATION_RELAY &&
+		       sip_message_header(request, SIP_HEADER_AUTHORIZATION);
+	char later[40];
+
+	random_fill(gateway->random, &chance, sizeof(chance));
+	wait_s = admission_ask(&gateway->admission, gateway->config->limits.registrations_per_s,
+			       left_s == UINT32_MAX          ? ADMISSION_UNKNOWN
+			       : left_s < ADMISSION_URGENT_S ? ADMISSION_URGENT
+							     : ADMISSION_KNOWN,
+			       answers, &gateway->load, clock_monotonic_us(), chance);
+	if (!wait_s)
+		return true;
+	gateway->counters.registrations_deferred++;
+	snprintf(later, sizeof(later), "Retry-After: %u\r\n", wait_s);
+	respond(gateway, server, 503, NULL, later);
+	return false;
+}
+
+/* Whether there is room for all bindings that are new. */
+static bool bindings_have_room(struct gateway *gateway, const struct registration *asked)
+{
+	uint32_t count = 0;
+
+	for (uint8_t i = 0; i < asked->count; i++)
+		count += asked->contacts[i].expires_s &&
+			 !binding_by_flow_id(gateway, asked->contacts[i].token, asked->contacts[i].reg_id);
+	return pool_alive(gateway->binding_pool) + count <= pool_maximum(gateway->binding_pool);
 }
 
 void register_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
@@ -658,8 +714,7 @@ void register_receive(struct gateway *gateway, struct sip_server_transaction *se
 	bool outbound = false;
 	int status;
 
-	if (!gateway->loaded || gateway->stopping ||
-	    pool_alive(gateway->binding_pool) >= pool_maximum(gateway->binding_pool)) {
+	if (!gateway->loaded || gateway->stopping) {
 		respond(gateway, server, 503, NULL, "Retry-After: 5\r\n");
 		return;
 	}
@@ -680,13 +735,19 @@ void register_receive(struct gateway *gateway, struct sip_server_transaction *se
 		asked->outbound = outbound;
 	if (!status)
 		status = asked ? contacts_take(gateway, asked, request) : 503;
+	/* Who is registered may go on being so. */
+	if (!status && !bindings_have_room(gateway, asked))
+		status = 503;
 	if (status) {
 		registration_free(asked);
 		gateway->counters.registrations_refused++;
-		respond(gateway, server, (uint16_t)status, NULL, status == 420 ? "Unsupported: path\r\n" : NULL);
+		respond(gateway, server, (uint16_t)status, NULL,
+			status == 420   ? "Unsupported: path\r\n"
+			: status == 503 ? "Retry-After: 60\r\n"
+					: NULL);
 		return;
 	}
-	if (refresh(gateway, server, asked))
+	if (refresh(gateway, server, asked) || !admit(gateway, server, request, asked))
 		registration_free(asked);
 	else
 		start(gateway, server, request, asked);

@@ -95,8 +95,9 @@ static struct config *config_make(const struct kit *kit)
 			  "%s%s"
 			  "routes:\n"
 			  "  - {from: phones, to: pbx}\n"
-			  "  - {from: pbx, to: phones, when: registered}\n",
-			  kit->access_zone ? core : access, kit->access_zone ? access : core);
+			  "  - {from: pbx, to: phones, when: registered}\n"
+			  "%s",
+			  kit->access_zone ? core : access, kit->access_zone ? access : core, kit->limits);
 
 	config = config_parse((struct span){yaml, (size_t)length}, "test.yaml", false, errors);
 	for (uint32_t i = 0; i < config_errors_count(errors); i++)
@@ -127,12 +128,8 @@ void kit_reload(struct kit *kit)
 	listen_udp(kit);
 }
 
-void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
-{
-	kit_start_trunk(kit, zone_extra, encryption, NULL);
-}
-
-void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
+static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
+		  const char *limits)
 {
 	struct gateway_callbacks callbacks = {.stream_set = on_stream_set,
 					      .stream_close = on_stream_close,
@@ -151,12 +148,28 @@ void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryp
 	kit->zone_extra = zone_extra;
 	kit->encryption = encryption;
 	kit->trunk_extra = trunk_extra;
+	kit->limits = limits;
 	kit->config = config_make(kit);
 	kit->loop = event_base_new();
 	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());
 	assert_non_null(kit->gateway);
 	listen_udp(kit);
 	gateway_loaded(kit->gateway);
+}
+
+void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
+{
+	start(kit, zone_extra, encryption, NULL, "");
+}
+
+void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
+{
+	start(kit, zone_extra, encryption, trunk_extra, "");
+}
+
+void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits)
+{
+	start(kit, zone_extra, encryption, NULL, limits);
 }
 
 static void tls_listen(struct kit *kit)

@@ -39,8 +39,8 @@ struct kit {
 	size_t sent_length; /* the last that a peer sent */
 	uint64_t ahead_us;  /* how far the gateway's timers are ahead of the clock */
 	void *tls;
-	const char *zone_extra, *encryption;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
+	const char *zone_extra, *encryption, *limits;
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 
@@ -48,6 +48,8 @@ struct kit {
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
 /* The same with a provider in the place of the PBX. */
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
+/* With lines of YAML at the end: "limits: {…}\n". */
+void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits);
 void kit_stop(struct kit *kit);
 void kit_pump(struct kit *kit, uint32_t milliseconds);
 /* Lets the gateway's timers run as if so much time had passed. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Registrations through the gateway, and calls to who registered. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kit.h"
@@ -277,6 +278,61 @@ static void messages_and_options_cross_outside_calls(void **state)
 	kit_stop(&kit);
 }
 
+static void who_comes_too_many_is_told_when_to_come_again(void **state)
+{
+	struct gateway_status status;
+	char token[64], contact[128];
+	struct kit kit;
+
+	(void)state;
+	kit_start_limited(&kit, "", "none", "limits: {registrations_per_second: 1}\n");
+	register_once(&kit, token);
+	snprintf(contact, sizeof(contact), "Contact: <sip:1001@127.0.0.1:%u>;expires=600\n", kit.stranger.address.port);
+	phone_registers(&kit, &kit.stranger, 2, contact);
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	phone_registers(&kit, &kit.stranger, 3, contact);
+	/* Its address is that of a registered phone here, as all are on loopback: it is known, until little is left. */
+	for (unsigned cseq = 4; cseq < 7; cseq++)
+		phone_registers(&kit, &kit.stranger, cseq, contact);
+	peer_expect(&kit, &kit.stranger, "SIP/2.0 503");
+	assert_true(strtol(header(&kit.stranger, "Retry-After"), NULL, 10) >= 1);
+	assert_false(has_header(&kit.stranger, "Contact"));
+	/* The answer gives whoever forged the address nothing to gain: little more than was asked. */
+	assert_true(strlen(kit.stranger.text) < kit.sent_length + 100);
+	gateway_status_get(kit.gateway, &status);
+	assert_true(status.counters.registrations_deferred >= 1);
+
+	/* A refresh that the registrar need not see, and a call, are not asked about. */
+	snprintf(contact, sizeof(contact), "Contact: <sip:1001@127.0.0.1:%u>;expires=600\n", kit.phone.address.port);
+	peer_send(&kit, &kit.phone,
+		  "REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKagain;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=reg\nTo: <sip:1001@voip.example.org>\n"
+		  "Call-ID: phone-reg-%u\nCSeq: 9 REGISTER\n%sUser-Agent: Phone/1.0\nContent-Length: 0\n\n",
+		  kit.phone.address.port, kit.phone.address.port, contact);
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	kit_stop(&kit);
+}
+
+/* What was refused before: nobody could refresh once the table was full. */
+static void a_full_table_refuses_new_phones_and_refreshes_the_others(void **state)
+{
+	char token[64], contact[128];
+	struct kit kit;
+
+	(void)state;
+	kit_start_limited(&kit, "", "none", "limits: {registrations: 1}\n");
+	register_once(&kit, token);
+	snprintf(contact, sizeof(contact), "Contact: <sip:1001@127.0.0.1:%u>;expires=600\n", kit.stranger.address.port);
+	phone_registers(&kit, &kit.stranger, 2, contact);
+	peer_expect(&kit, &kit.stranger, "SIP/2.0 503");
+	snprintf(contact, sizeof(contact), "Contact: <sip:1001@127.0.0.1:%u>;expires=600\n", kit.phone.address.port);
+	phone_registers(&kit, &kit.phone, 5, contact);
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	kit_stop(&kit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +344,8 @@ int main(void)
 		cmocka_unit_test(a_binding_read_back_from_the_store_reaches_the_phone),
 		cmocka_unit_test(local_authentication_challenges_alike_and_lets_in_who_knows),
 		cmocka_unit_test(messages_and_options_cross_outside_calls),
+		cmocka_unit_test(who_comes_too_many_is_told_when_to_come_again),
+		cmocka_unit_test(a_full_table_refuses_new_phones_and_refreshes_the_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
