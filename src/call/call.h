@@ -113,6 +113,7 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(calls_refused_policy, "requests refused by policy or route") \
 	X(calls_refused_encryption, "calls refused because a zone requires encryption (M1)") \
 	X(calls_silent, "calls ended after media silence") \
+	X(reinvites_given_up, "re-INVITEs that were never finally answered; their calls went on") \
 	X(calls_expired, "calls ended because their session was not refreshed (RFC 4028)") \
 	X(registrations_relayed, "REGISTERs relayed to the registrar") \
 	X(registrations_refreshed, "REGISTERs answered from an existing binding") \

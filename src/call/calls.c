@@ -99,6 +99,7 @@ void relay_free(struct relay *relay)
 		sip_server_user_set(relay->server, NULL);
 	if (relay->client)
 		sip_client_user_set(relay->client, NULL);
+	timer_stop(relay->gateway->wheel, &relay->timer);
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
 	memory_free_secret(relay->ack, relay->ack_length);
@@ -211,5 +212,6 @@ void call_settle(struct call *call)
 	list_each(link, &call->relays)
 		if (relay_awaits_final(list_object(link, struct relay, in_call)))
 			return;
+	tombstone_bury(call);
 	call_free(call);
 }

@@ -73,6 +73,8 @@ static void response_dispatch(struct relay *relay, const struct sip_message *res
 		register_response(relay, response);
 	else if (relay->outside)
 		outside_response(relay, response);
+	else if (relay->tombstone)
+		tombstone_response(relay, response);
 	else if (relay->refreshing && relay->call)
 		refresh_response(relay, response);
 	else if (relay->call)
@@ -118,15 +120,16 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		return;
 	}
 	relay->final = true;
-	if (relay->initial && relay->call && relay->call->state == CALL_ENDING) {
+	if (relay->method == SIP_INVITE && relay->call && relay->call->state == CALL_ENDING) {
 		call_settle(relay->call);
 		return;
 	}
 	if (relay->exchange && relay->call && relay->exchange == session_of(relay->call, relay->fork)->exchanges)
 		session_exchange_done(relay->call, relay->fork);
-	relay_refuse(relay, status, NULL);
+	/* Of a 408 the phone would end the call (RFC 5057 section 5.1), which goes on. */
+	relay_refuse(relay, relay->given_up ? 504 : status, NULL);
 	/* RFC 3261 section 12.2.1.2: no answer within a dialog ends it. */
-	if (relay->call && (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+	if (relay->call && !relay->given_up && (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
 		call_end(relay->call, -1, status, "No response");
 }
 
@@ -291,6 +294,8 @@ static bool tables_make(struct gateway *gateway)
 
 	gateway->dialogs = table_new(dialog_equal, gateway->random);
 	gateway->calls = table_new(call_equal, gateway->random);
+	gateway->tombstones = tombstones_table_new(gateway->random);
+	gateway->tombstone_pool = tombstones_pool_new(config->limits.calls);
 	gateway->bindings = table_new(binding_equal, gateway->random);
 	gateway->owners = table_new(owner_equal, gateway->random);
 	gateway->accounts = table_new(account_equal, gateway->random);
@@ -304,7 +309,7 @@ static bool tables_make(struct gateway *gateway)
 	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
 	gateway->arena = memory_alloc(ARENA_CAPACITY);
 	gateway->arena_capacity = ARENA_CAPACITY;
-	return gateway->dialogs && gateway->calls && gateway->bindings && gateway->owners && gateway->accounts &&
+	return gateway->dialogs && gateway->calls && gateway->tombstones && gateway->tombstone_pool && gateway->bindings && gateway->owners && gateway->accounts &&
 	       gateway->call_pool && gateway->relay_pool && gateway->fork_pool && gateway->binding_pool &&
 	       gateway->ports && gateway->nonces && gateway->scratch && gateway->body && gateway->arena;
 }
@@ -322,6 +327,7 @@ struct gateway *gateway_new(struct event_base *loop, const struct config *config
 	gateway->random = random;
 	gateway->loop = loop;
 	list_init(&gateway->all_calls);
+	list_init(&gateway->all_tombstones);
 	list_init(&gateway->all_relays);
 	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
 	gateway->wheel = timer_wheel_new(clock_monotonic_us());
@@ -352,6 +358,7 @@ void gateway_free(struct gateway *gateway)
 		call_free(list_object(link, struct call, in_all));
 	list_each(link, &gateway->all_relays)
 		relay_free(list_object(link, struct relay, in_all));
+	tombstones_free(gateway);
 	bindings_free(gateway);
 	if (gateway->accounts)
 		table_each(gateway->accounts, account_forget, gateway);
@@ -361,10 +368,12 @@ void gateway_free(struct gateway *gateway)
 	timer_wheel_free(gateway->wheel);
 	table_free(gateway->dialogs);
 	table_free(gateway->calls);
+	table_free(gateway->tombstones);
 	table_free(gateway->bindings);
 	table_free(gateway->owners);
 	table_free(gateway->accounts);
 	pool_free(gateway->call_pool);
+	pool_free(gateway->tombstone_pool);
 	pool_free(gateway->relay_pool);
 	pool_free(gateway->fork_pool);
 	pool_free(gateway->binding_pool);

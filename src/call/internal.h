@@ -149,7 +149,7 @@ struct call {
 	struct fork *early;   /* before that: whose media plays, which is the last that sent an answer; or NULL */
 	struct session session;
 	struct refresh refreshes[2]; /* by leg */
-	struct timer timer; /* rings too long, then lasts too long */
+	struct timer timer;          /* rings too long, then lasts too long */
 	bool media_open;
 	uint16_t streams_told; /* bits by index: media knows the stream */
 };
@@ -164,18 +164,21 @@ struct relay {
 	struct list in_call; /* of call->relays; alone when call is NULL */
 	struct list in_all;  /* of gateway->relays */
 	struct gateway *gateway;
-	struct call *call; /* NULL: outside a call, or its call is gone */
-	struct fork *fork; /* the dialog it belongs to; NULL for the first INVITE */
-	uint8_t from;      /* leg the request came on */
-	uint8_t method;    /* enum sip_method */
-	uint8_t zones[2];  /* from, to */
-	bool initial;      /* the INVITE that makes the call */
-	bool outside;      /* outside any dialog: outside.c */
-	bool refreshing;   /* the gateway's own, toward the leg that is not `from` (refresh.c) */
-	bool answered;     /* a final response went back */
-	bool accepted;     /* and it was a 2xx */
-	bool final;        /* a final response came from the other side */
-	uint32_t exchange; /* of the offer that this request or its response began; 0: none */
+	struct call *call;           /* NULL: outside a call, or its call is gone */
+	struct tombstone *tombstone; /* of the call that is gone; then in_call is in its list */
+	struct fork *fork;           /* the dialog it belongs to; NULL for the first INVITE */
+	uint8_t from;                /* leg the request came on */
+	uint8_t method;              /* enum sip_method */
+	uint8_t zones[2];            /* from, to */
+	bool initial;                /* the INVITE that makes the call */
+	bool outside;                /* outside any dialog: outside.c */
+	bool refreshing;             /* the gateway's own, toward the leg that is not `from` (refresh.c) */
+	bool answered;               /* a final response went back */
+	bool accepted;               /* and it was a 2xx */
+	bool final;                  /* a final response came from the other side */
+	bool given_up;               /* a re-INVITE whose final response did not come */
+	struct timer timer;          /* a re-INVITE's: how long that may take */
+	uint32_t exchange;           /* of the offer that this request or its response began; 0: none */
 	struct sip_server_transaction *server;
 	struct sip_client_transaction *client;
 	uint32_t server_cseq, client_cseq;
@@ -228,10 +231,12 @@ struct gateway {
 	struct table *dialogs; /* forks and calls, by our tag */
 	struct table *calls;   /* by id */
 	struct list all_calls, all_relays;
-	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool;
-	struct table *bindings; /* by token */
-	struct table *owners;   /* by account */
-	struct table *accounts; /* by user */
+	struct table *tombstones; /* of calls that ended, by our tag */
+	struct list all_tombstones;
+	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool, *tombstone_pool;
+	struct table *bindings;                     /* by token */
+	struct table *owners;                       /* by account */
+	struct table *accounts;                     /* by user */
 	struct trunk *trunks[CONFIG_ZONES_MAXIMUM]; /* accounts at providers, by zone; NULL: none */
 	struct gateway_counters counters;
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
@@ -412,6 +417,9 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 /* midcall.c: requests inside a dialog */
 void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
 void midcall_response(struct relay *relay, const struct sip_message *response);
+/* A provisional response to a re-INVITE: the final one is given 64*T1 more; then the INVITE is cancelled and the call goes on as
+ * it was. */
+void midcall_wait(struct relay *relay);
 /* Whether an INVITE or UPDATE is under way in the answered dialog, of a peer's or of the gateway's own. */
 bool midcall_is_renegotiating(struct call *call);
 
@@ -461,6 +469,23 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra);
 void bytes_keep(char **bytes, size_t *length, struct span span);
 /* ACK for a 2xx that got none yet; body may be empty. */
 void relay_ack(struct relay *relay, struct fork *fork, struct span content_type, struct span body);
+
+/* tombstone.c: what is left of a call for 32 s */
+struct table *tombstones_table_new(struct random_source random);
+struct pool *tombstones_pool_new(uint32_t maximum);
+void tombstones_free(struct gateway *gateway);
+/* Before the call is freed: takes over the INVITEs whose transactions go on. A full pool gives up the oldest. */
+void tombstone_bury(struct call *call);
+void tombstone_free(struct tombstone *tombstone);
+/* True when a request belonged to a call that ended: it was answered. */
+bool tombstone_receive(struct gateway *gateway, struct sip_server_transaction *server,
+		       const struct sip_message *request);
+bool tombstone_ack(struct gateway *gateway, const struct flow *flow, const struct sip_message *ack);
+void tombstone_response(struct relay *relay, const struct sip_message *response);
+/* For a reload. */
+struct tombstone *tombstone_of_link(struct list *link);
+bool tombstone_is_of(const struct tombstone *tombstone, uint8_t zone);
+void tombstone_flows_each(struct tombstone *tombstone, void (*visit)(void *context, struct flow *flow), void *context);
 
 /* checkpoint.c: records that outlive the process. How objects become bytes: record.h. */
 enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };

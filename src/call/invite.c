@@ -334,14 +334,16 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 	int status = 0;
 
 	if (!dialog_find(gateway, flow, ack, &dialog)) {
+		if (tombstone_ack(gateway, flow, ack))
+			return;
 		gateway->counters.dialog_strangers++;
 		return;
 	}
 	relay = acknowledged(&dialog, ack->cseq);
+	if (relay && relay->server)
+		sip_server_acknowledge(relay->server);
 	if (!relay || dialog.call->state == CALL_ENDING)
 		return;
-	if (relay->server)
-		sip_server_acknowledge(relay->server);
 	if (relay->ack) { /* a copy, because the callee's side lost ours: it sends its 2xx again by itself */
 		return;
 	}

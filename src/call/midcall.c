@@ -2,6 +2,8 @@
  * Requests inside a dialog: re-INVITE, UPDATE, PRACK, INFO, MESSAGE and OPTIONS cross; BYE ends the call. */
 #include "call/internal.h"
 
+#define REINVITE_PATIENCE_MS 32000 /* 64*T1 from the last provisional response */
+
 /* An INVITE or UPDATE under way in the dialog, from either leg (RFC 3261 section 14.2, RFC 3311 section 5.2). */
 static struct relay *renegotiation(struct call *call, const struct fork *fork)
 {
@@ -123,6 +125,8 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	uint16_t status;
 
 	if (!dialog_find(gateway, sip_server_flow(server), request, &dialog)) {
+		if (tombstone_receive(gateway, server, request))
+			return;
 		gateway->counters.dialog_strangers++;
 		respond(gateway, server, 481, NULL, NULL);
 		return;
@@ -182,6 +186,36 @@ static void refused(struct relay *relay, uint16_t status, const char *reason)
 	call_end(relay->call, -1, status, reason);
 }
 
+/* A re-INVITE's final response after the end of the call: a 2xx must still be acknowledged. */
+static void ended(struct relay *relay, const struct sip_message *response)
+{
+	if (relay->method != SIP_INVITE || response->status < 200)
+		return;
+	if (response->status < 300)
+		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
+	relay->final = true;
+	call_settle(relay->call);
+}
+
+static void give_up(void *context)
+{
+	struct relay *relay = context;
+
+	relay->given_up = true;
+	relay->gateway->counters.reinvites_given_up++;
+	if (relay->client)
+		sip_client_cancel(relay->client); /* its 487 crosses, or the transaction's end answers */
+}
+
+void midcall_wait(struct relay *relay)
+{
+	if (relay->method != SIP_INVITE || relay->initial || relay->final || relay->given_up)
+		return;
+	relay->timer.fire = give_up;
+	relay->timer.context = relay;
+	timer_start(relay->gateway->wheel, &relay->timer, REINVITE_PATIENCE_MS);
+}
+
 void midcall_response(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
@@ -189,9 +223,17 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	struct span content_type = SPAN_EMPTY, body = SPAN_EMPTY;
 	int status = 0;
 
-	if (response->status == 100 || !relay->server || call->state == CALL_ENDING || is_copy(relay, response))
+	if (call->state == CALL_ENDING) {
+		ended(relay, response);
+		return;
+	}
+	if (response->status < 200)
+		midcall_wait(relay);
+	if (response->status == 100 || !relay->server || is_copy(relay, response))
 		return;
 	relay->final |= response->status >= 200;
+	if (relay->final)
+		timer_stop(relay->gateway->wheel, &relay->timer);
 	if (response->status == 422 && refresh_demand_learn(call, leg, response) && again(relay))
 		return;
 	if (response->status < 300)

@@ -289,9 +289,12 @@ void refresh_response(struct relay *relay, const struct sip_message *response)
 	uint8_t leg = other_leg(relay->from);
 	bool copy = relay->final;
 
-	if (response->status < 200)
+	if (response->status < 200) {
+		midcall_wait(relay);
 		return;
+	}
 	relay->final = true;
+	timer_stop(relay->gateway->wheel, &relay->timer);
 	if (relay->method == SIP_INVITE && response->status < 300) {
 		if (relay->ack)
 			transport_send(relay->gateway->transport, &call->legs[leg].flow,
@@ -347,6 +350,8 @@ void refresh_failed(struct relay *relay)
 	relay->final = true;
 	if (call->state == CALL_ENDING)
 		call_settle(call);
+	else if (relay->given_up)
+		wait(call, other_leg(relay->from), PAUSE_MS);
 	else
 		call_end(call, -1, 408, "No response");
 }

@@ -52,6 +52,23 @@ struct binding_visit {
 	const struct config *before;
 };
 
+static void flow_visit(void *context, struct flow *flow)
+{
+	const struct binding_visit *visit = context;
+
+	flow_map(visit->map, visit->before, flow);
+}
+
+static void tombstone_map(struct binding_visit *visit, struct tombstone *tombstone)
+{
+	for (uint8_t zone = 0; zone < visit->before->zone_count; zone++)
+		if (visit->map->to[zone] == ZONE_GONE && tombstone_is_of(tombstone, zone)) {
+			tombstone_free(tombstone);
+			return;
+		}
+	tombstone_flows_each(tombstone, flow_visit, visit);
+}
+
 static void binding_map(void *context, struct table_link *link)
 {
 	struct binding_visit *visit = context;
@@ -117,6 +134,8 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 	}
 	list_each(link, &gateway->all_relays)
 		relay_map(&map, before, list_object(link, struct relay, in_all));
+	list_each(link, &gateway->all_tombstones)
+		tombstone_map(&visit, tombstone_of_link(link));
 	trunks_zones_map(gateway, map.to);
 	table_each(gateway->bindings, binding_map, &visit);
 	net_zones_map(gateway_net(gateway), map.to);
