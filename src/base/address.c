@@ -209,6 +209,11 @@ bool address_is_private(const struct address *address)
 	return has_kind(address, RANGE_PRIVATE);
 }
 
+bool address_is_link_local(const struct address *address)
+{
+	return address->family == ADDRESS_IPV6 && address->ip[0] == 0xfe && (address->ip[1] & 0xc0) == 0x80;
+}
+
 bool address_is_multicast(const struct address *address)
 {
 	return has_kind(address, RANGE_MULTICAST);

@@ -7,9 +7,10 @@ void build_host(struct gateway *gateway, struct buffer *out, const struct flow *
 	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
 	const struct config_listener *listener =
 		&zone->listeners[flow->listener < zone->listener_count ? flow->listener : 0];
-	struct address seen = zone->media.advertised_address.family && zone->kind != ZONE_CORE
-				      ? zone->media.advertised_address
-				      : flow->local;
+	const struct address *shown = config_media_shown(zone, flow->local.family);
+	bool translated = shown != config_media_address(zone, flow->local.family) && zone->kind != ZONE_CORE &&
+			  shown->family == flow->local.family;
+	struct address seen = translated ? *shown : flow->local;
 
 	/* Phones verify the name in in-dialog requests they dial (interoperability: Linphone): the domain
 	 * that the certificate holds stands there where there is one. */

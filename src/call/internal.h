@@ -34,6 +34,7 @@ void port_pools_free(struct port_pools *pools);
  * never have the same port out at a time. */
 struct port_pool *port_pools_get(struct port_pools *pools, const struct config_zone *zone,
 				 const struct address *address, struct random_source random);
+const struct address *port_pool_address(const struct port_pool *pool);
 /* An even port whose odd neighbour is free too; 0 when all are taken. The one given back longest ago comes first. */
 uint16_t port_take(struct port_pool *pool);
 void port_give(struct port_pool *pool, uint16_t port);

@@ -140,6 +140,11 @@ static void ring_append(struct port_pool *pool, uint16_t port)
 		pool->ring[(pool->head + pool->count++) % pool->capacity] = port;
 }
 
+const struct address *port_pool_address(const struct port_pool *pool)
+{
+	return &pool->on->address;
+}
+
 uint16_t port_take(struct port_pool *pool)
 {
 	for (uint32_t left = pool->count; left; left--) {

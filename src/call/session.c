@@ -47,15 +47,28 @@ static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
 	return gateway_zone(call->gateway, call->legs[leg].zone);
 }
 
-/* What stands in descriptions that go to this leg. */
-static struct address shown_address(const struct call *call, uint8_t leg, uint16_t port)
+/* The IP version of a leg's media: that of its signalling, from where alone a phone's media may come (THREATS M2). A peer that
+ * offers is free to have its media on the other. */
+static uint8_t media_family(const struct call *call, uint8_t leg, const struct sdp_stream *offered)
 {
-	const struct config_zone *zone = leg_zone(call, leg);
-	struct address address =
-		zone->media.advertised_address.family ? zone->media.advertised_address : zone->media.address;
+	if (offered && offered->connection.family && leg_zone(call, leg)->kind != ZONE_ACCESS)
+		return offered->connection.family;
+	return call->legs[leg].flow.remote.family;
+}
+
+/* What stands in descriptions that go to this leg. */
+static struct address shown_address(const struct call *call, uint8_t leg, uint8_t family, uint16_t port)
+{
+	struct address address = *config_media_shown(leg_zone(call, leg), family);
 
 	address.port = port;
 	return address;
+}
+
+/* Of a stream that has its ports. */
+static struct address stream_address(const struct call *call, uint8_t leg, const struct session_stream *stream)
+{
+	return shown_address(call, leg, port_pool_address(stream->pools[leg])->family, stream->ports[leg]);
 }
 
 /* ---- Sessions of forks ---- */
@@ -282,15 +295,17 @@ static int answerer_encryption(struct call *call, uint8_t leg, const struct sess
 }
 
 /* A line has the same ports in each dialog of the call: they stand in the one INVITE that all forks saw. */
-static int ports_ensure(struct call *call, uint8_t index, struct session_stream *stream)
+static int ports_ensure(struct call *call, uint8_t index, struct session_stream *stream, const uint8_t families[2])
 {
 	struct gateway *gateway = call->gateway;
 	struct session_stream *shared = &call->session.streams[index];
 
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		if (!shared->ports[leg]) {
-			shared->pools[leg] = port_pools_get(gateway->ports, leg_zone(call, leg),
-							    &leg_zone(call, leg)->media.address, gateway->random);
+			const struct config_zone *zone = leg_zone(call, leg);
+
+			shared->pools[leg] = port_pools_get(gateway->ports, zone,
+							    config_media_address(zone, families[leg]), gateway->random);
 			shared->ports[leg] = shared->pools[leg] ? port_take(shared->pools[leg]) : 0;
 		}
 		if (!shared->ports[leg])
@@ -327,7 +342,7 @@ static bool datagrams_may_cross(const struct call *call, const struct sdp_stream
 static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream *from, uint8_t index,
 			struct session_stream *stream, struct exchange_stream *out, struct sdp_local_stream *local)
 {
-	uint8_t other = other_leg(leg);
+	uint8_t other = other_leg(leg), families[2];
 	int status = 0;
 
 	out->offered = from->protocol;
@@ -341,8 +356,10 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 		if (!status)
 			status = answerer_encryption(call, other, stream, out, &local->protocol);
 	}
+	families[leg] = media_family(call, leg, from);
+	families[other] = media_family(call, other, NULL);
 	if (!status)
-		status = ports_ensure(call, index, stream);
+		status = ports_ensure(call, index, stream, families);
 	if (status)
 		return status;
 	if (stream->active && stream->suites[leg] == out->chosen.suite)
@@ -350,7 +367,7 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 	else if (out->chosen.suite)
 		random_fill(call->gateway->random, out->key_to_offerer, sdp_suite_key_bytes(out->chosen.suite));
 	out->usable = true;
-	local->rtp = shown_address(call, other, stream->ports[other]);
+	local->rtp = stream_address(call, other, stream);
 	memcpy(local->cryptos, out->ours, sizeof(out->ours));
 	local->crypto_count = out->our_count;
 	return 0;
@@ -404,8 +421,15 @@ static int offer_streams(struct call *call, struct session *session, uint8_t leg
 static void write(struct call *call, const struct session *session, uint8_t to, const struct sdp_session *from,
 		  const struct sdp_local_stream *locals, struct buffer *out)
 {
-	struct address address = shown_address(call, to, 0);
+	uint8_t family = call->legs[to].flow.remote.family;
+	struct address address;
 
+	for (uint8_t i = 0; i < session->stream_count; i++)
+		if (session->streams[i].ports[to]) {
+			family = port_pool_address(session->streams[i].pools[to])->family;
+			break;
+		}
+	address = shown_address(call, to, family, 0);
 	sdp_write(out, from, locals, session->origin_ids[to], session->versions[to], &address);
 }
 
@@ -522,7 +546,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
-	local->rtp = shown_address(call, offerer, stream->ports[offerer]);
+	local->rtp = stream_address(call, offerer, stream);
 	if (exchange->chosen.suite) {
 		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
 		memcpy(local->cryptos[0].key, exchange->key_to_offerer, SDP_KEY_MAXIMUM);
@@ -662,8 +686,13 @@ static void side_peers(const struct call *call, uint8_t leg, const struct sessio
 
 	side->peer_rtp = stream->peers[leg];
 	side->peer_rtcp = stream->peers_rtcp[leg];
+	/* What is on the other IP version cannot be reached from here. */
+	if (side->peer_rtp.family != side->local.family)
+		side->peer_rtp = (struct address){0};
+	if (side->peer_rtcp.family != side->local.family)
+		side->peer_rtcp = (struct address){0};
 	if (leg_zone(call, leg)->kind != ZONE_ACCESS) {
-		bool local = address_is_loopback(&leg_zone(call, leg)->media.address);
+		bool local = address_is_loopback(&side->local);
 
 		/* Nobody but who stands on this machine means this machine. */
 		if (!local && address_is_loopback(&side->peer_rtp))
@@ -690,7 +719,7 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		struct media_side *side = &media.sides[leg];
 
-		side->local = leg_zone(call, leg)->media.address;
+		side->local = *port_pool_address(stream->pools[leg]);
 		side->local.port = stream->ports[leg];
 		side_peers(call, leg, stream, side);
 		side->suite_in = side->suite_out = stream->suites[leg];

@@ -50,7 +50,7 @@ static int example(void)
 	struct address address;
 
 	address_parse(SPAN("203.0.113.7"), &address);
-	config_embedded(&out, &address, "/var/lib/ringwall");
+	config_embedded(&out, &address, NULL, "/var/lib/ringwall");
 	fputs(buffer_text(&out), stdout);
 	return EXIT_GOOD;
 }

@@ -146,3 +146,19 @@ int config_resolve(struct config *config, struct config_errors *errors)
 	}
 	return result;
 }
+
+const struct address *config_media_address(const struct config_zone *zone, uint8_t family)
+{
+	return zone->media.address_other.family && zone->media.address_other.family == family
+		       ? &zone->media.address_other
+		       : &zone->media.address;
+}
+
+const struct address *config_media_shown(const struct config_zone *zone, uint8_t family)
+{
+	const struct address *own = config_media_address(zone, family);
+
+	if (zone->media.advertised_address.family == own->family)
+		return &zone->media.advertised_address;
+	return zone->media.advertised_other.family == own->family ? &zone->media.advertised_other : own;
+}

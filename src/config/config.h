@@ -66,9 +66,11 @@ struct config_zone {
 	bool verify;  /* certificates of TLS peers dialled; default true */
 	uint32_t accept_risks; /* bits by enum zone_risk */
 	struct {
-		struct address address; /* port 0; default: that of the first listener */
+		/* Port 0; default: that of the first listener. The second is of the other IP version, with family NONE where the zone
+		 * has one version alone: config_media_address chooses. */
+		struct address address, address_other;
 		char *advertised; /* IP address written into SDP instead, when behind static NAT; NULL: the same */
-		struct address advertised_address;
+		struct address advertised_address, advertised_other;
 		uint16_t port_low, port_high;
 		enum zone_encryption encryption;
 		uint8_t suites[8]; /* enum sdp_suite numbers, most wanted first */
@@ -159,10 +161,16 @@ int config_state_directory(struct span text, char *out, size_t capacity);
 int config_resolve(struct config *config, struct config_errors *errors);
 
 /* The embedded default, as YAML: one access zone on this machine's address, the test PBX as core. The text is
- * written into `out` (CONFIG_EMBEDDED_BYTES are enough). `address` is what phones reach us at; `state_directory` is quoted
- * into it. The PBX is expected at 127.0.0.1:5070 on UDP. */
+ * written into `out` (CONFIG_EMBEDDED_BYTES are enough). `address` is what phones reach us at, and `beside` what they do over IPv6 (NULL:
+ * they do not); `state_directory` is quoted into it. The PBX is expected at 127.0.0.1:5070 on UDP. */
 #define CONFIG_EMBEDDED_BYTES 8192
-void config_embedded(struct buffer *out, const struct address *address, const char *state_directory);
+void config_embedded(struct buffer *out, const struct address *address, const struct address *beside,
+		     const char *state_directory);
+
+/* The zone's media address for peers of an IP version (ADDRESS_IPV4 or ADDRESS_IPV6), and what SDP shows instead of it. A zone that has
+ * none of this version has the other alone: that is returned. */
+const struct address *config_media_address(const struct config_zone *zone, uint8_t family);
+const struct address *config_media_shown(const struct config_zone *zone, uint8_t family);
 
 /* Whether a source address is one of the zone's peers (THREATS N7). Access zones admit all. */
 bool config_zone_admits(const struct config_zone *zone, const struct address *source);

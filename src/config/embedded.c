@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration that a newcomer starts with: `make run`, and what a first file of one's own is copied from. */
+#include <string.h>
+
 #include "config/config.h"
 
-/* @A address, @H address as a host in a URI, @S state directory. */
+/* @A address, @H address as a host in a URI, @M the media addresses, @S state directory; a line with @6 stands only where there is
+ * IPv6 beside, whose address is written there. */
 /* clang-format off */
 static const char embedded_text[] =
 	"# Ringwall on one machine: phones outside, the built-in test PBX behind.\n"
@@ -29,11 +32,14 @@ static const char embedded_text[] =
 	"      - \"tls:@H:5061\"\n"
 	"      - \"tcp:@H:5060\"\n"
 	"      - \"udp:@H:5060\"\n"
+	"      - \"tls:@6:5061\"\n"
+	"      - \"tcp:@6:5060\"\n"
+	"      - \"udp:@6:5060\"\n"
 	"    # The PBX asks for passwords. Or `local`: the gateway does, see `ringwall account`.\n"
 	"    authentication: relay\n"
 	"    media:\n"
 	"      # (*) The same address, for voice and video.\n"
-	"      address: \"@A\"\n"
+	"      address: @M\n"
 	"      ports: \"20000-29999\"\n"
 	"      # SRTP, or the call is refused. Keys travel only over TLS.\n"
 	"      encryption: required\n"
@@ -69,9 +75,30 @@ static void put_quoted(struct buffer *out, const char *text)
 	}
 }
 
-void config_embedded(struct buffer *out, const struct address *address, const char *state_directory)
+static void put_media(struct buffer *out, const struct address *address, const struct address *beside)
+{
+	buffer_put_text(out, beside ? "[\"" : "\"");
+	address_write_ip(out, address, false);
+	if (beside) {
+		buffer_put_text(out, "\", \"");
+		address_write_ip(out, beside, false);
+	}
+	buffer_put_text(out, beside ? "\"]" : "\"");
+}
+
+static bool line_is_left_out(const char *line, const struct address *beside)
+{
+	const char *mark = strstr(line, "@6");
+
+	return !beside && mark && mark < strchr(line, '\n');
+}
+
+void config_embedded(struct buffer *out, const struct address *address, const struct address *beside,
+		     const char *state_directory)
 {
 	for (const char *at = embedded_text; *at; at++) {
+		while ((at == embedded_text || at[-1] == '\n') && line_is_left_out(at, beside))
+			at = strchr(at, '\n') + 1;
 		if (*at != '@') {
 			buffer_put_byte(out, *at);
 			continue;
@@ -79,6 +106,8 @@ void config_embedded(struct buffer *out, const struct address *address, const ch
 		switch (*++at) {
 		case 'A': address_write_ip(out, address, false); break;
 		case 'H': address_write_ip(out, address, true); break;
+		case '6': address_write_ip(out, beside, true); break;
+		case 'M': put_media(out, address, beside); break;
 		default: put_quoted(out, state_directory); break;
 		}
 	}

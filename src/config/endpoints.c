@@ -17,6 +17,14 @@ static bool listener_transport(struct span word, enum transport *transport)
 	return !transport_parse(word, transport);
 }
 
+/* "[fe80::1%eth0]:5060" */
+static bool listener_is_link_local(struct span text)
+{
+	ptrdiff_t end = span_index(text, ']');
+
+	return end > 0 && text.data[0] == '[' && value_is_link_local(span_slice(text, 1, (size_t)end - 1));
+}
+
 /* Returns NULL when all is well, or what is wrong and would be right. */
 static const char *listener_parse(struct span text, struct config_listener *listener)
 {
@@ -26,6 +34,8 @@ static const char *listener_parse(struct span text, struct config_listener *list
 
 	if (colon < 0 || !listener_transport(word, &listener->transport))
 		return "does not begin with a transport; write udp:, tcp: or tls: before the address";
+	if (listener_is_link_local(span_slice(text, (size_t)colon + 1, text.length)))
+		return "is a link-local address, which means another machine on each link; write a global one, or [::]";
 	if (address_parse(span_slice(text, (size_t)colon + 1, text.length), address))
 		return "has no IP address and port that can be read; write transport:address:port, IPv6 in brackets, "
 		       "no names";
@@ -135,6 +145,8 @@ static const char *peer_parse(struct span text, struct config_peer *peer, struct
 		return problem;
 
 	authority_split(authority, host, &port);
+	if (host->length > 2 && host->data[0] == '[' && value_is_link_local(span_slice(*host, 1, host->length - 2)))
+		return "is a link-local address, which means another machine on each link; write the peer's global one";
 	if (!host_parse(*host, &peer->address))
 		return "has no host that can be read; write a name, an IPv4 address, or an IPv6 address in brackets";
 	if (peer->address.family && (address_is_any(&peer->address) || address_is_multicast(&peer->address)))

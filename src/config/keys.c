@@ -89,10 +89,14 @@ const struct config_key config_keys[] = {
 		 "`unencrypted_media` is `media.encryption: none`, `unauthenticated_calls` is `authentication: none`, each on an "
 		 "access zone that listens on more than loopback."},
 	{"zones.media", KEY_SECTION, .help = "Voice and video of this zone."},
-	{"zones.media.address", KEY_ADDRESS, IN_ZONE(media.address), .fallback_words = "the address of the first listener",
-	 .help = "The address of this machine on which media is sent and received."},
-	{"zones.media.advertised", KEY_ADDRESS, IN_ZONE(media.advertised_address), .fallback_words = "media.address",
-	 .help = "The address written into SDP instead, where a static NAT stands before the gateway."},
+	{"zones.media.address", KEY_ADDRESSES, IN_ZONE(media.address), RANGE(1, 2),
+	 .fallback_words = "the address of the first listener, and of the first on the other IP version",
+	 .help = "The address of this machine on which media is sent and received. Two, one IPv4 and one IPv6, where peers of both "
+		 "are served: each is shown the one of the IP version it signals over."},
+	{"zones.media.advertised", KEY_ADDRESSES, IN_ZONE(media.advertised_address), RANGE(1, 2),
+	 .fallback_words = "media.address",
+	 .help = "The address written into SDP instead, where a static NAT stands before the gateway. Two, where both IP versions "
+		 "are translated."},
 	{"zones.media.ports", KEY_PORTS, KEY_MANDATORY, IN_ZONE(media), RANGE(1024, 65535),
 	 .help = "The UDP ports of media, two for each stream: the first even, the last odd. Zones on one address share a "
 		 "range or have separate ones."},

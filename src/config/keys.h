@@ -16,7 +16,7 @@ enum key_type {
 	KEY_HOST,     /* a name or IP address as it stands in a SIP URI */
 	KEY_COUNTRY,
 	KEY_PATH, /* absolute */
-	KEY_ADDRESS,
+	KEY_ADDRESSES, /* one, or a list of two, one of each IP version */
 	KEY_LISTENERS,
 	KEY_PEERS,
 	KEY_NUMBERS, /* list of telephone numbers */

@@ -248,14 +248,26 @@ static void default_limits(struct reader *reader)
 			*pairs[i].value = pairs[i].whole;
 }
 
+static void default_media_address(struct config_zone *zone)
+{
+	zone->media.address = zone->listeners[0].address;
+	zone->media.address.port = 0;
+	for (uint8_t i = 1; i < zone->listener_count && !zone->media.address_other.family; i++) {
+		const struct address *other = &zone->listeners[i].address;
+
+		if (other->family == zone->media.address.family || address_is_any(other))
+			continue;
+		zone->media.address_other = *other;
+		zone->media.address_other.port = 0;
+	}
+}
+
 static void default_zone(struct reader *reader, struct config_zone *zone, const struct node *node)
 {
 	if (!zone->domain && reader->config->site.domain && !node_at(node, "domain"))
 		zone->domain = join(reader, reader->config->site.domain, "");
-	if (!node_at(node, "media.address") && zone->listener_count) {
-		zone->media.address = zone->listeners[0].address;
-		zone->media.address.port = 0;
-	}
+	if (!node_at(node, "media.address") && zone->listener_count)
+		default_media_address(zone);
 	if (zone->media.advertised_address.family) {
 		char data[ADDRESS_TEXT_BYTES];
 		struct buffer text = BUFFER_OVER(data);

@@ -37,7 +37,7 @@ static const char *const expected_texts[KEY_TYPE_COUNT] = {
 	[KEY_TEXT] = "a text without quotes and backslashes",
 	[KEY_HOST] = "a domain name or an IP address (IPv6 as \"[2001:db8::1]\")",
 	[KEY_COUNTRY] = "the two capital letters of ISO 3166, such as GB",
-	[KEY_ADDRESS] = "an IP address without port, such as 203.0.113.7",
+	[KEY_ADDRESSES] = "an IP address without port, such as 203.0.113.7, or a list of two, one IPv4 and one IPv6",
 	[KEY_LISTENERS] = "a list such as [\"udp:203.0.113.7:5060\", \"tls:[2001:db8::1]:5061\"]",
 	[KEY_PEERS] = "a list such as [\"sip:10.0.0.10:5060;transport=udp\"]",
 	[KEY_NUMBERS] = "a list of telephone numbers, such as [\"112\", \"999\"]",

@@ -112,12 +112,22 @@ void rule_peers_not_us(struct reader *reader)
 
 /* ---- Media ports ---------------------------------------------------------------------- */
 
+static bool media_is_on(const struct config_zone *zone, const struct address *address)
+{
+	return address->family && (address_equal_ip(&zone->media.address, address) ||
+				   address_equal_ip(&zone->media.address_other, address));
+}
+
+static bool media_is_shared(const struct config_zone *zone, const struct config_zone *other)
+{
+	return media_is_on(zone, &other->media.address) || media_is_on(zone, &other->media.address_other);
+}
+
 static void ports_against_zone(struct reader *reader, uint8_t index, uint8_t before)
 {
 	const struct config_zone *zone = &reader->config->zones[index], *other = &reader->config->zones[before];
 
-	if (!zone->media.port_high || !other->media.port_high || !zone->media.address.family ||
-	    !address_equal_ip(&zone->media.address, &other->media.address))
+	if (!zone->media.port_high || !other->media.port_high || !media_is_shared(zone, other))
 		return;
 	if (zone->media.port_low == other->media.port_low && zone->media.port_high == other->media.port_high)
 		return; /* shared */
@@ -138,10 +148,12 @@ static void ports_against_listeners(struct reader *reader, uint8_t index)
 	for (struct place place = {0, UINT8_MAX}; place_next(reader, &place);) {
 		const struct config_listener *listener = place_listener(reader, place);
 
-		if (listener->transport != TRANSPORT_UDP || listener->address.family != zone->media.address.family ||
-		    listener->address.port < zone->media.port_low || listener->address.port > zone->media.port_high)
+		if (listener->transport != TRANSPORT_UDP || listener->address.port < zone->media.port_low ||
+		    listener->address.port > zone->media.port_high)
 			continue;
-		if (!address_is_any(&listener->address) && !address_equal_ip(&listener->address, &zone->media.address))
+		if (!media_is_on(zone, &listener->address) &&
+		    !(address_is_any(&listener->address) &&
+		      config_media_address(zone, listener->address.family)->family == listener->address.family))
 			continue;
 		reader_error_line(reader, reader_line(reader_zone_node(reader, index), "media.ports"),
 				  "zones.media.ports",

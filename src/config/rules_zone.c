@@ -119,28 +119,57 @@ void rule_peer_reachable(struct reader *reader, const struct config_zone *zone, 
 	}
 }
 
+static bool is_one_machine(const struct address *address)
+{
+	return !address->family || (!address_is_any(address) && !address_is_multicast(address));
+}
+
+static bool has_family(const struct config_zone *zone, uint8_t family)
+{
+	return zone->media.address.family == family || zone->media.address_other.family == family;
+}
+
+/* Who signals over an IP version on which the zone has no media hears nothing. */
+static void note_missing_family(struct reader *reader, const struct config_zone *zone, struct node *node)
+{
+	for (uint8_t i = 0; i < zone->listener_count; i++) {
+		uint8_t family = zone->listeners[i].address.family;
+
+		if (!family || has_family(zone, family))
+			continue;
+		reader_note(reader, reader_line(node, "media.address"), "zones.media.address",
+			    "has no IPv%u address, and \"%.80s\" listens on one: calls from there have no media; write "
+			    "two, such "
+			    "as [203.0.113.7, \"2001:db8::7\"]",
+			    (unsigned)family, zone->listeners[i].text ? zone->listeners[i].text : "");
+		return;
+	}
+}
+
 void rule_media_address(struct reader *reader, const struct config_zone *zone, struct node *node)
 {
-	const struct address *address = &zone->media.address, *advertised = &zone->media.advertised_address;
+	const struct address *advertised = &zone->media.advertised_address, *other = &zone->media.advertised_other;
 	bool is_written = node_at(node, "media.address") != NULL;
 	uint32_t line = reader_line(node, "media.address");
 
-	if (!zone_is_sound(node, "media.address") || !address->family)
+	if (!zone_is_sound(node, "media.address") || !zone->media.address.family)
 		return;
-	if (address_is_any(address) || address_is_multicast(address))
+	if (!is_one_machine(&zone->media.address) || !is_one_machine(&zone->media.address_other))
 		reader_error_line(
 			reader, line, "zones.media.address",
 			"%s, and SDP needs one that can be sent to; write this machine's address (and behind a NAT the "
 			"public one as media.advertised)",
 			is_written ? "is not the address of one machine"
 				   : "is not written, and the first listener has an any-address");
+	else if (zone_is_sound(node, "listen"))
+		note_missing_family(reader, zone, node);
 	line = reader_line(node, "media.advertised");
 	if (!advertised->family || !zone_is_sound(node, "media.advertised"))
 		return;
-	if (address_is_any(advertised) || address_is_multicast(advertised))
+	if (!is_one_machine(advertised) || !is_one_machine(other))
 		reader_error_line(reader, line, "zones.media.advertised",
 				  "is not the address of one machine; write the public address of the NAT");
-	else if (advertised->family != address->family)
+	else if (!has_family(zone, advertised->family) || (other->family && !has_family(zone, other->family)))
 		reader_error_line(
 			reader, line, "zones.media.advertised",
 			"is not of the same IP version as media.address; write the address that stands for that one");

@@ -207,6 +207,16 @@ static bool text_is_valid(const struct config_key *key, struct span text)
 	}
 }
 
+/* fe80::/10 (RFC 4291 section 2.5.6), with a scope or without. */
+bool value_is_link_local(struct span text)
+{
+	ptrdiff_t percent = span_index(text, '%');
+	struct address address;
+
+	return !address_parse_ip(span_slice(text, 0, percent < 0 ? text.length : (size_t)percent), &address) &&
+	       address_is_link_local(&address);
+}
+
 static void value_text(struct reader *reader, const struct config_key *key, struct node *node, void *field)
 {
 	if (!value_is_text(reader, key, node))
@@ -217,12 +227,39 @@ static void value_text(struct reader *reader, const struct config_key *key, stru
 		store_text(reader, field, node_text(node));
 }
 
-static void value_address(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+static void value_address(struct reader *reader, const struct config_key *key, struct node *node, struct address *out)
 {
-	if (!value_is_text(reader, key, node))
+	struct address address;
+
+	if (node->faulty || !value_is_text(reader, key, node))
 		return;
-	if (address_parse_ip(node_text(node), field))
+	if (value_is_link_local(node_text(node)))
+		reader_error(reader, node, key->path,
+			     "%s is a link-local address, which means another machine on each link; write a global one",
+			     quote(node_text(node)).text);
+	else if (address_parse_ip(node_text(node), &address))
 		wrong(reader, key, node);
+	else
+		*out = address;
+}
+
+static void value_addresses(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	struct address *addresses = field; /* two, one behind the other */
+
+	if (node->kind != NODE_LIST) {
+		value_address(reader, key, node, &addresses[0]);
+		return;
+	}
+	if (!value_is_list(reader, key, node))
+		return;
+	value_address(reader, key, node->children, &addresses[0]);
+	if (node->count < 2)
+		return;
+	value_address(reader, key, node->children->next, &addresses[1]);
+	if (addresses[0].family && addresses[0].family == addresses[1].family)
+		reader_error(reader, node, key->path,
+			     "has two addresses of one IP version; write one IPv4 and one IPv6");
 }
 
 /* ---- Words ---------------------------------------------------------------------------- */
@@ -480,7 +517,7 @@ static const struct {
 	[KEY_HOST] = {value_text},
 	[KEY_COUNTRY] = {value_text},
 	[KEY_PATH] = {value_text},
-	[KEY_ADDRESS] = {value_address},
+	[KEY_ADDRESSES] = {value_addresses},
 	[KEY_LISTENERS] = {value_listeners, true},
 	[KEY_PEERS] = {value_peers, true},
 	[KEY_NUMBERS] = {value_numbers},

@@ -51,6 +51,8 @@ void value_ports(struct reader *reader, const struct config_key *key, struct nod
 bool value_is_list(struct reader *reader, const struct config_key *key, struct node *node);
 
 /* Whether `node` is a text that is not empty; reports if not. */
+/* Whether it is an IPv6 link-local address, which names a machine only together with an interface. */
+bool value_is_link_local(struct span text);
 bool value_is_text(struct reader *reader, const struct config_key *key, struct node *node);
 
 /* Everything that concerns more than one key (rules.c), and the files that are named (files.c). */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Finding and reading the configuration: the file that was named, the usual one, or the embedded default. */
 #include <errno.h>
+#include <netinet/in.h>
+
+#include <linux/in6.h> /* after netinet's */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,28 +15,45 @@
 
 #define TEXT_MAXIMUM_BYTES (1u << 20)
 
-/* The address that phones reach: where packets to the world would leave. Nothing is sent by this. */
-static void own_address(struct address *address)
+/* The address by which packets to `world` would leave; false: none of that IP version. Nothing is sent by this. */
+static bool address_toward(const char *world_text, struct address *address)
 {
+	int public = IPV6_PREFER_SRC_PUBLIC; /* phones keep it for longer than a temporary one lasts (RFC 5014) */
 	struct sockaddr_storage remote, local;
 	socklen_t length = sizeof(local);
-	int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct address world;
+	int descriptor;
+	bool found;
 
-	address_parse(SPAN("192.0.2.1:9"), &world); /* RFC 5737: nobody's */
-	if (descriptor < 0 || connect(descriptor, (struct sockaddr *)&remote, address_to_sockaddr(&world, &remote)) ||
-	    getsockname(descriptor, (struct sockaddr *)&local, &length) ||
-	    address_from_sockaddr((struct sockaddr *)&local, address) || address_is_any(address))
-		address_parse(SPAN("127.0.0.1"), address);
+	address_parse(span_from(world_text), &world);
+	descriptor = socket(world.family == ADDRESS_IPV6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (descriptor < 0)
+		return false;
+	if (world.family == ADDRESS_IPV6)
+		setsockopt(descriptor, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, &public, sizeof(public));
+	found = !connect(descriptor, (struct sockaddr *)&remote, address_to_sockaddr(&world, &remote)) &&
+		!getsockname(descriptor, (struct sockaddr *)&local, &length) &&
+		!address_from_sockaddr((struct sockaddr *)&local, address) && !address_is_any(address) &&
+		!address_is_link_local(address);
 	address->port = 0;
-	if (descriptor >= 0)
-		close(descriptor);
+	close(descriptor);
+	return found;
+}
+
+/* The addresses that phones reach. `beside` is the IPv6 one; false: there is none. RFC 5737 and RFC 3849: nobody's addresses. */
+static bool own_addresses(struct address *address, struct address *beside)
+{
+	if (address_toward("192.0.2.1:9", address))
+		return address_toward("[2001:db8::1]:9", beside);
+	address_parse(SPAN("127.0.0.1"), address);
+	return address_toward("[::1]:9", beside);
 }
 
 static int embedded_make(struct configuration *configuration)
 {
 	char state_directory[1024];
-	struct address address;
+	struct address address, beside;
+	bool has_beside = own_addresses(&address, &beside);
 	struct buffer text;
 	int error = config_state_directory(SPAN_EMPTY, state_directory, sizeof(state_directory));
 
@@ -42,9 +62,8 @@ static int embedded_make(struct configuration *configuration)
 	configuration->text = memory_alloc(CONFIG_EMBEDDED_BYTES);
 	if (!configuration->text)
 		return -ENOMEM;
-	own_address(&address);
 	text = buffer_over(configuration->text, CONFIG_EMBEDDED_BYTES);
-	config_embedded(&text, &address, state_directory);
+	config_embedded(&text, &address, has_beside ? &beside : NULL, state_directory);
 	if (text.overflow)
 		return -ENOSPC;
 	buffer_text(&text);

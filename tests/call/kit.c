@@ -52,21 +52,26 @@ static void on_stopped(void *context)
 	((struct kit *)context)->stopped = true;
 }
 
-static int socket_bound(struct address *address)
+static int socket_bound(struct address *address, bool six)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t length = sizeof(in);
-	int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage own;
+	socklen_t length;
+	int descriptor;
 
+	assert_int_equal(address_parse_ip(six ? SPAN("::1") : SPAN("127.0.0.1"), address), 0);
+	length = address_to_sockaddr(address, &own);
+	descriptor = socket(own.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_true(descriptor >= 0);
-	assert_int_equal(bind(descriptor, (struct sockaddr *)&in, sizeof(in)), 0);
-	assert_int_equal(getsockname(descriptor, (struct sockaddr *)&in, &length), 0);
-	assert_int_equal(address_from_sockaddr((struct sockaddr *)&in, address), 0);
+	assert_int_equal(bind(descriptor, (struct sockaddr *)&own, length), 0);
+	length = sizeof(own);
+	assert_int_equal(getsockname(descriptor, (struct sockaddr *)&own, &length), 0);
+	assert_int_equal(address_from_sockaddr((struct sockaddr *)&own, address), 0);
 	return descriptor;
 }
 
 static struct config *config_make(const struct kit *kit)
 {
+	static const char both[] = "[127.0.0.1, \"::1\"]";
 	char yaml[4096], access[2048], core[1024];
 	struct config_errors *errors = config_errors_new();
 	struct config *config;
@@ -75,18 +80,20 @@ static struct config *config_make(const struct kit *kit)
 	snprintf(access, sizeof(access),
 		 "  - name: phones\n"
 		 "    kind: access\n"
-		 "    listen: [\"udp:127.0.0.1:%u\", \"tls:127.0.0.1:5061\"]\n"
-		 "    media: {address: 127.0.0.1, ports: \"20000-20099\", encryption: %s}\n"
+		 "    listen: [\"udp:%s:%u\", \"tls:127.0.0.1:5061\"]\n"
+		 "    media: {address: %s, ports: \"20000-20099\", encryption: %s}\n"
 		 "%s",
-		 kit->access.port, kit->encryption, kit->zone_extra);
+		 kit->six[0] ? "[::1]" : "127.0.0.1", kit->access.port, kit->six[0] ? both : "127.0.0.1",
+		 kit->encryption, kit->zone_extra);
 	snprintf(core, sizeof(core),
 		 "  - name: pbx\n"
 		 "    kind: %s\n"
-		 "    listen: [\"udp:127.0.0.1:%u\"]\n"
-		 "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
-		 "    media: {address: 127.0.0.1, ports: \"21000-21099\", encryption: none}\n"
+		 "    listen: [\"udp:%s:%u\"]\n"
+		 "    peers: [\"sip:%s:%u;transport=udp\"]\n"
+		 "    media: {address: %s, ports: \"21000-21099\", encryption: none}\n"
 		 "%s",
-		 kit->trunk_extra ? "trunk" : "core", kit->core.port, kit->pbx.address.port,
+		 kit->trunk_extra ? "trunk" : "core", kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port,
+		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, kit->six[1] ? both : "127.0.0.1",
 		 kit->trunk_extra ? kit->trunk_extra : "");
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
@@ -129,7 +136,7 @@ void kit_reload(struct kit *kit)
 }
 
 static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
-		  const char *limits)
+		  const char *limits, bool phones_six, bool pbx_six)
 {
 	struct gateway_callbacks callbacks = {.stream_set = on_stream_set,
 					      .stream_close = on_stream_close,
@@ -140,11 +147,13 @@ static void start(struct kit *kit, const char *zone_extra, const char *encryptio
 					      .context = kit};
 
 	memset(kit, 0, sizeof(*kit));
-	kit->phone.descriptor = socket_bound(&kit->phone.address);
-	kit->pbx.descriptor = socket_bound(&kit->pbx.address);
-	kit->stranger.descriptor = socket_bound(&kit->stranger.address);
-	kit->listeners[0] = socket_bound(&kit->access);
-	kit->listeners[1] = socket_bound(&kit->core);
+	kit->six[0] = phones_six;
+	kit->six[1] = pbx_six;
+	kit->phone.descriptor = socket_bound(&kit->phone.address, phones_six);
+	kit->pbx.descriptor = socket_bound(&kit->pbx.address, pbx_six);
+	kit->stranger.descriptor = socket_bound(&kit->stranger.address, phones_six);
+	kit->listeners[0] = socket_bound(&kit->access, phones_six);
+	kit->listeners[1] = socket_bound(&kit->core, pbx_six);
 	kit->zone_extra = zone_extra;
 	kit->encryption = encryption;
 	kit->trunk_extra = trunk_extra;
@@ -159,17 +168,22 @@ static void start(struct kit *kit, const char *zone_extra, const char *encryptio
 
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 {
-	start(kit, zone_extra, encryption, NULL, "");
+	start(kit, zone_extra, encryption, NULL, "", false, false);
 }
 
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
 {
-	start(kit, zone_extra, encryption, trunk_extra, "");
+	start(kit, zone_extra, encryption, trunk_extra, "", false, false);
 }
 
 void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits)
 {
-	start(kit, zone_extra, encryption, NULL, limits);
+	start(kit, zone_extra, encryption, NULL, limits, false, false);
+}
+
+void kit_start_on(struct kit *kit, const char *zone_extra, const char *encryption, bool phones_six, bool pbx_six)
+{
+	start(kit, zone_extra, encryption, NULL, "", phones_six, pbx_six);
 }
 
 static void tls_listen(struct kit *kit)

@@ -41,6 +41,7 @@ struct kit {
 	void *tls;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
 	const char *zone_extra, *encryption, *limits;
+	bool six[2]; /* the phones' side, the PBX's */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 
@@ -50,6 +51,8 @@ void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
 /* With lines of YAML at the end: "limits: {…}\n". */
 void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits);
+/* The same with the phones' side, the PBX's, or both on ::1. */
+void kit_start_on(struct kit *kit, const char *zone_extra, const char *encryption, bool phones_six, bool pbx_six);
 void kit_stop(struct kit *kit);
 void kit_pump(struct kit *kit, uint32_t milliseconds);
 /* Lets the gateway's timers run as if so much time had passed. */

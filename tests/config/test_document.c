@@ -189,7 +189,7 @@ static void every_beginning_is_judged(void **state)
 
 	(void)state;
 	address_parse_ip(SPAN("192.0.2.1"), &address);
-	config_embedded(&out, &address, "/tmp/state");
+	config_embedded(&out, &address, &address, "/tmp/state");
 	for (size_t length = 0; length < out.length; length++) {
 		struct config_errors *own = config_errors_new();
 		struct config *config = config_parse((struct span){text, length}, "x.yaml", false, own);

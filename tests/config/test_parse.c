@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -324,20 +325,24 @@ static void empty_sections_have_defaults(void **state)
 	config_free(config);
 }
 
-static void embedded_is_good(const char *address)
+static void embedded_is_good(const char *address, const char *beside)
 {
 	char text[CONFIG_EMBEDDED_BYTES];
 	struct buffer out = BUFFER_OVER(text);
 	struct config *config;
-	struct address parsed;
+	struct address parsed, other = {0};
 
 	assert_int_equal(address_parse_ip(span_from(address), &parsed), 0);
-	config_embedded(&out, &parsed, "/tmp/a \"quoted\\one\"");
+	if (beside)
+		assert_int_equal(address_parse_ip(span_from(beside), &other), 0);
+	config_embedded(&out, &parsed, beside ? &other : NULL, "/tmp/a \"quoted\\one\"");
 	assert_false(out.overflow);
 	config = read_good(buffer_text(&out), 0);
 	assert_string_equal(config->state_directory, "/tmp/a \"quoted\\one\"");
-	assert_int_equal(config->zones[0].listener_count, 3);
+	assert_int_equal(config->zones[0].listener_count, beside ? 6 : 3);
 	assert_true(address_equal_ip(&config->zones[0].listeners[0].address, &parsed));
+	assert_true(address_equal_ip(&config->zones[0].media.address, &parsed));
+	assert_true(address_equal_ip(&config->zones[0].media.address_other, &other));
 	assert_int_equal(config->zones[0].media.encryption, ENCRYPTION_REQUIRED);
 	assert_int_equal(config->zones[1].kind, ZONE_CORE);
 	assert_address(&config->zones[1].peers[0].address, "127.0.0.1:5070");
@@ -348,9 +353,51 @@ static void embedded_is_good(const char *address)
 static void embedded_configuration_is_good(void **state)
 {
 	(void)state;
-	embedded_is_good("203.0.113.7");
-	embedded_is_good("127.0.0.1");
-	embedded_is_good("2001:db8::7");
+	embedded_is_good("203.0.113.7", NULL);
+	embedded_is_good("127.0.0.1", "::1");
+	embedded_is_good("2001:db8::7", NULL);
+	embedded_is_good("203.0.113.7", "2001:db8::7");
+}
+
+#define DUAL(media) \
+	"site: {domain: a.example}\nzones: [{name: a, kind: access, listen: [\"tls:203.0.113.7:5061\", " \
+	"\"udp:[2001:db8::7]:5060\", \"udp:[2001:db8::8]:5060\"], media: {" media "ports: \"20000-29999\"}}]\n"
+
+static void a_zone_has_a_media_address_for_each_ip_version(void **state)
+{
+	static const struct {
+		const char *media, *four, *six, *shown_four, *shown_six;
+	} cases[] = {
+		{"", "203.0.113.7", "[2001:db8::7]", "203.0.113.7", "[2001:db8::7]"},
+		{"address: [\"2001:db8::9\", 203.0.113.9], ", "203.0.113.9", "[2001:db8::9]", "203.0.113.9",
+		 "[2001:db8::9]"},
+		{"advertised: \"2001:db8::a\", ", "203.0.113.7", "[2001:db8::7]", "203.0.113.7", "[2001:db8::a]"},
+		{"advertised: [\"2001:db8::a\", 198.51.100.1], ", "203.0.113.7", "[2001:db8::7]", "198.51.100.1",
+		 "[2001:db8::a]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[600];
+		struct config *config;
+		const struct config_zone *zone;
+
+		snprintf(text, sizeof(text), DUAL("%s"), cases[i].media);
+		config = read_good(text, 2);
+		zone = &config->zones[0];
+		assert_address(config_media_address(zone, ADDRESS_IPV4), cases[i].four);
+		assert_address(config_media_address(zone, ADDRESS_IPV6), cases[i].six);
+		assert_address(config_media_shown(zone, ADDRESS_IPV4), cases[i].shown_four);
+		assert_address(config_media_shown(zone, ADDRESS_IPV6), cases[i].shown_six);
+		config_free(config);
+	}
+
+	/* One alone serves both, which the owner is told. */
+	struct config *config = read_good(DUAL("address: 203.0.113.7, "), 3);
+
+	assert_address(config_media_address(&config->zones[0], ADDRESS_IPV6), "203.0.113.7");
+	assert_address(config_media_shown(&config->zones[0], ADDRESS_IPV6), "203.0.113.7");
+	config_free(config);
 }
 
 static void state_directory_follows_the_user(void **state)
@@ -443,6 +490,7 @@ int main(void)
 		cmocka_unit_test(the_documented_shape_is_accepted),
 		cmocka_unit_test(empty_sections_have_defaults),
 		cmocka_unit_test(embedded_configuration_is_good),
+		cmocka_unit_test(a_zone_has_a_media_address_for_each_ip_version),
 		cmocka_unit_test(state_directory_follows_the_user),
 		cmocka_unit_test(memory_may_run_short_anywhere),
 		cmocka_unit_test(errors_survive_short_memory),
