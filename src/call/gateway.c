@@ -36,15 +36,57 @@ static void request_dispatch(struct gateway *gateway, struct sip_server_transact
 	}
 }
 
+/* Methods whose multipart body may hold a description. */
+static bool may_describe(enum sip_method method)
+{
+	return method == SIP_INVITE || method == SIP_ACK || method == SIP_UPDATE || method == SIP_PRACK;
+}
+
+/* Of a multipart body the description alone is seen, and crosses. False: it was answered. */
+static bool body_unwrap(struct gateway *gateway, struct sip_server_transaction *server)
+{
+	const struct sip_message *request = sip_server_request(server);
+	struct sip_part part;
+	int result = sip_multipart_description(request->content_type, request->body, &part);
+
+	if (result == -EINVAL)
+		respond(gateway, server, 400, NULL, NULL);
+	else if (result)
+		respond(gateway, server, 415, NULL, "Accept: application/sdp\r\n");
+	else
+		sip_server_body_set(server, part.content_type, part.body);
+	gateway->counters.calls_refused_policy += result != 0;
+	return !result;
+}
+
 static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
 {
-	request_dispatch(context, server, request);
+	if (!may_describe(request->method) || !sip_multipart_is(request->content_type))
+		request_dispatch(context, server, request);
+	else if (body_unwrap(context, server))
+		request_dispatch(context, server, sip_server_request(server));
 	request_release(server);
+}
+
+/* The same of what cannot be refused: a body that is none describes nothing. */
+static const struct sip_message *unwrapped(const struct sip_message *message, struct sip_message *plain)
+{
+	struct sip_part part;
+
+	if (!may_describe(message->method) || !sip_multipart_is(message->content_type))
+		return message;
+	sip_multipart_description(message->content_type, message->body, &part);
+	*plain = *message;
+	plain->content_type = part.content_type;
+	plain->body = part.body;
+	return plain;
 }
 
 static void on_ack(void *context, const struct flow *flow, const struct sip_message *ack)
 {
-	invite_ack(context, flow, ack);
+	struct sip_message plain;
+
+	invite_ack(context, flow, unwrapped(ack, &plain));
 }
 
 static void on_cancelled(void *context, struct sip_server_transaction *server, const struct sip_message *cancel)
@@ -85,6 +127,7 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 {
 	struct relay *relay = sip_client_user(client);
 	struct sip_server_transaction *server = relay ? relay->server : NULL;
+	struct sip_message plain;
 
 	(void)context;
 	if (relay && relay->own) {
@@ -97,7 +140,7 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	    trunk_challenge_take(relay->gateway, sip_client_flow(client), response, &relay->challenged) &&
 	    relay_again(relay))
 		return;
-	response_dispatch(relay, response);
+	response_dispatch(relay, unwrapped(response, &plain));
 	request_release(server); /* it ends in its own timer alone, so it is still there */
 }
 
@@ -129,7 +172,8 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 	/* Of a 408 the phone would end the call (RFC 5057 section 5.1), which goes on. */
 	relay_refuse(relay, relay->given_up ? 504 : status, NULL);
 	/* RFC 3261 section 12.2.1.2: no answer within a dialog ends it. */
-	if (relay->call && !relay->given_up && (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
+	if (relay->call && !relay->given_up &&
+	    (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
 		call_end(relay->call, -1, status, "No response");
 }
 
@@ -309,9 +353,10 @@ static bool tables_make(struct gateway *gateway)
 	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
 	gateway->arena = memory_alloc(ARENA_CAPACITY);
 	gateway->arena_capacity = ARENA_CAPACITY;
-	return gateway->dialogs && gateway->calls && gateway->tombstones && gateway->tombstone_pool && gateway->bindings && gateway->owners && gateway->accounts &&
-	       gateway->call_pool && gateway->relay_pool && gateway->fork_pool && gateway->binding_pool &&
-	       gateway->ports && gateway->nonces && gateway->scratch && gateway->body && gateway->arena;
+	return gateway->dialogs && gateway->calls && gateway->tombstones && gateway->tombstone_pool &&
+	       gateway->bindings && gateway->owners && gateway->accounts && gateway->call_pool && gateway->relay_pool &&
+	       gateway->fork_pool && gateway->binding_pool && gateway->ports && gateway->nonces && gateway->scratch &&
+	       gateway->body && gateway->arena;
 }
 
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,

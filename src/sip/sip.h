@@ -317,6 +317,35 @@ bool sip_message_has_token(const struct sip_message *message, enum sip_header_id
 /* Whether a reject can be answered: it was a request other than ACK and the headers a response needs are valid. */
 bool sip_message_is_answerable(const struct sip_message *message);
 
+/* ---- Multipart bodies (RFC 2046 section 5.1, RFC 5621) ----------------------------------- */
+
+/* One part; spans into the body. Values of its headers, empty when absent. */
+struct sip_part {
+	struct span content_type, disposition, encoding;
+	struct span body;
+};
+struct sip_multipart { /* a walk over the parts; its fields are the walk's own */
+	struct span boundary, rest;
+	unsigned parts;
+	bool begun, ended;
+};
+
+/* Whether a Content-Type value is a multipart one. */
+bool sip_multipart_is(struct span content_type);
+
+/* Starts a walk. Returns 0; or -EINVAL: no multipart type, or its boundary is missing or malformed. */
+int sip_multipart_begin(struct span content_type, struct span body, struct sip_multipart *walk);
+
+/* Returns 1 and the next part; 0 after the closing delimiter; -EINVAL when malformed (no closing delimiter, a part without the
+ * empty line, a header folded or twice); -E2BIG after 16 parts. */
+int sip_multipart_next(struct sip_multipart *walk, struct sip_part *part);
+
+/* The one application/sdp part, of an alternative the last, three levels deep at most; part->body is empty when there is
+ * none. Returns 0; -EINVAL when malformed; -ENOTSUP when another part has handling=required, or there are several
+ * descriptions. A part that says nothing of its handling is optional here, against RFC 5621 section 8.3: ISUP and
+ * location often stand in calls that everybody takes. */
+int sip_multipart_description(struct span content_type, struct span body, struct sip_part *part);
+
 /* ---- Writing ---------------------------------------------------------------------------
  * Messages are always built, into a buffer of the caller's; an overflow is seen at the end.
  * Values must not hold CR, LF or NUL: such a header is refused by setting overflow. */
@@ -478,6 +507,8 @@ const struct sip_message *sip_server_request(const struct sip_server_transaction
 /* The user needs the request no more: its memory (some 2.5 kB) goes now and not with the transaction, which stays for 32 s on
  * UDP. sip_server_request then returns NULL. For after the final response. */
 void sip_server_request_release(struct sip_server_transaction *transaction);
+/* The body that the user sees from now on: a part of the request's own, by spans into it. */
+void sip_server_body_set(struct sip_server_transaction *transaction, struct span content_type, struct span body);
 bool sip_server_is_answered(const struct sip_server_transaction *transaction); /* finally */
 
 /* A new branch for the topmost Via: the magic cookie and 20 random characters. */

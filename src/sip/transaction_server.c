@@ -388,6 +388,12 @@ void sip_server_request_release(struct sip_server_transaction *server)
 	server->request = NULL;
 }
 
+void sip_server_body_set(struct sip_server_transaction *server, struct span content_type, struct span body)
+{
+	server->request->content_type = content_type;
+	server->request->body = body;
+}
+
 bool sip_server_is_answered(const struct sip_server_transaction *server)
 {
 	return server->state >= SERVER_COMPLETED;

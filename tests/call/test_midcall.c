@@ -159,6 +159,52 @@ static void the_time_to_retry_after_crosses_as_a_number(void **state)
 	assert_string_equal(header(&kit.phone, "Retry-After"), "7");
 }
 
+static void multipart_invite(const char *disposition)
+{
+	char description[1200], part[400];
+
+	snprintf(part, sizeof(part), "%s", sdp_plain(4000, "sendrecv"));
+	snprintf(description, sizeof(description),
+		 "--b1\nContent-Type: application/sdp\n\n%s\n--b1\nContent-Type: application/isup;version=x\n"
+		 "Content-Disposition: signal;handling=%s\n\nsecret-isup\n--b1--\n",
+		 part, disposition);
+	peer_send(&kit, &kit.phone,
+		  "INVITE sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK%s;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=m\nTo: <sip:600@voip.example.org>\n"
+		  "Call-ID: m-%s\nCSeq: 7 INVITE\nContact: <sip:1001@127.0.0.1>\nMIME-Version: 1.0\n"
+		  "Content-Type: multipart/mixed;boundary=b1\nContent-Length: %%LENGTH%%\n\n%s",
+		  kit.phone.address.port, disposition, disposition, description);
+}
+
+static void of_a_multipart_body_the_description_alone_crosses(void **state)
+{
+	(void)state;
+	multipart_invite("optional");
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	assert_string_equal(header(&kit.pbx, "Content-Type"), "application/sdp");
+	assert_non_null(strstr(body(&kit.pbx), "m=audio 21"));
+	assert_null(strstr(kit.pbx.text, "isup"));
+	/* The answer may come in parts too. */
+	peer_send(&kit, &kit.pbx,
+		  "SIP/2.0 200 OK\nVia: %s\nFrom: %s\nTo: %s;tag=x\nCall-ID: %s\nCSeq: %s\nContact: <sip:p@127.0.0.1>\n"
+		  "Content-Type: multipart/mixed;boundary=\"b 2\"\nContent-Length: %%LENGTH%%\n\n--b 2\nContent-Type: "
+		  "application/sdp\n\n%s\n--b 2--",
+		  header(&kit.pbx, "Via"), header(&kit.pbx, "From"), header(&kit.pbx, "To"),
+		  header(&kit.pbx, "Call-ID"), header(&kit.pbx, "CSeq"), sdp_plain(5000, "sendrecv"));
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	assert_string_equal(header(&kit.phone, "Content-Type"), "application/sdp");
+	assert_non_null(strstr(body(&kit.phone), "m=audio 20"));
+}
+
+static void a_part_that_must_be_understood_refuses_the_call(void **state)
+{
+	(void)state;
+	multipart_invite("required");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 415");
+	assert_string_equal(header(&kit.phone, "Accept"), "application/sdp");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -169,6 +215,8 @@ int main(void)
 		TEST(tones_cross_by_info_and_nothing_else_does),
 		TEST(the_reason_of_a_bye_crosses_both_ways_without_names_of_the_inside),
 		TEST(the_callers_reason_for_giving_up_reaches_who_rings),
+		TEST(of_a_multipart_body_the_description_alone_crosses),
+		TEST(a_part_that_must_be_understood_refuses_the_call),
 		TEST(the_time_to_retry_after_crosses_as_a_number),
 	};
 
