@@ -24,11 +24,15 @@ void build_host(struct gateway *gateway, struct buffer *out, const struct flow *
 
 void build_via(struct gateway *gateway, struct buffer *out, const struct flow *flow, const char *branch)
 {
+	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
 	char sent_by[300], value[512];
 	struct buffer host = BUFFER_OVER(sent_by), via = BUFFER_OVER(value);
 
 	build_host(gateway, &host, flow);
 	transport_write_via(&via, flow, buffer_span(&host), branch);
+	/* RFC 5923: a peer that knows us by our certificate may use our connection for its requests. */
+	if (transport_is_secure(flow->transport) && zone->verify && zone->client_certificate != CLIENT_CERTIFICATE_NONE)
+		buffer_put_text(&via, ";alias");
 	sip_write_header(out, SIP_HEADER_VIA, buffer_span(&via));
 }
 

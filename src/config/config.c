@@ -32,6 +32,7 @@ static void zone_clear(struct config_zone *zone)
 	memory_free(zone->peers);
 	memory_free(zone->name);
 	memory_free(zone->domain);
+	memory_free(zone->authorities);
 	memory_free(zone->media.advertised);
 	memory_free(zone->registration.user);
 	memory_free(zone->registration.password_file);

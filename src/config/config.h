@@ -21,6 +21,7 @@ enum register_digest {
 	REGISTER_SHA256,
 	REGISTER_BOTH,
 };
+enum zone_client_certificate { CLIENT_CERTIFICATE_NONE, CLIENT_CERTIFICATE_ASK, CLIENT_CERTIFICATE_REQUIRE };
 enum zone_encryption {
 	ENCRYPTION_NONE,     /* plain RTP only */
 	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
@@ -64,6 +65,8 @@ struct config_zone {
 	enum zone_digest digest;                 /* what local authentication challenges with */
 	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain; IPv6 in brackets */
 	bool verify;  /* certificates of TLS peers dialled; default true */
+	enum zone_client_certificate client_certificate;
+	char *authorities; /* path; NULL: tls.authorities */
 	uint32_t accept_risks; /* bits by enum zone_risk */
 	struct {
 		/* Port 0; default: that of the first listener. The second is of the other IP version, with family NONE where the zone

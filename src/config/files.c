@@ -85,6 +85,9 @@ void files_check(struct reader *reader)
 	}
 	named_check(reader, reader->root, "", "tls.authorities", config->tls.authorities, false);
 	for (uint8_t i = 0; i < config->zone_count; i++)
+		named_check(reader, reader_zone_node(reader, i), "zones.", "authorities", config->zones[i].authorities,
+			    false);
+	for (uint8_t i = 0; i < config->zone_count; i++)
 		named_check(reader, reader_zone_node(reader, i), "zones.", "register.password_file",
 			    config->zones[i].registration.password_file, true);
 }

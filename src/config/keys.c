@@ -14,6 +14,7 @@ const char *const words_zone_kind[] = {"access", "core", "trunk", NULL};
 const char *const words_authentication[] = {"none", "relay", "local", NULL};
 const char *const words_digest[] = {"sha256", "both", "md5", NULL};
 const char *const words_register_digest[] = {"strongest", "sha256", "both", NULL};
+const char *const words_client_certificate[] = {"none", "ask", "require", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
@@ -84,6 +85,13 @@ const struct config_key config_keys[] = {
 	 .help = "The host that stands in From, To and Request-URI of what is sent into this zone."},
 	{"zones.verify", KEY_BOOLEAN, IN_ZONE(verify), .fallback = "true",
 	 .help = "Certificates of TLS peers that are dialled must be valid and hold the peer's name (RFC 5922)."},
+	{"zones.authorities", KEY_PATH, IN_ZONE(authorities), RANGE(1, 1024), .fallback_words = "tls.authorities",
+	 .help = "File with the authorities, PEM, by which certificates of this core or trunk zone's peers are verified."},
+	{"zones.client_certificate", KEY_WORD, IN_ZONE(client_certificate), .words = words_client_certificate,
+	 .fallback = "none",
+	 .help = "Whether a core or trunk zone's peer that connects over TLS must show a certificate (mutual TLS): `require`; `ask`, "
+		 "where one without is let in by its address alone. It must hold the name of one of `peers` (RFC 5922). Its "
+		 "connection is then used for requests to it, if it says so (RFC 5923)."},
 	{"zones.accept_risks", KEY_WORDS, IN_ZONE(accept_risks), RANGE(0, 8), .words = words_risks, .fallback = "[]",
 	 .help = "Names the unsafe choices that the owner knows of and accepts for this zone. Without it they are errors: "
 		 "`unencrypted_media` is `media.encryption: none`, `unauthenticated_calls` is `authentication: none`, each on an "

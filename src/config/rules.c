@@ -39,6 +39,9 @@ static const struct {
 	 .help = "Media port ranges of two zones that overlap on one address without being the same, or that hold the "
 		 "port of "
 		 "a UDP listener."},
+	{.zone = rule_client_certificate,
+	 .help = "`client_certificate` or `authorities` on an access zone; `client_certificate` without a tls listener, or "
+		 "`require` beside listeners that are not tls."},
 	{.zone = rule_register, .help = "`register` on a zone that is no trunk."},
 	{.zone = rule_served, .help = "A zone none of whose listeners this version serves."},
 	{.zone = rule_registrations,

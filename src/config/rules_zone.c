@@ -175,6 +175,33 @@ void rule_media_address(struct reader *reader, const struct config_zone *zone, s
 			"is not of the same IP version as media.address; write the address that stands for that one");
 }
 
+void rule_client_certificate(struct reader *reader, const struct config_zone *zone, struct node *node)
+{
+	bool asks = zone->client_certificate != CLIENT_CERTIFICATE_NONE;
+
+	if (zone->kind == ZONE_ACCESS && (asks || zone->authorities))
+		reader_error_line(reader, reader_line(node, asks ? "client_certificate" : "authorities"),
+				  asks ? "zones.client_certificate" : "zones.authorities",
+				  "is for core and trunk zones, whose peers are known by name, and zone %s is access; "
+				  "remove it",
+				  zone_label(zone));
+	if (zone->kind == ZONE_ACCESS || !asks || !zone_is_sound(node, "listen"))
+		return;
+	for (uint8_t i = 0; i < zone->listener_count; i++)
+		if (zone->client_certificate == CLIENT_CERTIFICATE_REQUIRE && zone->listeners[i].text &&
+		    !transport_is_secure(zone->listeners[i].transport)) {
+			reader_error_line(reader, reader_line(node, "client_certificate"), "zones.client_certificate",
+					  "is require, and over \"%.80s\" nobody can show one; make all listeners of "
+					  "zone %s tls, or write ask",
+					  zone->listeners[i].text, zone_label(zone));
+			return;
+		}
+	if (!zone_has_transport(zone, TRANSPORT_TLS))
+		reader_error_line(reader, reader_line(node, "client_certificate"), "zones.client_certificate",
+				  "does nothing, as zone %s has no tls listener; add one, or remove it",
+				  zone_label(zone));
+}
+
 void rule_register(struct reader *reader, const struct config_zone *zone, struct node *node)
 {
 	const struct node *section = node_at(node, "register");

@@ -177,6 +177,8 @@ void net_connection_destroy(struct net_connection *connection)
 	net_queue_clear(&connection->incoming);
 	net_queue_clear(&connection->outgoing);
 	memory_free(connection->dial);
+	memory_free(connection->alias);
+	memory_free(connection->identity);
 	pool_give(net->connection_pool, connection);
 }
 

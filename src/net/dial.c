@@ -31,13 +31,13 @@ static struct net_connection *dial_connection(const struct table_link *link)
 
 bool net_dial_equal(const struct table_link *link, const void *pointer)
 {
-	const struct net_connection *connection = dial_connection(link);
+	const struct net_dial *dial = table_object(link, const struct net_dial, by_peer);
 	const struct dial_key *key = pointer;
-	const struct flow *flow = &connection->flow;
+	const struct flow *flow = &dial->connection->flow;
 
-	return address_equal(&flow->remote, &key->address) && flow->transport == key->transport &&
-	       flow->zone == key->zone && flow->listener == key->listener && connection->dial->verify == key->verify &&
-	       !strcmp(connection->dial->name, key->name);
+	return address_equal(&dial->address, &key->address) && flow->transport == key->transport &&
+	       flow->zone == key->zone && flow->listener == key->listener && dial->verify == key->verify &&
+	       !strcmp(dial->name, key->name);
 }
 
 static int dial_key_make(const struct net_peer *peer, uint8_t zone, uint8_t listener, struct dial_key *key)
@@ -104,11 +104,32 @@ static int dial_socket(struct net *net, const struct dial_key *key)
 	return descriptor;
 }
 
+static struct net_dial *dial_alloc(const struct dial_key *key)
+{
+	size_t name_size = strlen(key->name) + 1;
+	struct net_dial *dial = memory_alloc(sizeof(*dial) + name_size);
+
+	if (!dial)
+		return NULL;
+	dial->address = key->address;
+	dial->verify = key->verify;
+	memcpy(dial->name, key->name, name_size);
+	return dial;
+}
+
+static void dial_link(struct net_dial *dial, struct net_connection *connection, const struct dial_key *key)
+{
+	struct net *net = connection->net;
+
+	dial->connection = connection;
+	dial->linked = true;
+	table_add(net->dialled, &dial->by_peer, table_hash(net->dialled, key, sizeof(*key)));
+}
+
 static int dial_new(struct net *net, const struct dial_key *key, struct net_connection **out)
 {
 	struct flow flow = {.transport = key->transport, .zone = key->zone, .listener = key->listener};
-	size_t name_size = strlen(key->name) + 1;
-	struct net_dial *dial = memory_alloc(sizeof(*dial) + name_size);
+	struct net_dial *dial = dial_alloc(key);
 	int descriptor;
 
 	if (!dial)
@@ -124,12 +145,8 @@ static int dial_new(struct net *net, const struct dial_key *key, struct net_conn
 		memory_free(dial);
 		return -ENOMEM;
 	}
-	dial->connection = *out;
-	dial->verify = key->verify;
-	dial->linked = true;
-	memcpy(dial->name, key->name, name_size);
 	(*out)->dial = dial;
-	table_add(net->dialled, &dial->by_peer, table_hash(net->dialled, key, sizeof(*key)));
+	dial_link(dial, *out, key);
 	return 0;
 }
 
@@ -163,12 +180,34 @@ void net_dial_connected(struct net_connection *connection)
 
 void net_dial_forget(struct net_connection *connection)
 {
-	struct net_dial *dial = connection->dial;
+	struct net_dial *dial = connection->dial ? connection->dial : connection->alias;
 
 	if (!dial || !dial->linked)
 		return;
 	table_remove(connection->net->dialled, &dial->by_peer);
 	dial->linked = false;
+}
+
+void net_flow_alias(struct net *net, const struct flow *flow, uint16_t port)
+{
+	struct net_connection *connection = net_connection_find(net, flow->connection);
+	struct net_peer peer = {.address = flow->remote, .transport = flow->transport, .verify = true};
+	struct dial_key key;
+
+	if (!connection || connection->dial || connection->alias || !connection->identity ||
+	    !net_connection_is_open(connection))
+		return;
+	peer.address = connection->flow.remote;
+	peer.address.port = port;
+	/* A peer that is dialled by its address has no name (net_flow_open). */
+	if (address_parse_ip(span_from(connection->identity), &(struct address){0}))
+		peer.name = span_from(connection->identity);
+	if (dial_key_make(&peer, connection->flow.zone, connection->flow.listener, &key) ||
+	    table_find(net->dialled, table_hash(net->dialled, &key, sizeof(key)), &key))
+		return;
+	connection->alias = dial_alloc(&key);
+	if (connection->alias)
+		dial_link(connection->alias, connection, &key);
 }
 
 int net_dial_open(struct net *net, const struct net_peer *peer, uint8_t zone, uint8_t listener, struct flow *flow)

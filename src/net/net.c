@@ -159,6 +159,8 @@ static void net_destroy(struct net *net)
 	event_del(&net->resume);
 	event_del(&net->handshake_work);
 	event_del(&net->ending_work);
+	for (size_t i = 0; i < sizeof(net->trusts) / sizeof(net->trusts[0]); i++)
+		net_trust_free(net->trusts[i]);
 	SSL_CTX_free(net->tls.server);
 	SSL_CTX_free(net->tls.client);
 	BIO_meth_free(net->tls.method);

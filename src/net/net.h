@@ -84,6 +84,30 @@ int net_socket_open(enum transport transport, const struct address *local);
 int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pem, struct span authorities_pem,
 		char *error, size_t error_capacity);
 
+/* Certificates in one zone: its own authorities, and whether who connects must show who he is. Connections that are up keep
+ * what they have. */
+enum net_client_certificate {
+	NET_CLIENT_CERTIFICATE_NONE,
+	NET_CLIENT_CERTIFICATE_ASK,     /* who shows none is let in, but not known; a bad one is refused */
+	NET_CLIENT_CERTIFICATE_REQUIRE, /* else the handshake fails */
+};
+#define NET_TRUST_NAMES_MAXIMUM 64
+struct net_trust;
+/* `authorities_pem` empty: those of net_tls_set. `names` are whom an accepted connection may be (RFC 5922 section 7.1): domain
+ * names, or IP addresses as text. NULL with the reason in `error`. */
+struct net_trust *net_trust_new(enum net_client_certificate wanted, struct span authorities_pem,
+				const struct span *names, size_t name_count, char *error, size_t error_capacity);
+void net_trust_free(struct net_trust *trust); /* NULL is allowed */
+/* Takes `trust` over; NULL: none. After net_zones_map, for every zone anew. */
+void net_trust_set(struct net *net, uint8_t zone, struct net_trust *trust);
+
+/* The name by which the certificate of an accepted connection was verified; false: it was not. Valid while it is up. */
+bool net_flow_identity(const struct net *net, const struct flow *flow, struct span *name);
+
+/* An accepted connection may be used for requests to its peer at `port` of the same address (RFC 5923): net_flow_open then gives
+ * it out for the very name it was verified by. No effect without such a name, or when there is a connection to that peer. */
+void net_flow_alias(struct net *net, const struct flow *flow, uint16_t port);
+
 /* Makes a self-signed certificate (EC P-256, ten years) for `names` (1 to 100 DNS names or IP addresses), as PEM;
  * 4 kB and 1 kB hold it for a dozen names. Returns 0, -EINVAL (a name), -ENOSPC or -ENOMEM.
  * The caller wipes the key. */

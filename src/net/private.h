@@ -80,6 +80,20 @@ struct net_tls {
 	BIO_METHOD *method;       /* our socket, see tls_stream.c */
 };
 
+/* Adds all of a PEM to the store. Returns 0, or -EINVAL with the reason. */
+int net_tls_authorities(X509_STORE *store, struct span pem, struct buffer *error);
+
+/* Of one zone. trust.c */
+struct net_trust {
+	enum net_client_certificate wanted;
+	X509_STORE *authorities; /* NULL: those of everybody */
+	char *names[NET_TRUST_NAMES_MAXIMUM];
+	uint8_t name_count;
+};
+struct net_connection;
+bool net_trust_attach(struct net_connection *connection);
+bool net_trust_identify(struct net_connection *connection, X509 *certificate);
+
 /* A BIO method over a connection's socket, or NULL. */
 BIO_METHOD *net_tls_method_new(void);
 /* The application's part of verifying a dialled peer; for SSL_CTX_set_cert_verify_callback. */
@@ -110,10 +124,11 @@ enum net_state {
 
 struct net_source;
 
-/* What only a dialled connection needs. */
+/* What only a dialled connection needs; and an accepted one that may be used as if it were (RFC 5923). */
 struct net_dial {
 	struct net_connection *connection;
 	struct table_link by_peer; /* linked while it may be reused */
+	struct address address;    /* of the peer, as it is dialled */
 	bool linked;
 	bool verify;
 	char name[]; /* lower case; empty: an address */
@@ -133,6 +148,7 @@ struct net_connection {
 	bool delivering;       /* in the callee's stream callback */
 	bool closing;          /* net_flow_close before it was open: ends when the queue is sent */
 	bool handshake_counted;
+	bool asks_certificate; /* an accepted one's peer is asked who he is */
 	bool tls_wants_write;
 	bool tls_failed; /* SSL_shutdown is forbidden then */
 	struct list deadline_link;
@@ -143,6 +159,8 @@ struct net_connection {
 	SSL *ssl;
 	struct net_source *source; /* NULL for dialled ones */
 	struct net_dial *dial;     /* NULL for accepted ones */
+	struct net_dial *alias;    /* of an accepted one that may be reused; NULL */
+	char *identity;            /* what an accepted one's certificate was verified as; NULL */
 };
 
 /* A connection that is in the table and counted; its descriptor is its own from then on, also on failure.
@@ -225,6 +243,7 @@ struct net {
 	struct random_source random;
 	struct net_statistics statistics;
 	struct net_tls tls;
+	struct net_trust *trusts[256]; /* by zone; NULL: none */
 	struct net_deadlines deadlines;
 	struct list listeners, listeners_removed;
 	bool listeners_paused;

@@ -132,9 +132,8 @@ static int tls_use_certificate(SSL_CTX *context, struct span certificate_pem, st
 	return result;
 }
 
-static int tls_use_authorities(SSL_CTX *context, struct span pem, struct buffer *error)
+int net_tls_authorities(X509_STORE *store, struct span pem, struct buffer *error)
 {
-	X509_STORE *store = SSL_CTX_get_cert_store(context);
 	BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
 	X509 *authority;
 	bool added = true;
@@ -152,7 +151,8 @@ static int tls_use_authorities(SSL_CTX *context, struct span pem, struct buffer 
 }
 
 /* Both set *out only when they return 0. */
-static int tls_client_new(struct span authorities_pem, struct buffer *error, SSL_CTX **out)
+static int tls_client_new(struct span certificate_pem, struct span key_pem, struct span authorities_pem,
+			  struct buffer *error, SSL_CTX **out)
 {
 	SSL_CTX *context = tls_context_new(TLS_client_method());
 	int result = 0;
@@ -160,8 +160,13 @@ static int tls_client_new(struct span authorities_pem, struct buffer *error, SSL
 	if (!context)
 		return tls_error(error, "no TLS context");
 	SSL_CTX_set_cert_verify_callback(context, net_tls_verify, NULL);
-	if (authorities_pem.length)
-		result = tls_use_authorities(context, authorities_pem, error);
+	/* Shown when a peer asks who we are (mutual TLS). */
+	if (certificate_pem.length || key_pem.length)
+		result = tls_use_certificate(context, certificate_pem, key_pem, error);
+	if (result)
+		; /* said already */
+	else if (authorities_pem.length)
+		result = net_tls_authorities(SSL_CTX_get_cert_store(context), authorities_pem, error);
 	else if (access(TLS_SYSTEM_AUTHORITIES, R_OK) || !SSL_CTX_load_verify_file(context, TLS_SYSTEM_AUTHORITIES))
 		SSL_CTX_set_default_verify_paths(context);
 	ERR_clear_error();
@@ -180,6 +185,7 @@ static int tls_server_new(struct span certificate_pem, struct span key_pem, stru
 	if (!context)
 		return tls_error(error, "no TLS context");
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_cert_verify_callback(context, net_tls_verify, NULL);
 	result = tls_use_certificate(context, certificate_pem, key_pem, error);
 	if (result)
 		SSL_CTX_free(context);
@@ -203,7 +209,8 @@ int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pe
 	else if (certificate_pem.length > INT32_MAX || key_pem.length > INT32_MAX || authorities_pem.length > INT32_MAX)
 		result = tls_error(&text, "the certificate, key or authorities are too long");
 	else
-		result = tls_client_new(authorities_pem, &text, &client);
+		result = tls_client_new(certificate_pem, key_pem, authorities_pem, &text, &client);
+	text.length = result ? text.length : 0; /* the same warning comes for the listeners' */
 	if (!result && (certificate_pem.length || key_pem.length))
 		result = tls_server_new(certificate_pem, key_pem, &text, &server);
 	if (error_capacity)

@@ -77,6 +77,8 @@ int net_tls_attach(struct net_connection *connection)
 	SSL_set_bio(connection->ssl, bio, bio);
 	if (!SSL_set_app_data(connection->ssl, connection)) /* it may need memory */
 		return -ENOMEM;
+	if (!net_trust_attach(connection))
+		return -ENOMEM;
 	if (!connection->dial) {
 		SSL_set_accept_state(connection->ssl);
 		return 0;
@@ -97,13 +99,19 @@ void net_tls_detach(struct net_connection *connection)
 int net_tls_verify(X509_STORE_CTX *store, void *context)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	const struct net_connection *connection = SSL_get_app_data(ssl);
+	struct net_connection *connection = SSL_get_app_data(ssl);
 
 	(void)context;
-	if (!connection->dial->verify)
+	if (connection->dial && !connection->dial->verify)
 		return 1;
 	if (X509_verify_cert(store) <= 0)
 		return 0;
+	if (!connection->dial) {
+		if (net_trust_identify(connection, X509_STORE_CTX_get0_cert(store)))
+			return 1;
+		X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+		return 0;
+	}
 	if (net_identity_matches(X509_STORE_CTX_get0_cert(store), connection->dial->name, &connection->flow.remote))
 		return 1;
 	X509_STORE_CTX_set_error(store, *connection->dial->name ? X509_V_ERR_HOSTNAME_MISMATCH
@@ -121,9 +129,10 @@ static void tls_handshake_failed(struct net_connection *connection)
 
 	connection->tls_failed = true;
 	address_text(&connection->flow.remote, remote);
-	if (connection->dial && connection->dial->verify && verified != X509_V_OK) {
+	if ((connection->dial ? connection->dial->verify : connection->asks_certificate) && verified != X509_V_OK) {
 		log_limited(&net->log_certificate, LOG_WARNING, "net", "certificate refused peer=%s name=%s: %s",
-			    remote, connection->dial->name, X509_verify_cert_error_string(verified));
+			    remote, connection->dial ? connection->dial->name : "(any of the zone's peers)",
+			    X509_verify_cert_error_string(verified));
 		net_connection_end(connection, NET_CLOSED_CERTIFICATE);
 		return;
 	}

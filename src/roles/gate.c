@@ -182,6 +182,38 @@ static int tls_set(struct gate *gate, const struct config *config, const struct 
 	return result;
 }
 
+static void trusts_free(struct net_trust **trusts)
+{
+	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++)
+		net_trust_free(trusts[i]);
+}
+
+/* Whom the TLS connections of each zone are believed to be. All can be made, or the reason is told. */
+static int trusts_make(const struct config *config, const struct handover *handover, struct net_trust **trusts,
+		       char *error, size_t error_capacity)
+{
+	char said[256] = "";
+
+	for (uint8_t i = 0; i < config->zone_count; i++) {
+		const struct config_zone *zone = &config->zones[i];
+		struct span names[CONFIG_PEERS_MAXIMUM];
+
+		if (zone->client_certificate == CLIENT_CERTIFICATE_NONE && !zone->authorities)
+			continue;
+		for (uint8_t k = 0; k < zone->peer_count; k++)
+			names[k] = span_from(zone->peers[k].host);
+		trusts[i] = net_trust_new((enum net_client_certificate)zone->client_certificate,
+					  handover_zone_authorities(handover, zone->name), names, zone->peer_count, said,
+					  sizeof(said));
+		if (!trusts[i]) {
+			snprintf(error, error_capacity, "zone %s: %s: %s", zone->name,
+				 zone->authorities ? zone->authorities : "authorities", said);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static struct gateway *gateway_start(struct gate *gate, const struct config *config)
 {
 	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close, binding_save,
@@ -247,11 +279,14 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	struct gate_listener *listeners = memory_alloc((handover->listener_count + 1u) * sizeof(*listeners));
 	struct gate *gate = context;
 	struct config *config = NULL, *before = gate->config;
+	struct net_trust *trusts[CONFIG_ZONES_MAXIMUM] = {NULL};
 	bool first = !gate->gateway;
 	int result;
 
 	snprintf(error, error_capacity, "no memory");
 	result = listeners ? config_take(handover, &config, error, error_capacity) : -ENOMEM;
+	if (!result)
+		result = trusts_make(config, handover, trusts, error, error_capacity);
 	if (!result && first) {
 		gate->gateway = gateway_start(gate, config);
 		result = gate->gateway ? 0 : -ENOMEM;
@@ -263,6 +298,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 			gateway_free(gate->gateway);
 			gate->gateway = NULL;
 		}
+		trusts_free(trusts);
 		config_free(config);
 		memory_free(listeners);
 		return result;
@@ -273,6 +309,8 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 		gateway_configure(gate->gateway, config);
 	gate->config = config;
 	config_free(before);
+	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++)
+		net_trust_set(gateway_net(gate->gateway), i, trusts[i]);
 	listeners_take(gate, handover, listeners);
 	gateway_passwords_set(gate->gateway, handover_file(handover, IPC_FILE_PASSWORDS));
 	if (first) {

@@ -142,6 +142,39 @@ static int authorities_open(struct generation *generation, struct buffer *compla
 	return 0;
 }
 
+static int zone_authorities_add(const struct config_zone *zone, struct buffer *out, struct buffer *complaints)
+{
+	char *bytes;
+	size_t length;
+	int error = state_file_read(zone->authorities, HANDOVER_FILE_MAXIMUM, &bytes, &length);
+
+	if (!error) {
+		buffer_printf(out, "%s %zu\n", zone->name, length);
+		buffer_put(out, bytes, length);
+		error = out->overflow ? -EFBIG : 0;
+	}
+	if (error)
+		buffer_printf(complaints, "%s: cannot be read: %s\n", zone->authorities, strerror(-error));
+	memory_free_secret(bytes, length);
+	return error;
+}
+
+static int zone_authorities_open(struct generation *generation, struct buffer *complaints)
+{
+	const struct config *config = generation->configuration.config;
+	char *bytes = memory_alloc(HANDOVER_FILE_MAXIMUM);
+	struct buffer out = buffer_over(bytes, bytes ? HANDOVER_FILE_MAXIMUM : 0);
+	int error = bytes ? 0 : -ENOMEM;
+
+	for (uint8_t i = 0; i < config->zone_count && !error; i++)
+		if (config->zones[i].authorities)
+			error = zone_authorities_add(&config->zones[i], &out, complaints);
+	if (!error && out.length)
+		error = file_open(generation, IPC_FILE_ZONE_AUTHORITIES, "zone-authorities", buffer_span(&out));
+	memory_free(bytes);
+	return error;
+}
+
 /* One password into `out`, as a line. What else stands in the file than a password is an error, not a guess. */
 static int password_add(const struct config_zone *zone, struct buffer *out, struct buffer *complaints)
 {
@@ -204,6 +237,8 @@ static int files_open(struct generation *generation, struct buffer *complaints)
 	}
 	if (!error)
 		error = passwords_open(generation, complaints);
+	if (!error)
+		error = zone_authorities_open(generation, complaints);
 	return error ? error : authorities_open(generation, complaints);
 }
 

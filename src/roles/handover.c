@@ -105,6 +105,24 @@ struct span handover_file(const struct handover *handover, enum ipc_file_kind ki
 	return (struct span){handover->files[kind].bytes, handover->files[kind].length};
 }
 
+struct span handover_zone_authorities(const struct handover *handover, const char *zone)
+{
+	struct span rest = handover_file(handover, IPC_FILE_ZONE_AUTHORITIES);
+
+	while (rest.length) {
+		ptrdiff_t blank = span_index(rest, ' '), end = span_index(rest, '\n');
+		uint64_t length;
+
+		if (blank <= 0 || end < blank ||
+		    span_to_uint(span_slice(rest, (size_t)blank + 1, (size_t)(end - blank - 1)), rest.length, &length))
+			break;
+		if (span_equal(span_slice(rest, 0, (size_t)blank), span_from(zone)))
+			return span_slice(rest, (size_t)end + 1, length);
+		rest = span_slice(rest, (size_t)end + 1 + length, rest.length);
+	}
+	return SPAN_EMPTY;
+}
+
 struct config *handover_config(const struct handover *handover, char *error, size_t error_capacity)
 {
 	struct config_errors *errors = config_errors_new();

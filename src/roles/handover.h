@@ -43,6 +43,9 @@ bool handover_take(struct handover *handover, struct ipc_message *message, int *
 /* Parses the configuration that was handed over. NULL with the reason. */
 struct config *handover_config(const struct handover *handover, char *error, size_t error_capacity);
 
+/* The authorities of one zone's own; empty: it has none. */
+struct span handover_zone_authorities(const struct handover *handover, const char *zone);
+
 struct span handover_file(const struct handover *handover, enum ipc_file_kind kind);
 
 #endif

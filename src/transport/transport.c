@@ -7,6 +7,7 @@
 #include "base/table.h"
 #include "transport/stun.h"
 
+#define SIPS_PORT 5061 /* RFC 3261 section 19.1.2 */
 #define PARSE_ARENA_BYTES 65536
 #define ANSWER_BYTES 8192
 #define STUN_ANSWER_BYTES 256
@@ -193,6 +194,14 @@ static bool may_go_on(enum sip_reject reason, const struct sip_message *message,
 	}
 }
 
+/* RFC 5923 section 5: who asks for it may be sent requests over the connection that he opened; net sees to who he is. */
+static void take_alias(struct transport_layer *layer, const struct flow *flow, const struct sip_message *message)
+{
+	if (message->is_request && transport_is_secure(flow->transport) &&
+	    sip_parameter_get(message->via.parameters, "alias", NULL))
+		net_flow_alias(layer->net, flow, message->via.port ? message->via.port : SIPS_PORT);
+}
+
 static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span bytes)
 {
 	struct transport_layer *layer = context;
@@ -212,6 +221,7 @@ static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span b
 	}
 	if (result == SIP_OK) {
 		net_flow_deadline(layer->net, flow, false);
+		take_alias(layer, flow, &message);
 		sip_transactions_receive(layer->transactions, flow, &message);
 		return (ptrdiff_t)consumed_bytes;
 	}

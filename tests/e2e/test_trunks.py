@@ -2,8 +2,11 @@
 """Trunks: the gateway registers at a provider (Kamailio) and calls through it with credentials; and what a rogue provider gets
 out of it (CVE-2020-28242, CVE-2021-41158)."""
 
+import os
 import re
+import shutil
 import socket
+import ssl
 import threading
 import time
 
@@ -203,3 +206,126 @@ def test_rogue_provider_that_sends_elsewhere_to_be_asked_there(kit):
     check("not followed" in trunk["failure"], "status says %s" % trunk)
     time.sleep(0.5)
     check(rogue.requests and not thief.requests, "the redirect was followed")
+
+
+# ---- TLS -------------------------------------------------------------------------------------------
+
+TLS_ZONE = """\
+  - name: partner
+    kind: trunk
+    listen: ["tls:{outside}:5081"]
+    peers: ["sips:sip.partner.example:5061"]
+    client_certificate: require
+    authorities: {authorities}
+    media: {{address: {outside}, ports: "21000-21999", encryption: required}}
+"""
+
+
+def partner(kit, name):
+    """A certificate of the partner's own authority for `name`: its chain and key."""
+    openssl = shutil.which("openssl")
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    authority, certificate, key = kit.path("partner-ca.pem"), kit.path(name + ".pem"), kit.path(name + ".key")
+    if not os.path.exists(authority):
+        kit.run([openssl, "req", "-x509"] + curve + ["-days", "2", "-keyout", kit.path("partner-ca.key"), "-out",
+                                                     authority, "-subj", "/CN=Partner authority"])
+    kit.run([openssl, "req"] + curve + ["-keyout", key, "-out", kit.path("csr"), "-subj", "/CN=" + name])
+    extensions = kit.write("ext", "subjectAltName=DNS:%s\n" % name)
+    kit.run([openssl, "x509", "-req", "-in", kit.path("csr"), "-CA", authority, "-CAkey", kit.path("partner-ca.key"),
+             "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", certificate])
+    return authority, certificate, key
+
+
+def tls_gateway(kit, authority):
+    """With a partner's zone; its name is in the hosts file of this test's machine."""
+    hosts = kit.write("hosts", "127.0.0.1 localhost\n%s sip.partner.example\n" % PROVIDER)
+    kit.run(["mount", "--bind", hosts, "/etc/hosts"])
+    Rogue(lambda method, text, number: ("200 OK", [granted(text)] if method == "REGISTER" else []))
+    return trunk_gateway(kit, zone=TLS_ZONE.format(outside=OUTSIDE, authorities=authority))
+
+
+OPTIONS = """OPTIONS sip:%s SIP/2.0\r
+Via: SIP/2.0/TLS %s:5061;branch=z9hG4bKtls%%d;alias\r
+Max-Forwards: 70\r
+From: <sip:sip.partner.example>;tag=t%%d\r
+To: <sip:%s>\r
+Call-ID: tls%%d\r
+CSeq: 1 OPTIONS\r
+Content-Length: 0\r
+\r
+""" % (DOMAIN, PROVIDER, DOMAIN)
+
+
+def test_mutual_tls_lets_only_the_partner_in(kit):
+    authority, certificate, key = partner(kit, "sip.partner.example")
+    _, other, other_key = partner(kit, "evil.example")
+    gateway = tls_gateway(kit, authority)
+    check(connect_tls(certificate, key) is not None, "the partner was not let in: %s" % gateway.process.output()[-800:])
+    for what, arguments in (("no certificate", (None, None)), ("another's certificate", (other, other_key)),
+                            ("a certificate of another authority", kit.certificates()[1:])):
+        check(connect_tls(*arguments) is None, "let in with " + what)
+    check("certificate refused" in gateway.process.output(), "the log does not tell of it")
+
+
+def connect_tls(certificate, key, port=5081, keep=False):
+    """The answer to OPTIONS over TLS; None when the gateway refused the connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    plain = socket.create_connection((OUTSIDE, port), 5, (PROVIDER, 0))
+    try:
+        stream = context.wrap_socket(plain)
+        answer = options(stream, 1)
+    except (ssl.SSLError, ConnectionError, socket.timeout):
+        plain.close()
+        return None
+    if keep:
+        return stream
+    stream.close()
+    return answer or None
+
+
+def options(stream, number):
+    stream.settimeout(3)
+    stream.sendall((OPTIONS % (number, number, number)).encode())
+    return stream.recv(65535).decode()
+
+
+def test_partner_is_called_over_the_connection_it_opened(kit):
+    """RFC 5923: nobody listens at the partner's port, so the only way there is the connection that it opened."""
+    authority, certificate, key = partner(kit, "sip.partner.example")
+    gateway = tls_gateway(kit, authority)
+    stream = connect_tls(certificate, key, keep=True)
+    check(stream is not None, "the partner was not let in")
+    gateway.file = kit.write("ringwall.yaml", open(gateway.file).read().replace("{from: pbx, to: carrier}",
+                                                                                "{from: pbx, to: partner}"))
+    gateway.command("reload")
+    with udp_socket(PBX, 5061) as caller:
+        invite = INVITE.replace("INVITE", "OPTIONS").replace("branch=z9hG4bKrogue", "branch=z9hG4bKalias")
+        caller.sendto(re.sub(r"\r?\n", "\r\n", invite).encode(), (INSIDE, 5060))
+        stream.settimeout(3)
+        try:
+            request = stream.recv(65535).decode()
+        except socket.timeout:
+            caller.settimeout(0.2)
+            request = "nothing; the caller got " + caller.recv(65535).decode()
+    check(request.startswith("OPTIONS sip:2000@"), "over the connection came %r" % request[:200])
+    check(";alias" in request, "our Via does not offer the same")
+
+
+def test_certificate_is_renewed_under_an_open_connection(kit):
+    authority, certificate, key = partner(kit, "sip.partner.example")
+    gateway = tls_gateway(kit, authority)
+    stream = connect_tls(certificate, key, keep=True)
+    openssl = shutil.which("openssl")
+    shown = lambda: kit.run([openssl, "s_client", "-connect", "%s:5071" % OUTSIDE, "-bind", "%s:0" % PROVIDER],
+                            ok=False, stdin="").stdout
+    old = re.search(r"BEGIN CERT.*?END CERT", shown(), re.S).group(0)
+    for name in ("tls.crt", "tls.key"):
+        os.remove(kit.path(name))
+    kit.certificates()
+    gateway.command("reload")
+    new = re.search(r"BEGIN CERT.*?END CERT", shown(), re.S).group(0)
+    check(old != new, "the old certificate is still shown")
+    check("SIP/2.0 200" in options(stream, 2), "the open connection was dropped")
