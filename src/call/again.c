@@ -4,14 +4,16 @@
 #include "call/internal.h"
 
 /* What an offer in it began; an answer in it was taken and cannot be given twice. */
-static bool body_again(struct relay *relay, const struct sip_message *request, struct span *content_type,
-		       struct span *body)
+static bool body_again(struct relay *relay, const struct sip_message *request, struct body *written,
+		       struct span *content_type, struct span *body)
 {
 	struct call *call = relay->call;
 	bool described = request->body.length && policy_body_allowed(SIP_INVITE, request->content_type);
 
-	*content_type = request->content_type;
-	*body = request->body;
+	if (body_cross_midcall(relay, request, written))
+		return false;
+	*content_type = written->content_type;
+	*body = written->bytes;
 	if (!described)
 		return true;
 	if (!relay->exchange || relay->exchange != session_of(call, relay->fork)->exchanges)
@@ -37,8 +39,10 @@ bool relay_again(struct relay *relay)
 {
 	const struct sip_message *request = relay->server ? sip_server_request(relay->server) : NULL;
 	struct span content_type, body;
+	struct body written;
 
-	if (!request || relay->answered || relay->registration || (!relay->outside && !relay->call))
+	if (!request || relay->answered || relay->registration ||
+	    (!relay->outside && !relay->call && !relay->subscription))
 		return false;
 	if (relay->call && relay->call->state == CALL_ENDING)
 		return false;
@@ -48,7 +52,10 @@ bool relay_again(struct relay *relay)
 	relay->final = false;
 	if (relay->outside)
 		return outside_again(relay, request);
+	if (relay->subscription)
+		return subscription_again(relay, request);
 	if (relay->initial)
 		return initial_again(relay, request);
-	return body_again(relay, request, &content_type, &body) && forward_request(relay, request, content_type, body);
+	return body_again(relay, request, &written, &content_type, &body) &&
+	       forward_request(relay, request, content_type, body);
 }

@@ -138,6 +138,13 @@ void build_request(struct call *call, const struct fork *fork, uint8_t leg_index
 	build_dialog_request(call->gateway, &side, method, cseq, branch, max_forwards, out);
 }
 
+void build_record_routes(struct buffer *out, const struct sip_message *request)
+{
+	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_RECORD_ROUTE); header;
+	     header = sip_message_header_next(request, header))
+		sip_write_header(out, SIP_HEADER_RECORD_ROUTE, header->value);
+}
+
 void respond(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *to_tag,
 	     const char *extra)
 {

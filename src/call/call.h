@@ -119,6 +119,11 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(registrations_refreshed, "REGISTERs answered from an existing binding") \
 	X(registrations_refused, "REGISTERs refused") \
 	X(registrations_deferred, "REGISTERs told to come again later (limits.registrations_per_second)") \
+	X(subscriptions_started, "SUBSCRIBEs that were routed") \
+	X(subscriptions_refused, "event packages that nobody may use like that, and subscriptions over the limit") \
+	X(publications_relayed, "PUBLISHs that were routed") \
+	X(notifications_unsolicited, "NOTIFYs of the PBX without a subscription, routed to a phone") \
+	X(bodies_refused, "bodies that are malformed or of a type that may not cross") \
 	X(challenges_sent, "challenges sent by local authentication") \
 	X(trunk_challenges_answered, "challenges of providers that were answered") \
 	X(trunk_challenges_refused, "challenges that were not: another realm, too many, too weak") \
@@ -137,7 +142,7 @@ struct gateway_counters {
 };
 struct gateway_status {
 	struct gateway_counters counters;
-	uint32_t calls, bindings, accounts, transactions, connections;
+	uint32_t calls, bindings, subscriptions, accounts, transactions, connections;
 	const uint64_t *rejects; /* SIP_REJECT_COUNT numbers */
 };
 void gateway_status_get(struct gateway *gateway, struct gateway_status *out);

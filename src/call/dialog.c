@@ -4,7 +4,7 @@
 
 #define ROUTES_MAXIMUM 70 /* more values of a header no message has */
 
-static struct dialog_key *key_find(struct gateway *gateway, struct span tag)
+struct dialog_key *dialog_key_find(struct gateway *gateway, struct span tag)
 {
 	struct table_link *link;
 
@@ -80,9 +80,10 @@ static bool dialog_matches(struct dialog_key *key, const struct sip_message *req
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out)
 {
-	struct dialog_key *key = key_find(gateway, request->to.tag);
+	struct dialog_key *key = dialog_key_find(gateway, request->to.tag);
 
-	return key && dialog_matches(key, request, out) && leg_takes_flow(gateway, &out->call->legs[out->leg], flow);
+	return key && key->call && dialog_matches(key, request, out) &&
+	       leg_takes_flow(gateway, &out->call->legs[out->leg], flow);
 }
 
 bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq)

@@ -137,13 +137,6 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	return relay->client != NULL;
 }
 
-static void copy_record_routes(const struct sip_message *request, struct buffer *out)
-{
-	for (const struct sip_header *header = sip_message_header(request, SIP_HEADER_RECORD_ROUTE); header;
-	     header = sip_message_header_next(request, header))
-		sip_write_header(out, SIP_HEADER_RECORD_ROUTE, header->value);
-}
-
 static bool makes_dialog(const struct relay *relay, uint16_t status)
 {
 	return (relay->method == SIP_INVITE || relay->method == SIP_UPDATE) && status > 100 && status < 300;
@@ -168,7 +161,7 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	}
 	sip_write_response_start(&out, request, shown, SPAN_EMPTY, tag, &leg->flow);
 	if (makes_dialog(relay, shown)) {
-		copy_record_routes(request, &out);
+		build_record_routes(&out, request);
 		build_contact(gateway, &out, leg);
 		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
 	}

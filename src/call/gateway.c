@@ -26,6 +26,9 @@ static void request_dispatch(struct gateway *gateway, struct sip_server_transact
 	case SIP_PRACK:
 	case SIP_UPDATE:
 	case SIP_INFO: midcall_receive(gateway, server, request); return;
+	case SIP_SUBSCRIBE: subscription_receive(gateway, server, request); return;
+	case SIP_NOTIFY: (in_dialog ? subscription_receive : outside_receive)(gateway, server, request); return;
+	case SIP_PUBLISH: outside_receive(gateway, server, request); return;
 	case SIP_MESSAGE:
 	case SIP_OPTIONS: (in_dialog ? midcall_receive : outside_receive)(gateway, server, request); return;
 	case SIP_REGISTER: register_receive(gateway, server, request); return;
@@ -113,6 +116,8 @@ static void response_dispatch(struct relay *relay, const struct sip_message *res
 {
 	if (relay->registration)
 		register_response(relay, response);
+	else if (relay->subscription)
+		subscription_response(relay, response);
 	else if (relay->outside)
 		outside_response(relay, response);
 	else if (relay->tombstone)
@@ -163,6 +168,10 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		return;
 	}
 	relay->final = true;
+	if (relay->subscription) {
+		subscription_unanswered(relay, failure);
+		return;
+	}
 	if (relay->method == SIP_INVITE && relay->call && relay->call->state == CALL_ENDING) {
 		call_settle(relay->call);
 		return;
@@ -347,16 +356,18 @@ static bool tables_make(struct gateway *gateway)
 	gateway->relay_pool = pool_new(sizeof(struct relay), config->limits.transactions);
 	gateway->fork_pool = pool_new(sizeof(struct fork), config->limits.calls * 4);
 	gateway->binding_pool = pool_new(sizeof(struct binding), config->limits.registrations);
+	gateway->subscription_pool = pool_new(sizeof(struct subscription), config->limits.subscriptions);
 	gateway->ports = port_pools_new();
 	gateway->nonces = nonce_uses_new(config->limits.registrations);
 	gateway->scratch = memory_alloc(MESSAGE_CAPACITY);
 	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
+	gateway->text = memory_alloc(BODY_MAXIMUM);
 	gateway->arena = memory_alloc(ARENA_CAPACITY);
 	gateway->arena_capacity = ARENA_CAPACITY;
 	return gateway->dialogs && gateway->calls && gateway->tombstones && gateway->tombstone_pool &&
 	       gateway->bindings && gateway->owners && gateway->accounts && gateway->call_pool && gateway->relay_pool &&
-	       gateway->fork_pool && gateway->binding_pool && gateway->ports && gateway->nonces && gateway->scratch &&
-	       gateway->body && gateway->arena;
+	       gateway->fork_pool && gateway->binding_pool && gateway->subscription_pool && gateway->ports &&
+	       gateway->nonces && gateway->scratch && gateway->body && gateway->text && gateway->arena;
 }
 
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,
@@ -374,7 +385,9 @@ struct gateway *gateway_new(struct event_base *loop, const struct config *config
 	list_init(&gateway->all_calls);
 	list_init(&gateway->all_tombstones);
 	list_init(&gateway->all_relays);
+	list_init(&gateway->all_subscriptions);
 	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
+	random_fill(random, gateway->body_key, sizeof(gateway->body_key));
 	gateway->wheel = timer_wheel_new(clock_monotonic_us());
 	gateway->tick = event_new(loop, -1, EV_PERSIST, on_tick, gateway);
 	if (!gateway->wheel || !gateway->tick || !tables_make(gateway) || !transport_make(gateway)) {
@@ -401,6 +414,8 @@ void gateway_free(struct gateway *gateway)
 	trunks_free(gateway);
 	list_each(link, &gateway->all_calls)
 		call_free(list_object(link, struct call, in_all));
+	list_each(link, &gateway->all_subscriptions)
+		subscription_free(list_object(link, struct subscription, in_all));
 	list_each(link, &gateway->all_relays)
 		relay_free(list_object(link, struct relay, in_all));
 	tombstones_free(gateway);
@@ -422,10 +437,12 @@ void gateway_free(struct gateway *gateway)
 	pool_free(gateway->relay_pool);
 	pool_free(gateway->fork_pool);
 	pool_free(gateway->binding_pool);
+	pool_free(gateway->subscription_pool);
 	port_pools_free(gateway->ports);
 	nonce_uses_free(gateway->nonces);
 	memory_free_secret(gateway->scratch, MESSAGE_CAPACITY);
 	memory_free_secret(gateway->body, SDP_BYTES_MAXIMUM);
+	memory_free_secret(gateway->text, BODY_MAXIMUM);
 	memory_free_secret(gateway->arena, ARENA_CAPACITY);
 	memory_free_secret(gateway, sizeof(*gateway));
 }
@@ -521,6 +538,8 @@ void gateway_stop(struct gateway *gateway)
 	list_each(link, &gateway->all_calls)
 		call_end(list_object(link, struct call, in_all), -1, 503, "Gateway stops");
 	trunks_stop(gateway);
+	list_each(link, &gateway->all_subscriptions)
+		subscription_forget(list_object(link, struct subscription, in_all), 503);
 }
 
 int gateway_hangup(struct gateway *gateway, uint64_t id)

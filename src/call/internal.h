@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "call/admission.h"
+#include "call/body.h"
 #include "call/call.h"
 #include <errno.h>
 #include <string.h>
@@ -101,8 +102,9 @@ struct leg {
 struct dialog_key {
 	struct table_link link; /* in gateway->dialogs */
 	const char *tag;
-	struct call *call;
+	struct call *call; /* NULL: of a subscription */
 	struct fork *fork; /* NULL: the callee's leg, whose forks differ by the callee's tag */
+	struct subscription *subscription;
 };
 
 /* One dialog of the callee's side, early or confirmed, with the tag the caller knows it by. */
@@ -171,7 +173,7 @@ struct relay {
 	uint8_t from;                /* leg the request came on */
 	uint8_t method;              /* enum sip_method */
 	uint8_t zones[2];            /* from, to */
-	bool initial;                /* the INVITE that makes the call */
+	bool initial;                /* the INVITE or SUBSCRIBE that makes the first dialog */
 	bool outside;                /* outside any dialog: outside.c */
 	bool refreshing;             /* the gateway's own, toward the leg that is not `from` (refresh.c) */
 	bool answered;               /* a final response went back */
@@ -188,6 +190,27 @@ struct relay {
 	struct registration *registration; /* REGISTER: what was asked (register.c) */
 	struct own_request *own;           /* a request of our own: then there is no server side */
 	struct trunk_answered challenged;  /* of the request that was sent on */
+	struct subscription *subscription; /* whose SUBSCRIBE or NOTIFY this is; then in_call is of its relays */
+};
+
+/* ---- Subscriptions (RFC 6665): the one who subscribes is leg 0, who notifies leg 1 ---- */
+
+#define SUBSCRIBER CALLER
+#define NOTIFIER CALLEE
+
+struct event_package;
+
+struct subscription {
+	struct dialog_key keys[2]; /* of our tags, by leg */
+	struct list in_all;        /* of gateway->all_subscriptions */
+	struct list relays;        /* under way */
+	struct gateway *gateway;
+	struct leg legs[2]; /* the notifier's remote_tag is NULL until one has notified or accepted */
+	const struct event_package *package;
+	char *event_id;        /* RFC 6665 section 4.4.4; NULL without one */
+	uint32_t next_cseq[2]; /* the lowest that a request from each leg may have */
+	bool ended;            /* it goes when what is under way is answered */
+	struct timer expiry;
 };
 
 /* ---- Bindings ---- */
@@ -231,10 +254,10 @@ struct gateway {
 	struct port_pools *ports;
 	struct table *dialogs; /* forks and calls, by our tag */
 	struct table *calls;   /* by id */
-	struct list all_calls, all_relays;
+	struct list all_calls, all_relays, all_subscriptions;
 	struct table *tombstones; /* of calls that ended, by our tag */
 	struct list all_tombstones;
-	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool, *tombstone_pool;
+	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool, *tombstone_pool, *subscription_pool;
 	struct table *bindings;                     /* by token */
 	struct table *owners;                       /* by account */
 	struct table *accounts;                     /* by user */
@@ -246,12 +269,13 @@ struct gateway {
 	struct admission admission;
 	struct admission_load load;
 	uint64_t ticked_us;
-	uint8_t nonce_key[HASH_KEY_BYTES];
+	uint8_t nonce_key[HASH_KEY_BYTES], body_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
 	bool loaded, stopping;
 	uint64_t stop_deadline_us;
 	char *scratch; /* MESSAGE_CAPACITY: the message being built */
 	char *body;    /* SDP_BYTES_MAXIMUM: the description being built */
+	char *text;    /* BODY_MAXIMUM: a body that is none, rewritten */
 	char *arena;   /* for parsing descriptions */
 	size_t arena_capacity;
 };
@@ -282,6 +306,8 @@ struct dialog { /* what an in-dialog request belongs to */
 /* By To tag, From tag and Call-ID, from the dialog's own peer only (THREATS S5, S6). False: no such dialog. */
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out);
+/* What our tag was given to; NULL: nobody. */
+struct dialog_key *dialog_key_find(struct gateway *gateway, struct span tag);
 struct fork *fork_find(struct call *call, struct span callee_tag);
 /* NULL: too many, or no memory. `final`: for a 2xx, which has room of its own. */
 struct fork *fork_add(struct call *call, struct span callee_tag, bool final);
@@ -333,9 +359,13 @@ void respond(struct gateway *gateway, struct sip_server_transaction *server, uin
 /* A request of our own in the dialog (BYE), nobody waits for its answer. */
 void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
 		      const char *extra);
-#define OWN_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE"
+#define OWN_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
+
+/* The request's Record-Route, as an answer that makes a dialog carries it (RFC 3261 section 12.1.1). */
+void build_record_routes(struct buffer *out, const struct sip_message *request);
 
 /* policy.c: what crosses */
+#define POLICY_LIFETIME_S 86400 /* the longest Expires: a shorter time than was asked for may always be granted */
 /* Copies from `message` what may cross between these zones. */
 void policy_copy(struct gateway *gateway, const struct sip_message *message, uint8_t from_zone, uint8_t to_zone,
 		 struct buffer *out);
@@ -547,7 +577,61 @@ bool trunk_challenge_take(struct gateway *gateway, const struct flow *flow, cons
 void trunk_credentials_write(struct gateway *gateway, const struct flow *flow, enum sip_method method,
 			     struct trunk_answered *answered, struct buffer *out);
 
-/* outside.c: MESSAGE and OPTIONS outside dialogs */
+/* events.c: event packages (RFC 6665 section 5) */
+#define EVENT_BODIES_MAXIMUM 8
+struct event_package {
+	const char *name;
+	uint8_t subscribe, publish; /* kinds of zones whose peers may, as bits */
+	bool unsolicited;           /* a NOTIFY may come from the PBX without a subscription */
+	uint32_t expires_s;         /* of a subscription that names no time */
+	const char *bodies[EVENT_BODIES_MAXIMUM];
+};
+/* Of a message's Event; NULL: it has none, or an unknown one. */
+const struct event_package *event_find(const struct sip_message *message);
+/* Its id parameter (RFC 6665 section 4.4.4); empty without one. */
+struct span event_id(const struct sip_message *message);
+bool event_carries(const struct event_package *package, struct span content_type);
+/* Whether any package carries it. */
+bool event_body_known(struct span content_type);
+/* 489 with what may be subscribed to. */
+void event_refuse(struct gateway *gateway, struct sip_server_transaction *server);
+/* Event, Subscription-State and Allow-Events with what of them may cross. */
+void event_write(struct buffer *out, struct span value);
+void event_state_write(struct buffer *out, struct span value);
+void event_list_write(struct buffer *out, struct span value);
+
+/* body_cross.c: bodies other than descriptions */
+struct body {
+	char type[BODY_TYPE_CAPACITY];
+	struct span content_type, bytes; /* in `type` and in gateway->text, until the next body_cross */
+};
+/* The body of a message as the other zone may see it (THREATS S18). 0, or the status to refuse with. */
+int body_cross(struct gateway *gateway, const struct sip_message *message, uint8_t from_zone, uint8_t to_zone,
+	       struct body *body);
+/* The same of a request in a call; but for MESSAGE, the body as it came. */
+int body_cross_midcall(struct relay *relay, const struct sip_message *request, struct body *body);
+/* A dialog with a peer in `zone` by the names that phones were told in dialog information (RFC 4235), as they stand in
+ * Replaces. Texts are the call's. */
+struct dialog_names {
+	const char *call_id, *our_tag, *peer_tag;
+	bool to_is_ours; /* to-tag stood for our tag, from-tag for the peer's */
+};
+bool dialog_hidden_find(struct gateway *gateway, uint8_t zone, struct span call_id, struct span to_tag,
+			struct span from_tag, struct dialog_names *out);
+
+/* subscription.c: SUBSCRIBE and NOTIFY */
+void subscription_receive(struct gateway *gateway, struct sip_server_transaction *server,
+			  const struct sip_message *request);
+void subscription_response(struct relay *relay, const struct sip_message *response);
+/* For relay_again. */
+bool subscription_again(struct relay *relay, const struct sip_message *request);
+/* No answer will come to what was sent on. */
+void subscription_unanswered(struct relay *relay, enum sip_failure failure);
+/* Goes without a word to either side; what waits is answered `status`. */
+void subscription_forget(struct subscription *subscription, uint16_t status);
+void subscription_free(struct subscription *subscription);
+
+/* outside.c: MESSAGE, OPTIONS, PUBLISH and unsolicited NOTIFY outside dialogs */
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
 bool outside_again(struct relay *relay, const struct sip_message *request);
 void outside_response(struct relay *relay, const struct sip_message *response);

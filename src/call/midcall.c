@@ -69,10 +69,13 @@ static void exchange_undo(struct relay *relay)
 /* 0, or the status to refuse with. */
 static int send_on(struct relay *relay, const struct sip_message *request)
 {
-	struct span content_type = request->content_type, body = request->body;
-	int status = 0;
+	struct span content_type, body;
+	struct body written;
+	int status = body_cross_midcall(relay, request, &written);
 
-	if (body.length && policy_body_allowed(SIP_INVITE, content_type))
+	content_type = written.content_type;
+	body = written.bytes;
+	if (!status && body.length && policy_body_allowed(SIP_INVITE, content_type))
 		status = forward_body(relay->call, relay->fork, relay->from, request, &relay->exchange, &content_type,
 				      &body);
 	if (!status && !forward_request(relay, request, content_type, body))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Requests outside dialogs that cross as they are: MESSAGE (RFC 3428) and OPTIONS. */
+ * Requests outside dialogs that cross one by one: MESSAGE (RFC 3428), OPTIONS, PUBLISH (RFC 3903), and NOTIFYs that the PBX
+ * sends to phones that never subscribed. */
 #include "call/internal.h"
 
 static void write_party(struct buffer *out, enum sip_header_id id, const struct sip_address *party, const char *host,
@@ -28,7 +29,8 @@ static void write_party(struct buffer *out, enum sip_header_id id, const struct 
 	sip_write_header(out, id, buffer_span(&value));
 }
 
-static bool send_on(struct relay *relay, const struct sip_message *request, const struct route_target *target)
+static bool send_on(struct relay *relay, const struct sip_message *request, const struct route_target *target,
+		    const struct body *body)
 {
 	struct gateway *gateway = relay->gateway;
 	struct buffer out = gateway_scratch(gateway);
@@ -51,24 +53,88 @@ static bool send_on(struct relay *relay, const struct sip_message *request, cons
 	if (target->routes)
 		sip_write_header(&out, SIP_HEADER_ROUTE, span_from(target->routes));
 	trunk_credentials_write(gateway, &target->flow, request->method, &relay->challenged, &out);
+	if (request->method == SIP_NOTIFY) /* RFC 6665 section 8.2.1 */
+		build_contact(gateway, &out, &(struct leg){.flow = target->flow});
+	policy_options(request, &out);
 	policy_copy(gateway, request, relay->zones[0], relay->zones[1], &out);
-	if (policy_body_allowed(SIP_INVITE, request->content_type))
-		sip_write_body(&out, SPAN_EMPTY,
-			       SPAN_EMPTY); /* a description outside a call says nothing we may pass */
-	else
-		sip_write_body(&out, request->content_type, request->body);
-	if (out.overflow)
+	sip_write_body(&out, body->content_type, body->bytes);
+	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
 	relay->client = sip_client_start(gateway_transactions(gateway), &target->flow, request->method, branch,
 					 buffer_span(&out), relay);
 	return relay->client != NULL;
 }
 
+/* What of events may not come like this, and what the gateway answers itself. True: it was answered. */
+static bool refuse_event(struct gateway *gateway, struct sip_server_transaction *server,
+			 const struct sip_message *request)
+{
+	const struct event_package *package = event_find(request);
+	enum zone_kind kind = gateway_zone(gateway, sip_server_flow(server)->zone)->kind;
+
+	if (request->method == SIP_PUBLISH && !(package && package->publish & 1u << kind)) {
+		event_refuse(gateway, server);
+		return true;
+	}
+	if (request->method != SIP_NOTIFY || (kind == ZONE_CORE && package && package->unsolicited))
+		return false;
+	if (kind == ZONE_ACCESS && package && !strcmp(package->name, "keep-alive")) {
+		respond(gateway, server, 200, NULL, NULL); /* a phone that keeps its NAT open: any answer does */
+		return true;
+	}
+	gateway->counters.dialog_strangers++;
+	respond(gateway, server, 481, NULL, NULL); /* RFC 6665 section 4.1.3: it belongs to no subscription */
+	return true;
+}
+
+static void count(struct gateway *gateway, enum sip_method method)
+{
+	gateway->counters.publications_relayed += method == SIP_PUBLISH;
+	gateway->counters.notifications_unsolicited += method == SIP_NOTIFY;
+}
+
+/* The request's body as it goes on. 0, or the status to refuse with. */
+static int body_of(const struct relay *relay, const struct sip_message *request, struct body *body)
+{
+	body->content_type = body->bytes = SPAN_EMPTY;
+	/* A description outside a call says nothing that we may pass. */
+	return request->method == SIP_OPTIONS
+		       ? 0
+		       : body_cross(relay->gateway, request, relay->zones[0], relay->zones[1], body);
+}
+
+static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
+		  struct route_target *target)
+{
+	struct relay *relay = relay_new(gateway, NULL, CALLER, server, request);
+	struct body body;
+	int status;
+
+	if (!relay) {
+		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+		return;
+	}
+	if (!target->binding && !target->routes)
+		target->routes =
+			flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target->zone);
+	relay->outside = true;
+	relay->zones[0] = sip_server_flow(server)->zone;
+	relay->zones[1] = target->zone;
+	status = body_of(relay, request, &body);
+	if (status) {
+		gateway->counters.bodies_refused++;
+		relay_refuse(relay, (uint16_t)status, NULL);
+	} else if (send_on(relay, request, target, &body)) {
+		count(gateway, request->method);
+	} else {
+		relay_refuse(relay, 503, "Retry-After: 10\r\n");
+	}
+}
+
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
 {
 	const struct account *user;
 	struct route_target target;
-	struct relay *relay;
 	int status;
 
 	if (refuse_unserved(gateway, server, request))
@@ -78,36 +144,28 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 200, NULL, "Allow: " OWN_ALLOW "\r\nAccept: application/sdp\r\n");
 		return;
 	}
-	if (!authenticate(gateway, server, request, &user))
+	if (refuse_event(gateway, server, request) || !authenticate(gateway, server, request, &user))
 		return;
 	status = route_find(gateway, sip_server_flow(server), &request->request_uri, &target);
+	if (!status && request->method == SIP_NOTIFY && !target.binding)
+		status = 481;
 	if (status) {
 		gateway->counters.calls_refused_policy++;
 		respond(gateway, server, (uint16_t)status, NULL, NULL);
 		return;
 	}
-	relay = relay_new(gateway, NULL, CALLER, server, request);
-	if (!relay) {
-		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
-		return;
-	}
-	if (!target.binding && !target.routes)
-		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
-	relay->outside = true;
-	relay->zones[0] = sip_server_flow(server)->zone;
-	relay->zones[1] = target.zone;
-	if (!send_on(relay, request, &target))
-		relay_refuse(relay, 503, "Retry-After: 10\r\n");
+	start(gateway, server, request, &target);
 }
 
 bool outside_again(struct relay *relay, const struct sip_message *request)
 {
 	struct route_target target;
+	struct body body;
 
 	if (route_find(relay->gateway, sip_server_flow(relay->server), &request->request_uri, &target))
 		return false;
 	relay->zones[1] = target.zone;
-	return send_on(relay, request, &target);
+	return !body_of(relay, request, &body) && send_on(relay, request, &target, &body);
 }
 
 void outside_response(struct relay *relay, const struct sip_message *response)

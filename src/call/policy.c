@@ -12,6 +12,10 @@ enum crossing {
 	REASON,      /* cause and plain text of each value */
 	FEATURES,    /* feature capabilities of the registrar that phones may know (RFC 6809) */
 	SECONDS,     /* the number it begins with, without comment and parameters */
+	LIFETIME,    /* seconds, and no more than POLICY_LIFETIME_S of them */
+	EVENT,       /* the package and the parameters that events.c knows */
+	EVENT_STATE,
+	EVENTS, /* the packages that events.c knows */
 };
 
 struct policy_row {
@@ -30,13 +34,19 @@ static const struct policy_row policy_rows[] = {
 	{SIP_HEADER_CONTENT_DISPOSITION, {PASS, PASS, PASS}},
 	{SIP_HEADER_CONTENT_LANGUAGE, {PASS, PASS, PASS}},
 	{SIP_HEADER_MIME_VERSION, {PASS, PASS, PASS}},
-	{SIP_HEADER_EXPIRES, {PASS, PASS, PASS}},
+	{SIP_HEADER_EXPIRES, {LIFETIME, LIFETIME, LIFETIME}},
 	{SIP_HEADER_REASON, {REASON, REASON, REASON}},
 	{SIP_HEADER_RETRY_AFTER, {SECONDS, SECONDS, SECONDS}},
 	{SIP_HEADER_PRIVACY, {PASS, PASS, PASS}},
 	{SIP_HEADER_RSEQ, {PASS, PASS, PASS}},
 	{SIP_HEADER_FEATURE_CAPS, {DROP, FEATURES, DROP}},
-	{SIP_HEADER_MIN_EXPIRES, {DROP, PASS, PASS}},
+	{SIP_HEADER_MIN_EXPIRES, {PASS, PASS, PASS}},
+	{SIP_HEADER_EVENT, {EVENT, EVENT, EVENT}},
+	{SIP_HEADER_SUBSCRIPTION_STATE, {EVENT_STATE, EVENT_STATE, EVENT_STATE}},
+	{SIP_HEADER_ALLOW_EVENTS, {EVENTS, EVENTS, EVENTS}},
+	{SIP_HEADER_SIP_ETAG, {PASS, PASS, PASS}},
+	{SIP_HEADER_SIP_IF_MATCH, {PASS, PASS, PASS}},
+	{SIP_HEADER_SUPPRESS_IF_MATCH, {PASS, PASS, PASS}},
 	{SIP_HEADER_UNSUPPORTED, {PASS, PASS, PASS}},
 	{SIP_HEADER_INFO_PACKAGE, {PASS, PASS, PASS}},
 	{SIP_HEADER_RECV_INFO, {PASS, PASS, PASS}},
@@ -63,7 +73,8 @@ static const enum sip_header_id trust_headers[] = {
 };
 
 /* Option tags (RFC 3261 section 20.32) that two user agents may agree on through us. */
-static const char *const option_tags[] = {"100rel", "norefersub", "histinfo", "privacy", "answermode", NULL};
+static const char *const option_tags[] = {"100rel",     "norefersub", "histinfo", "privacy",
+					  "answermode", "eventlist",  NULL};
 /* Those that each agrees on with the gateway alone. */
 static const char *const own_tags[] = {"timer", NULL};
 
@@ -210,6 +221,15 @@ static void copy_seconds(struct buffer *out, const struct sip_header *header)
 		sip_write_header(out, header->id, span_slice(header->value, 0, digits));
 }
 
+static void copy_lifetime(struct buffer *out, const struct sip_header *header)
+{
+	uint64_t seconds;
+
+	if (!span_to_uint(header->value, UINT32_MAX, &seconds))
+		sip_write_header_number(out, header->id,
+					seconds < POLICY_LIFETIME_S ? (uint32_t)seconds : POLICY_LIFETIME_S);
+}
+
 static bool is_domain(struct span parameter)
 {
 	ptrdiff_t end = span_index(parameter, '=');
@@ -271,6 +291,10 @@ static void copy_header(struct buffer *out, enum crossing action, const struct s
 	case SECONDS: copy_seconds(out, header); return;
 	case CHALLENGE: copy_challenge(out, header); return;
 	case FEATURES: copy_features(out, header); return;
+	case LIFETIME: copy_lifetime(out, header); return;
+	case EVENT: event_write(out, header->value); return;
+	case EVENT_STATE: event_state_write(out, header->value); return;
+	case EVENTS: event_list_write(out, header->value); return;
 	default: sip_write_header(out, header->id, header->value);
 	}
 }
@@ -280,7 +304,11 @@ static bool may_cross(enum crossing action, const struct config_zone *from, cons
 	switch (action) {
 	case PASS:
 	case REASON:
-	case SECONDS: return true;
+	case SECONDS:
+	case LIFETIME:
+	case EVENT:
+	case EVENT_STATE:
+	case EVENTS: return true;
 	case REHOST: return to->kind != ZONE_ACCESS;
 	case FEATURES: return to->kind == ZONE_ACCESS;
 	case CHALLENGE: return to->kind == ZONE_ACCESS && to->authentication == AUTHENTICATION_RELAY;
@@ -393,6 +421,8 @@ bool policy_body_allowed(enum sip_method method, struct span content_type)
 	ptrdiff_t end = span_index(content_type, ';');
 	struct span type = span_trim(end < 0 ? content_type : span_slice(content_type, 0, (size_t)end));
 
+	if (method == SIP_SUBSCRIBE || method == SIP_NOTIFY || method == SIP_PUBLISH)
+		return event_body_known(type);
 	for (size_t i = 0; i < ROWS(body_types); i++)
 		if (body_types[i].method == method && span_is(type, body_types[i].type))
 			return true;

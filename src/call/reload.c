@@ -47,6 +47,19 @@ static bool call_map(const struct zone_map *map, const struct config *before, st
 	return true;
 }
 
+/* False: a side of it is gone. */
+static bool subscription_map(const struct zone_map *map, const struct config *before, struct subscription *subscription)
+{
+	for (uint8_t leg = 0; leg < 2; leg++)
+		if (map->to[subscription->legs[leg].zone] == ZONE_GONE)
+			return false;
+	for (uint8_t leg = 0; leg < 2; leg++) {
+		flow_map(map, before, &subscription->legs[leg].flow);
+		subscription->legs[leg].zone = map->to[subscription->legs[leg].zone];
+	}
+	return true;
+}
+
 struct binding_visit {
 	const struct zone_map *map;
 	const struct config *before;
@@ -131,6 +144,12 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 
 		if (!call_map(&map, before, call))
 			call_free(call); /* ending already; its last answers find no dialog */
+	}
+	list_each(link, &gateway->all_subscriptions) {
+		struct subscription *subscription = list_object(link, struct subscription, in_all);
+
+		if (!subscription_map(&map, before, subscription))
+			subscription_forget(subscription, 503); /* what waited was answered above */
 	}
 	list_each(link, &gateway->all_relays)
 		relay_map(&map, before, list_object(link, struct relay, in_all));

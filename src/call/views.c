@@ -120,6 +120,7 @@ void gateway_status_get(struct gateway *gateway, struct gateway_status *out)
 		.counters = gateway->counters,
 		.calls = table_count(gateway->calls),
 		.bindings = table_count(gateway->bindings),
+		.subscriptions = pool_alive(gateway->subscription_pool),
 		.accounts = table_count(gateway->accounts),
 		.transactions = transactions.servers_alive + transactions.clients_alive,
 		.connections = net.connections_open,

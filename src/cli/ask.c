@@ -183,9 +183,10 @@ static void status_print(const json_t *answer)
 		printf("The media process is down: it is being restarted.\n\n");
 	if (!json_is_true(json_object_get(answer, "store")))
 		printf("The store process is down: it is being restarted.\n\n");
-	printf("  calls %lld   registrations %lld   accounts %lld   connections %lld   transactions %lld\n\n",
-	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "accounts"),
-	       number_of(answer, "connections"), number_of(answer, "transactions"));
+	printf("  calls %lld   registrations %lld   subscriptions %lld   accounts %lld   connections %lld   transactions "
+	       "%lld\n\n",
+	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),
+	       number_of(answer, "accounts"), number_of(answer, "connections"), number_of(answer, "transactions"));
 	zones_print(json_object_get(answer, "zones"));
 	trunks_print(json_object_get(answer, "trunks"));
 	printf("\nSince the start\n");

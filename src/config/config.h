@@ -122,7 +122,8 @@ struct config {
 	struct config_route *routes;
 	uint16_t route_count;
 	struct {
-		uint32_t calls, registrations, registrations_per_s, connections, connections_per_source, handshakes, transactions;
+		uint32_t calls, registrations, registrations_per_s, subscriptions;
+		uint32_t connections, connections_per_source, handshakes, transactions;
 		uint32_t message_bytes, body_bytes, line_bytes, headers;
 		uint32_t handshake_ms, first_byte_ms, idle_ms, connect_ms, send_queue_bytes;
 	} limits;

@@ -157,11 +157,11 @@ static void handle_status(void *context, struct control_request *request, const 
 	(void)arguments;
 	gateway_status_get(gate->gateway, &status);
 	control_answer(request,
-		       json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
+		       json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
 				 "ok", 1, "version", RINGWALL_VERSION, "ready", gate->loaded, "domain",
 				 gate->config->site.domain, "uptime_s",
 				 (json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls",
-				 status.calls, "registrations", status.bindings, "accounts", status.accounts,
+				 status.calls, "registrations", status.bindings, "subscriptions", status.subscriptions, "accounts", status.accounts,
 				 "transactions", status.transactions, "connections", status.connections, "media",
 				 role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store",
 				 role_peer(gate->role, IPC_ROLE_STORE) != NULL, "counters",

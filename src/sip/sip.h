@@ -213,6 +213,7 @@ enum sip_header_kind {
 	X(RECV_INFO, "Recv-Info", 0, SIP_KIND_TEXT, 0) \
 	X(SIP_ETAG, "SIP-ETag", 0, SIP_KIND_TEXT, SIP_ONCE) \
 	X(SIP_IF_MATCH, "SIP-If-Match", 0, SIP_KIND_TEXT, SIP_ONCE) \
+	X(SUPPRESS_IF_MATCH, "Suppress-If-Match", 0, SIP_KIND_TEXT, SIP_ONCE) \
 	X(JOIN, "Join", 0, SIP_KIND_TEXT, SIP_ONCE) \
 	X(GEOLOCATION, "Geolocation", 0, SIP_KIND_TEXT, 0) \
 	X(P_ACCESS_NETWORK_INFO, "P-Access-Network-Info", 0, SIP_KIND_TEXT, 0)

@@ -366,6 +366,7 @@ void drive_stop(struct drive *drive)
 		call = 0;
 		gateway_calls_each(kit->gateway, hang_up, &call);
 	} while (call && !gateway_hangup(kit->gateway, call));
+	kit_skip(kit, 86400000); /* subscriptions last a day at most */
 	for (int i = 0; i < 70; i++) {
 		kit_skip(kit, 4000);
 		listen_all(drive);
