@@ -75,6 +75,7 @@ int calls_command(const struct arguments *arguments);
 int registrations_command(const struct arguments *arguments);
 int hangup_command(const struct arguments *arguments);
 int reload_command(const struct arguments *arguments);
+int upgrade_command(const struct arguments *arguments);
 int account_command(const struct arguments *arguments);
 int testpbx_command(const struct arguments *arguments);
 int testcall_command(const struct arguments *arguments);

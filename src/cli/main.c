@@ -32,6 +32,7 @@ const struct command commands[] = {
 	 "manage the gateway's own accounts (authentication: local)", account_command},
 	{"hangup", "CALL", 1, 1, LISTS, "end the call of that number (see: ringwall calls)", hangup_command},
 	{"reload", "", 0, 0, LISTS, "take the changed configuration, all of it or none; calls go on", reload_command},
+	{"upgrade", "", 0, 0, LISTS, "run the program that was installed since the start; calls go on", upgrade_command},
 	{"testpbx", "", 0, 0, "listen media ports realm user password password-file with-parent",
 	 "run a small PBX: 600 echoes, 601 plays a tone", testpbx_command},
 	{"testcall", "URI", 1, 1,
@@ -97,6 +98,8 @@ int main(int argument_count, char **texts)
 	/* Hidden: how `run` starts its processes. It takes none of the options. */
 	if (argument_count > 1 && strcmp(texts[1], ROLE_COMMAND) == 0)
 		return role_run(argument_count - 1, texts + 1);
+	if (argument_count == 2 && strcmp(texts[1], TAKEOVER_COMMAND) == 0)
+		return takeover_check();
 	if (argument_count < 2 || strcmp(texts[1], "--help") == 0 || strcmp(texts[1], "-h") == 0) {
 		commands_print();
 		return argument_count < 2 ? EXIT_USAGE : EXIT_GOOD;

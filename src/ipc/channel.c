@@ -319,6 +319,11 @@ int ipc_drain(struct ipc_channel *channel, uint32_t timeout_ms)
 	return -EPIPE;
 }
 
+int ipc_channel_descriptor(const struct ipc_channel *channel)
+{
+	return channel->descriptor;
+}
+
 enum ipc_role ipc_channel_peer(const struct ipc_channel *channel)
 {
 	return channel->peer;

@@ -30,6 +30,9 @@ enum ipc_file_kind {
 	IPC_FILE_COUNT,
 };
 
+/* How an upgrade goes. */
+enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_DONE, IPC_UPGRADE_FAILED };
+
 /* clang-format off */
 /* Fields: F(kind, name, capacity). Kinds: U8 U16 U32 U64 BOOL (capacity unused, 0), ADDRESS, TEXT (NUL-terminated, capacity with
  * the NUL), BYTES (exactly capacity). On the wire: little-endian, in order, TEXT with a 16-bit length. */
@@ -45,6 +48,10 @@ enum ipc_file_kind {
 #define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)
 #define IPC_RELOAD_FIELDS(F) F(U64, request, 0)
 #define IPC_RELOADED_FIELDS(F) F(U64, request, 0) F(BOOL, done, 0) F(TEXT, text, 4096)
+
+#define IPC_UPGRADE_FIELDS(F) F(U64, request, 0)
+#define IPC_UPGRADED_FIELDS(F) F(U64, request, 0) F(BOOL, begun, 0) F(U32, number, 0) F(TEXT, text, 1024)
+#define IPC_UPGRADE_STATE_FIELDS(F) F(U32, number, 0) F(U8, state, 0) F(TEXT, text, 1024)
 
 #define IPC_ROLL_OVER_FIELDS(F, name) F(U32, name##_ssrc, 0) F(U64, name##_index, 0)
 #define IPC_ROLL_OVERS_FIELDS(F, s) \
@@ -101,6 +108,9 @@ enum ipc_file_kind {
 	X(FAILED, failed, IPC_FAILED_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \
 	X(RELOAD, reload, IPC_RELOAD_FIELDS, IPC_FROM(GATE), false) \
 	X(RELOADED, reloaded, IPC_RELOADED_FIELDS, IPC_FROM(SUPERVISOR), false) \
+	X(UPGRADE, upgrade, IPC_UPGRADE_FIELDS, IPC_FROM(GATE), false) \
+	X(UPGRADED, upgraded, IPC_UPGRADED_FIELDS, IPC_FROM(SUPERVISOR), false) \
+	X(UPGRADE_STATE, upgrade_state, IPC_UPGRADE_STATE_FIELDS, IPC_FROM(SUPERVISOR), false) \
 	X(STREAM_SET, stream_set, IPC_STREAM_SET_FIELDS, IPC_FROM(GATE), false) \
 	X(STREAM_CLOSE, stream_close, IPC_STREAM_CLOSE_FIELDS, IPC_FROM(GATE), false) \
 	X(SESSION_CLOSE, session_close, IPC_SESSION_CLOSE_FIELDS, IPC_FROM(GATE), false) \
@@ -173,6 +183,7 @@ struct ipc_callbacks {
 struct ipc_channel *ipc_channel_new(struct event_base *loop, int descriptor, enum ipc_role peer,
 				    const struct ipc_callbacks *callbacks);
 void ipc_channel_free(struct ipc_channel *channel); /* NULL is allowed; sends what can be sent without waiting */
+int ipc_channel_descriptor(const struct ipc_channel *channel); /* stays the channel's */
 enum ipc_role ipc_channel_peer(const struct ipc_channel *channel);
 
 /* Sends in order; queues up to 16 MiB when the other end is slow. A descriptor in the message stays the caller's (it is duplicated).

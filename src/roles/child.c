@@ -112,6 +112,18 @@ failed:
 	return error;
 }
 
+int child_adopt(struct child *child)
+{
+	const struct ipc_callbacks callbacks = {on_message, on_closed, child};
+
+	child->started_us = clock_monotonic_us();
+	if (child->is_foreign || child->inherited <= CHANNEL_DESCRIPTOR - 1)
+		return 0;
+	child->channel = ipc_channel_new(child->supervisor->loop, child->inherited, child->role, &callbacks);
+	child->inherited = -1;
+	return child->channel ? 0 : -ENOMEM;
+}
+
 static void tell(struct child *child, const struct ipc_message *message)
 {
 	int error = child->channel ? ipc_send(child->channel, message) : -EPIPE;

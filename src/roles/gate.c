@@ -13,6 +13,8 @@
 #include "base/memory.h"
 #include "roles/streams.h"
 
+#define LEAVE_PATIENCE_MS 500
+
 /* ---- From the gateway to media and store ---- */
 
 static void stream_set(void *context, const struct media_stream *stream)
@@ -371,6 +373,8 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	case IPC_LOADED: on_loaded(gate); break;
 	case IPC_STORED: gate_on_stored(gate, &message->stored); break;
 	case IPC_RELOADED: gate_on_reloaded(gate, &message->reloaded); break;
+	case IPC_UPGRADED: gate_on_upgraded(gate, &message->upgraded); break;
+	case IPC_UPGRADE_STATE: gate->upgrade = message->upgrade_state; break;
 	default: break;
 	}
 }
@@ -386,10 +390,21 @@ static void on_stop(void *context)
 		role_finish(gate->role);
 }
 
+/* Ended without having been told to stop: another gate takes our place, and must find everything as it is. Nobody is told that
+ * calls are over; only what the store has not heard yet is said. */
+static void leave(const struct gate *gate)
+{
+	if (role_peer(gate->role, IPC_ROLE_STORE))
+		ipc_drain(role_peer(gate->role, IPC_ROLE_STORE), LEAVE_PATIENCE_MS);
+	_exit(0);
+}
+
 static void destroy(void *context)
 {
 	struct gate *gate = context;
 
+	if (gate->gateway && !gate->stopping)
+		leave(gate);
 	for (int role = 0; role < IPC_ROLE_COUNT; role++)
 		gate_waiting_refuse(gate, role, "the gateway stops");
 	control_server_free(gate->control);

@@ -28,6 +28,7 @@ struct gate {
 	struct list waiting; /* commands that wait for the store, the supervisor or media */
 	uint64_t last_request;
 	uint64_t started_us;
+	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	bool loading, loaded;
 	bool stopping;
 };
@@ -49,6 +50,7 @@ struct gate_waiting {
 
 void gate_on_stored(struct gate *gate, const struct ipc_stored *stored);
 void gate_on_reloaded(struct gate *gate, const struct ipc_reloaded *reloaded);
+void gate_on_upgraded(struct gate *gate, const struct ipc_upgraded *upgraded);
 
 /* That process is gone: what waits for it is refused. */
 void gate_waiting_refuse(struct gate *gate, enum ipc_role on, const char *reason);

@@ -103,10 +103,10 @@ static json_t *zones_json(const struct config *config)
 
 static void trunk_add(void *context, const struct gateway_trunk_view *view)
 {
-	json_array_append_new(context, json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "zone", view->zone, "user",
-						 view->user, "state", view->state, "registered_s", view->registered_s,
-						 "expires_s", view->expires_s, "next_s", view->next_s, "failure",
-						 view->failure));
+	json_array_append_new(context,
+			      json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s}", "zone", view->zone, "user", view->user,
+					"state", view->state, "registered_s", view->registered_s, "expires_s",
+					view->expires_s, "next_s", view->next_s, "failure", view->failure));
 }
 
 static json_t *trunks_json(struct gateway *gateway)
@@ -149,25 +149,34 @@ static json_t *network_json(struct gate *gate)
 			 (json_int_t)net.connections_refused, "handshakes_failed", (json_int_t)net.handshakes_failed);
 }
 
+static json_t *upgrade_json(const struct ipc_upgrade_state *upgrade)
+{
+	static const char *const states[] = {"none", "running", "done", "failed"};
+
+	return json_pack("{s:i, s:s, s:s}", "number", (int)upgrade->number, "state",
+			 states[upgrade->state <= IPC_UPGRADE_FAILED ? upgrade->state : 0], "text", upgrade->text);
+}
+
 static void handle_status(void *context, struct control_request *request, const json_t *arguments)
 {
 	struct gateway_status status = {0};
 	struct gate *gate = context;
+	json_t *answer;
 
 	(void)arguments;
 	gateway_status_get(gate->gateway, &status);
-	control_answer(request,
-		       json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
-				 "ok", 1, "version", RINGWALL_VERSION, "ready", gate->loaded, "domain",
-				 gate->config->site.domain, "uptime_s",
-				 (json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls",
-				 status.calls, "registrations", status.bindings, "subscriptions", status.subscriptions, "accounts", status.accounts,
-				 "transactions", status.transactions, "connections", status.connections, "media",
-				 role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store",
-				 role_peer(gate->role, IPC_ROLE_STORE) != NULL, "counters",
-				 counters_json(&status.counters), "rejects", rejects_json(status.rejects), "network",
-				 network_json(gate), "zones", zones_json(gate->config), "trunks",
-				 trunks_json(gate->gateway)));
+	answer = json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
+			   "ok", 1, "version", RINGWALL_VERSION, "ready", gate->loaded, "domain",
+			   gate->config->site.domain, "uptime_s",
+			   (json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls", status.calls,
+			   "registrations", status.bindings, "subscriptions", status.subscriptions, "accounts",
+			   status.accounts, "transactions", status.transactions, "connections", status.connections,
+			   "media", role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store",
+			   role_peer(gate->role, IPC_ROLE_STORE) != NULL, "counters", counters_json(&status.counters),
+			   "rejects", rejects_json(status.rejects), "network", network_json(gate), "zones",
+			   zones_json(gate->config), "trunks", trunks_json(gate->gateway));
+	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));
+	control_answer(request, answer);
 }
 
 /* ---- registrations, hangup, reload ---- */
@@ -229,6 +238,36 @@ void gate_on_reloaded(struct gate *gate, const struct ipc_reloaded *reloaded)
 		control_answer(waiting->control, json_pack("{s:b, s:s}", "ok", 1, "text", reloaded->text));
 	else
 		control_refuse(waiting->control, "%s", reloaded->text);
+	gate_waiting_free(waiting);
+}
+
+/* ---- upgrade ---- */
+
+/* The connection that asks will not outlive this process: what becomes of it is in `status`. */
+static void handle_upgrade(void *context, struct control_request *request, const json_t *arguments)
+{
+	struct ipc_message message = {.type = IPC_UPGRADE, .descriptor = -1};
+	struct gate *gate = context;
+	struct gate_waiting *waiting = gate_waiting_new(gate, IPC_ROLE_SUPERVISOR, request);
+
+	(void)arguments;
+	if (!waiting)
+		return;
+	message.upgrade.request = waiting->request;
+	ask(gate, waiting, &message);
+}
+
+void gate_on_upgraded(struct gate *gate, const struct ipc_upgraded *upgraded)
+{
+	struct gate_waiting *waiting = gate_waiting_find(gate, IPC_ROLE_SUPERVISOR, upgraded->request);
+
+	if (!waiting)
+		return;
+	if (upgraded->begun)
+		control_answer(waiting->control, json_pack("{s:b, s:i, s:s}", "ok", 1, "number", (int)upgraded->number,
+							   "text", upgraded->text));
+	else
+		control_refuse(waiting->control, "%s", upgraded->text);
 	gate_waiting_free(waiting);
 }
 
@@ -393,6 +432,7 @@ const struct control_command gate_commands[] = {
 	{"registrations", handle_registrations},
 	{"hangup", handle_hangup},
 	{"reload", handle_reload},
+	{"upgrade", handle_upgrade},
 	{"account_list", handle_account_list},
 	{"account_add", handle_account_add},
 	{"account_password", handle_account_password},

@@ -50,11 +50,11 @@ void reload_start(struct supervisor *supervisor, bool from_gate, uint64_t reques
 	char text[4000];
 	struct buffer complaints = BUFFER_OVER(text);
 
-	if (reload->is_active || supervisor->phase != PHASE_RUNNING) {
+	if (reload->is_active || supervisor->phase != PHASE_RUNNING || supervisor->upgrade.step != UPGRADE_IDLE) {
 		const struct reload refused = {.from_gate = from_gate, .request = request}, under_way = *reload;
 
 		*reload = refused;
-		answer(supervisor, false, "another reload, or the end, is under way");
+		answer(supervisor, false, "another reload, an upgrade, or the end is under way");
 		*reload = under_way;
 		return;
 	}

@@ -41,6 +41,10 @@ int supervisor_run(const char *path);
 #define ROLE_COMMAND "role"
 int role_run(int argument_count, char **arguments);
 
+/* Also hidden: a running gateway asks the program that is to take its place whether it could. Returns the exit status. */
+#define TAKEOVER_COMMAND "takeover"
+int takeover_check(void);
+
 /* The store, for the commands when no gateway runs: opened under the lock of the state directory, so that none starts
  * meanwhile. Returns 0; or a negative error with the reason in `error`. */
 struct store;

@@ -22,7 +22,7 @@
 #define STOP_PATIENCE_MS 4400 /* of the 5 s in which SIGTERM ends everything */
 #define RESTART_FIRST_MS 100
 #define RESTART_LONGEST_MS 10000
-#define RECORDS_PER_CALL 2   /* of checkpoints: a call, and what else has a dialog */
+#define RECORDS_PER_CALL 2 /* of checkpoints: a call, and what else has a dialog */
 #define RECORDS_BEYOND_CALLS 64
 #define LONG_LIFE_US (60u * 1000000u)
 
@@ -150,12 +150,19 @@ static void on_restart(evutil_socket_t descriptor, short what, void *context)
 		kill(child->pid, SIGKILL);
 	if (child->pid || supervisor->phase == PHASE_STOPPING)
 		return;
-	if (child_start(child)) {
+	if (!supervisor_child_start(supervisor, child))
 		restart_later(child);
-		return;
-	}
+}
+
+bool supervisor_child_start(struct supervisor *supervisor, struct child *child)
+{
+	if (child_start(child))
+		return false;
+	child->is_due = false;
+	child->is_new = supervisor->upgrade.step == UPGRADE_REPLACING && !supervisor->upgrade.is_going_back;
 	child_join(supervisor, child);
 	child_hand_over(child, &supervisor->current);
+	return true;
 }
 
 static const char *ending_text(int status, char *out, size_t capacity)
@@ -173,11 +180,16 @@ static void child_ended(struct child *child, int status)
 	char text[64];
 
 	child->pid = 0;
-	child->is_ready = false;
+	child->is_ready = child->is_foreign = false;
+	if (child->inherited > STDERR_FILENO)
+		close(child->inherited);
+	child->inherited = -1;
 	if (supervisor->phase == PHASE_STOPPING) {
 		stop_go_on(supervisor);
 		return;
 	}
+	if (upgrade_role_ended(supervisor, child, ending_text(status, text, sizeof(text))))
+		return;
 	log_write(LOG_ERROR, "supervisor", "the %s process ended: %s", ipc_role_name(child->role),
 		  ending_text(status, text, sizeof(text)));
 	if (supervisor->phase == PHASE_STARTING) {
@@ -206,13 +218,10 @@ static void testpbx_ended(struct supervisor *supervisor, int status)
 }
 
 /* Only those that we started are asked for. */
-static void on_child(evutil_socket_t number, short what, void *context)
+void supervisor_children_check(struct supervisor *supervisor)
 {
-	struct supervisor *supervisor = context;
 	int status;
 
-	(void)number;
-	(void)what;
 	for (size_t i = 0; i < ROLES; i++) {
 		struct child *child = &supervisor->children[roles[i]];
 
@@ -226,6 +235,16 @@ static void on_child(evutil_socket_t number, short what, void *context)
 	}
 	if (supervisor->testpbx > 0 && waitpid(supervisor->testpbx, &status, WNOHANG) == supervisor->testpbx)
 		testpbx_ended(supervisor, status);
+	if (supervisor->upgrade.checker > 0 &&
+	    waitpid(supervisor->upgrade.checker, &status, WNOHANG) == supervisor->upgrade.checker)
+		upgrade_checked(supervisor, status);
+}
+
+static void on_child(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	supervisor_children_check(context);
 }
 
 static void on_terminate(evutil_socket_t number, short what, void *context)
@@ -259,6 +278,10 @@ static void child_ready(struct supervisor *supervisor, struct child *child, uint
 	if (child->is_ready)
 		return;
 	child->is_ready = true;
+	if (child->role == IPC_ROLE_GATE)
+		upgrade_tell(supervisor);
+	if (upgrade_role_ready(supervisor, child))
+		return;
 	if (supervisor->phase == PHASE_RUNNING)
 		log_write(LOG_NOTICE, "supervisor", "the %s process runs again", ipc_role_name(child->role));
 	if (supervisor->phase != PHASE_STARTING)
@@ -284,6 +307,8 @@ static void child_failed(struct supervisor *supervisor, const struct child *chil
 		  failed->reason);
 	if (supervisor->phase == PHASE_STARTING)
 		stop(supervisor, 1);
+	else if (upgrade_role_failed(supervisor, child, failed->reason))
+		return;
 	else if (!child->is_ready && child->pid)
 		kill(child->pid, PROCESS_END_SIGNAL); /* started anew, later */
 }
@@ -294,6 +319,7 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
 	case IPC_READY: child_ready(supervisor, child, message->ready.generation); break;
 	case IPC_FAILED: child_failed(supervisor, child, &message->failed); break;
 	case IPC_RELOAD: reload_start(supervisor, true, message->reload.request); break;
+	case IPC_UPGRADE: upgrade_start(supervisor, message->upgrade.request); break;
 	default:
 		/* From one role to another, but not to us. */
 		log_write(LOG_ERROR, "supervisor", "the %s process sent %s: ending it", ipc_role_name(child->role),
@@ -400,6 +426,7 @@ static int everything_open(struct supervisor *supervisor)
 	struct buffer complaints = BUFFER_OVER(text);
 	int error = state_take(supervisor, &complaints);
 
+	upgrade_program_find(supervisor);
 	if (!error)
 		error = generation_open(&supervisor->current, supervisor->path, NULL, &complaints);
 	if (!error) {
@@ -430,6 +457,7 @@ static void everything_close(struct supervisor *supervisor)
 			event_free(supervisor->signals[i]);
 	if (supervisor->deadline)
 		event_free(supervisor->deadline);
+	upgrade_clear(supervisor);
 	if (supervisor->control >= 0) {
 		snprintf(path, sizeof(path), "%s/%s", supervisor->state_directory, CONTROL_SOCKET_NAME);
 		unlink(path);
@@ -447,20 +475,26 @@ static void everything_close(struct supervisor *supervisor)
 int supervisor_run(const char *path)
 {
 	const struct rlimit no_core = {0, 0};
-	struct supervisor supervisor = {.path = path, .lock = -1, .control = -1, .memory = -1, .status = 1};
+	struct supervisor supervisor = {
+		.path = path, .lock = -1, .control = -1, .memory = -1, .upgrade.previous = -1, .status = 1};
+	bool takes_over;
+	int left;
 
 	for (int i = 0; i < IPC_FILE_COUNT; i++)
 		supervisor.current.files[i] = -1;
 	log_setup("supervisor", LOG_NOTICE);
 	setrlimit(RLIMIT_CORE, &no_core); /* it holds keys */
-	if (everything_open(&supervisor))
+	takes_over = upgrade_is_takeover(&left);
+	if (takes_over ? upgrade_take_over(&supervisor, left) : everything_open(&supervisor))
 		goto out;
 	supervisor.loop = event_base_new();
 	if (!supervisor.loop || signals_catch(&supervisor) || children_make(&supervisor)) {
 		log_write(LOG_ERROR, "supervisor", "no memory");
 		goto out;
 	}
-	if (children_start(&supervisor))
+	if (takes_over)
+		upgrade_go_on(&supervisor);
+	else if (children_start(&supervisor))
 		stop(&supervisor, 1);
 	if (anybody_runs(&supervisor))
 		event_base_dispatch(supervisor.loop);

@@ -64,10 +64,17 @@ struct child {
 	unsigned deaths; /* without a long life in between */
 	struct event *restart;
 	bool is_ready;
+	int inherited;   /* after a takeover: our end of the channel, until the channel is made; -1 */
+	bool is_foreign; /* of a program that speaks another IPC_VERSION: it is not talked to, only replaced */
+	bool is_due;     /* runs another program than we do, and will be replaced */
+	bool is_new;     /* was started by the program that an upgrade brought */
 };
 
 /* Starts the process and its channel. Returns 0 or a negative error, logged. */
 int child_start(struct child *child);
+
+/* Makes the channel to a process that was started by the program before us. Returns 0 or a negative error. */
+int child_adopt(struct child *child);
 
 /* Hands over a whole generation, and says APPLY. */
 void child_hand_over(struct child *child, const struct generation *generation);
@@ -85,9 +92,27 @@ struct reload {
 	struct generation next;
 };
 
+/* In-place upgrade of the program. */
+struct upgrade {
+	enum upgrade_step { UPGRADE_IDLE, UPGRADE_CHECKING, UPGRADE_REPLACING } step;
+	uint32_t number; /* of the last one; 0: none yet */
+	uint8_t state;   /* enum ipc_upgrade_progress, of the last one */
+	uint64_t request, started_us;
+	pid_t checker; /* the new program, which looks at what it will be left; 0: none */
+	int output;    /* what that says */
+	char from[32]; /* version that ran before */
+	char text[512]; /* what was done, or why not */
+	int previous;  /* the program of before, to go back to; -1: none */
+	bool is_going_back;
+	size_t replaced; /* so many of the roles */
+	struct event *timer;
+};
+
 struct supervisor {
 	struct event_base *loop;
 	const char *path;
+	char program[4096]; /* the file that this program was started from */
+	struct upgrade upgrade;
 	enum phase phase;
 	int status;
 	struct generation current;
@@ -103,6 +128,12 @@ struct supervisor {
 	struct event *signals[4], *deadline;
 };
 
+/* Starts a child that does not run, joins it with the others and hands everything over. False: it cannot be started. */
+bool supervisor_child_start(struct supervisor *supervisor, struct child *child);
+
+/* Looks for children that have ended. */
+void supervisor_children_check(struct supervisor *supervisor);
+
 /* From children. */
 void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message);
 
@@ -111,6 +142,36 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
 void reload_start(struct supervisor *supervisor, bool from_gate, uint64_t request);
 /* The gate took it, or did not (`reason`). */
 void reload_finish(struct supervisor *supervisor, const char *reason);
+
+/* ---- upgrade.c ---- */
+
+#define TAKEOVER_CHECK_DESCRIPTION 3 /* what TAKEOVER_COMMAND finds open */
+#define TAKEOVER_CHECK_CONFIGURATION 4
+
+/* Finds the file of this program, while it is there. */
+void upgrade_program_find(struct supervisor *supervisor);
+
+/* Asked by the gate. */
+void upgrade_start(struct supervisor *supervisor, uint64_t request);
+
+/* The new program has looked at what it would be left. */
+void upgrade_checked(struct supervisor *supervisor, int status);
+
+/* A role that is being replaced: true when its end, its being ready or its failure is this file's business. */
+bool upgrade_role_ended(struct supervisor *supervisor, struct child *child, const char *how);
+bool upgrade_role_ready(struct supervisor *supervisor, const struct child *child);
+bool upgrade_role_failed(struct supervisor *supervisor, const struct child *child, const char *reason);
+
+/* Whether this process has just taken the place of another program; *descriptor is what that left. */
+bool upgrade_is_takeover(int *descriptor);
+/* Takes it all, but for channels. Returns 0 or a negative error, logged. */
+int upgrade_take_over(struct supervisor *supervisor, int descriptor);
+/* Events and signals are there: goes on with the children, and begins to replace them. */
+void upgrade_go_on(struct supervisor *supervisor);
+/* To a gate that has become ready. */
+void upgrade_tell(struct supervisor *supervisor);
+
+void upgrade_clear(struct supervisor *supervisor);
 
 /* ---- greeting.c ---- */
 
