@@ -36,17 +36,27 @@ void build_via(struct gateway *gateway, struct buffer *out, const struct flow *f
 	sip_write_header(out, SIP_HEADER_VIA, buffer_span(&via));
 }
 
+void build_own_uri(struct gateway *gateway, struct buffer *out, const struct leg *leg, const char *user)
+{
+	buffer_put_text(out, leg->secure_uri ? "sips:" : "sip:");
+	if (user) {
+		buffer_put_text(out, user);
+		buffer_put_byte(out, '@');
+	}
+	build_host(gateway, out, &leg->flow);
+	if (leg->flow.transport != TRANSPORT_UDP) {
+		buffer_put_text(out, ";transport=");
+		buffer_put_text(out, transport_name(leg->secure_uri ? TRANSPORT_TCP : leg->flow.transport));
+	}
+}
+
 void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg)
 {
 	char text[400];
 	struct buffer value = BUFFER_OVER(text);
 
-	buffer_put_text(&value, leg->secure_uri ? "<sips:" : "<sip:");
-	build_host(gateway, &value, &leg->flow);
-	if (leg->flow.transport != TRANSPORT_UDP) {
-		buffer_put_text(&value, ";transport=");
-		buffer_put_text(&value, transport_name(leg->secure_uri ? TRANSPORT_TCP : leg->flow.transport));
-	}
+	buffer_put_byte(&value, '<');
+	build_own_uri(gateway, &value, leg, NULL);
 	buffer_put_byte(&value, '>');
 	sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
 }

@@ -75,6 +75,10 @@ struct gateway_call_view {
 	const char *state;   /* "calling", "ringing", "established", "ending" */
 	uint32_t duration_s; /* since answered */
 	uint8_t stream_count;
+	/* The account that is charged (THREATS S13), or "": nobody behind this gateway. Of a call from a phone its account, or whoever
+	 * sent it to where it goes by a transfer or a redirect; of one from the PBX whom that names, in Referred-By or else as
+	 * caller; of one from a trunk nobody, until a phone redirects it. */
+	const char *payer;
 	struct gateway_call_leg legs[2]; /* caller's, callee's */
 };
 void gateway_calls_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_call_view *view),
@@ -129,6 +133,11 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(trunk_challenges_refused, "challenges that were not: another realm, too many, too weak") \
 	X(trunk_registrations_failed, "registrations at providers that failed") \
 	X(authentication_failed, "wrong credentials") \
+	X(transfers_passed, "REFERs that crossed") \
+	X(transfers_refused, "REFERs, Replaces and Joins refused (S5)") \
+	X(redirects_followed, "calls sent on after a 3xx") \
+	X(redirects_passed, "3xx whose new address was told to the caller") \
+	X(redirects_refused, "3xx that were answered 480") \
 	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
 	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \
 	X(checkpoints_loaded, "calls and dialogs taken over from a process that died") \

@@ -51,6 +51,8 @@ void call_free(struct call *call)
 	table_remove(gateway->dialogs, &call->callee_key.link);
 	table_remove(gateway->calls, &call->by_id);
 	list_remove(&call->in_all);
+	transfer_forget(call);
+	memory_free(call->payer);
 	leg_clear(&call->legs[CALLER]);
 	leg_clear(&call->legs[CALLEE]);
 	pool_give(gateway->call_pool, call);
@@ -102,6 +104,7 @@ void relay_free(struct relay *relay)
 	timer_stop(relay->gateway->wheel, &relay->timer);
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
+	memory_free(relay->extra);
 	memory_free_secret(relay->ack, relay->ack_length);
 	if (relay->registration)
 		relay->gateway->load.pending--;
@@ -201,7 +204,29 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 
 static bool relay_awaits_final(const struct relay *relay)
 {
-	return relay->method == SIP_INVITE && relay->client && !relay->final;
+	return relay->client && !relay->final &&
+	       (relay->method == SIP_INVITE || (transfer_concerns(relay->method) && !relay->answered));
+}
+
+static void linger_over(void *context)
+{
+	struct call *call = context;
+
+	transfer_forget(call);
+	call_settle(call);
+}
+
+/* Who transferred hangs up, and is told the result all the same (RFC 3515 section 2.4.7, RFC 5057): the dialog stays for that. */
+static bool call_lingers(struct call *call)
+{
+	if (!call->refers || call->gateway->stopping)
+		return false;
+	if (!timer_is_running(&call->timer)) {
+		call->timer.fire = linger_over;
+		call->timer.context = call;
+		timer_start(call->gateway->wheel, &call->timer, TRANSFER_LINGER_MS);
+	}
+	return true;
 }
 
 void call_settle(struct call *call)
@@ -212,6 +237,8 @@ void call_settle(struct call *call)
 	list_each(link, &call->relays)
 		if (relay_awaits_final(list_object(link, struct relay, in_call)))
 			return;
+	if (call_lingers(call))
+		return;
 	tombstone_bury(call);
 	call_free(call);
 }

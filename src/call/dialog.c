@@ -61,28 +61,29 @@ void fork_free(struct fork *fork)
 	pool_give(gateway->fork_pool, fork);
 }
 
-static bool dialog_matches(struct dialog_key *key, const struct sip_message *request, struct dialog *out)
+bool dialog_named(struct gateway *gateway, struct span call_id, struct span our_tag, struct span peer_tag,
+		  struct dialog *out)
 {
-	struct call *call = key->call;
+	struct dialog_key *key = dialog_key_find(gateway, our_tag);
 
-	out->call = call;
+	if (!key || !key->call)
+		return false;
+	out->call = key->call;
 	out->leg = key->fork ? CALLER : CALLEE;
-	if (!span_equal(request->call_id, span_from(call->legs[out->leg].call_id)))
+	if (!span_equal(call_id, span_from(key->call->legs[out->leg].call_id)))
 		return false;
 	if (key->fork) {
 		out->fork = key->fork;
-		return span_equal(request->from.tag, span_from(call->legs[CALLER].remote_tag));
+		return span_equal(peer_tag, span_from(key->call->legs[CALLER].remote_tag));
 	}
-	out->fork = fork_find(call, request->from.tag);
+	out->fork = fork_find(key->call, peer_tag);
 	return out->fork != NULL;
 }
 
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out)
 {
-	struct dialog_key *key = dialog_key_find(gateway, request->to.tag);
-
-	return key && key->call && dialog_matches(key, request, out) &&
+	return dialog_named(gateway, request->call_id, request->to.tag, request->from.tag, out) &&
 	       leg_takes_flow(gateway, &out->call->legs[out->leg], flow);
 }
 

@@ -119,16 +119,25 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	if (request->method == SIP_INVITE || request->method == SIP_UPDATE) {
 		build_contact(gateway, &out, leg);
 		sip_write_header(&out, SIP_HEADER_ALLOW, SPAN(OWN_ALLOW));
+	} else if (transfer_concerns(request->method)) {
+		build_contact(gateway, &out, leg);
 	}
 	if (request->method == SIP_PRACK)
 		write_rack(relay, request, &out);
+	if (request->method == SIP_REFER)
+		transfer_sent(relay);
+	if (relay->extra)
+		buffer_put_text(&out, relay->extra);
 	if (request->method == SIP_INVITE || request->method == SIP_UPDATE) {
 		policy_options_with(request, refresh_is_on(gateway) ? "timer" : NULL, &out);
 		refresh_write_request(call, to, &out);
 	} else {
 		policy_options(request, &out);
 	}
-	policy_copy(gateway, request, call->legs[relay->from].zone, leg->zone, &out);
+	if (request->method == SIP_SUBSCRIBE || request->method == SIP_NOTIFY)
+		transfer_copy(relay, request, &out);
+	else
+		policy_copy(gateway, request, call->legs[relay->from].zone, leg->zone, &out);
 	sip_write_body(&out, content_type, body);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
@@ -139,7 +148,8 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 
 static bool makes_dialog(const struct relay *relay, uint16_t status)
 {
-	return (relay->method == SIP_INVITE || relay->method == SIP_UPDATE) && status > 100 && status < 300;
+	return (relay->method == SIP_INVITE || relay->method == SIP_UPDATE || transfer_concerns(relay->method)) &&
+	       status > 100 && status < 300;
 }
 
 bool forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,

@@ -15,6 +15,14 @@ static void request_release(struct sip_server_transaction *server)
 		sip_server_request_release(server);
 }
 
+/* What is told of a transfer is told within the dialog of a call. */
+static bool is_of_call(struct gateway *gateway, const struct sip_message *request)
+{
+	const struct dialog_key *key = dialog_key_find(gateway, request->to.tag);
+
+	return key && key->call;
+}
+
 static void request_dispatch(struct gateway *gateway, struct sip_server_transaction *server,
 			     const struct sip_message *request)
 {
@@ -26,8 +34,18 @@ static void request_dispatch(struct gateway *gateway, struct sip_server_transact
 	case SIP_PRACK:
 	case SIP_UPDATE:
 	case SIP_INFO: midcall_receive(gateway, server, request); return;
-	case SIP_SUBSCRIBE: subscription_receive(gateway, server, request); return;
-	case SIP_NOTIFY: (in_dialog ? subscription_receive : outside_receive)(gateway, server, request); return;
+	case SIP_REFER: (in_dialog ? midcall_receive : transfer_outside_receive)(gateway, server, request); return;
+	case SIP_SUBSCRIBE:
+	case SIP_NOTIFY:
+		if (is_of_call(gateway, request))
+			midcall_receive(gateway, server, request);
+		else if (in_dialog && tombstone_receive(gateway, server, request))
+			return;
+		else if (in_dialog || request->method == SIP_SUBSCRIBE)
+			subscription_receive(gateway, server, request);
+		else
+			outside_receive(gateway, server, request);
+		return;
 	case SIP_PUBLISH: outside_receive(gateway, server, request); return;
 	case SIP_MESSAGE:
 	case SIP_OPTIONS: (in_dialog ? midcall_receive : outside_receive)(gateway, server, request); return;
@@ -180,6 +198,8 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		session_exchange_done(relay->call, relay->fork);
 	/* Of a 408 the phone would end the call (RFC 5057 section 5.1), which goes on. */
 	relay_refuse(relay, relay->given_up ? 504 : status, NULL);
+	if (relay->call && relay->method == SIP_REFER)
+		transfer_answered(relay, NULL);
 	/* RFC 3261 section 12.2.1.2: no answer within a dialog ends it. */
 	if (relay->call && !relay->given_up &&
 	    (relay->initial || relay->method == SIP_INVITE || relay->method == SIP_UPDATE))
@@ -290,6 +310,11 @@ static bool owner_equal(const struct table_link *link, const void *key)
 	return !strcmp(table_object(link, const struct owner, link)->account, key);
 }
 
+static bool transfer_equal(const struct table_link *link, const void *key)
+{
+	return transfer_has_token(link, *(const struct span *)key);
+}
+
 static bool account_equal(const struct table_link *link, const void *key)
 {
 	return !strcmp(table_object(link, const struct account, link)->record.user, key);
@@ -352,6 +377,8 @@ static bool tables_make(struct gateway *gateway)
 	gateway->bindings = table_new(binding_equal, gateway->random);
 	gateway->owners = table_new(owner_equal, gateway->random);
 	gateway->accounts = table_new(account_equal, gateway->random);
+	gateway->transfers = table_new(transfer_equal, gateway->random);
+	gateway->transfer_pool = transfers_pool_new(config->limits.calls);
 	gateway->call_pool = pool_new(sizeof(struct call), config->limits.calls);
 	gateway->relay_pool = pool_new(sizeof(struct relay), config->limits.transactions);
 	gateway->fork_pool = pool_new(sizeof(struct fork), config->limits.calls * 4);
@@ -365,9 +392,10 @@ static bool tables_make(struct gateway *gateway)
 	gateway->arena = memory_alloc(ARENA_CAPACITY);
 	gateway->arena_capacity = ARENA_CAPACITY;
 	return gateway->dialogs && gateway->calls && gateway->tombstones && gateway->tombstone_pool &&
-	       gateway->bindings && gateway->owners && gateway->accounts && gateway->call_pool && gateway->relay_pool &&
-	       gateway->fork_pool && gateway->binding_pool && gateway->subscription_pool && gateway->ports &&
-	       gateway->nonces && gateway->scratch && gateway->body && gateway->text && gateway->arena;
+	       gateway->bindings && gateway->owners && gateway->accounts && gateway->transfers &&
+	       gateway->transfer_pool && gateway->call_pool && gateway->relay_pool && gateway->fork_pool &&
+	       gateway->binding_pool && gateway->subscription_pool && gateway->ports && gateway->nonces &&
+	       gateway->scratch && gateway->body && gateway->text && gateway->arena;
 }
 
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,
@@ -386,6 +414,7 @@ struct gateway *gateway_new(struct event_base *loop, const struct config *config
 	list_init(&gateway->all_tombstones);
 	list_init(&gateway->all_relays);
 	list_init(&gateway->all_subscriptions);
+	list_init(&gateway->all_transfers);
 	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
 	random_fill(random, gateway->body_key, sizeof(gateway->body_key));
 	gateway->wheel = timer_wheel_new(clock_monotonic_us());
@@ -419,6 +448,7 @@ void gateway_free(struct gateway *gateway)
 	list_each(link, &gateway->all_relays)
 		relay_free(list_object(link, struct relay, in_all));
 	tombstones_free(gateway);
+	transfers_free(gateway);
 	bindings_free(gateway);
 	if (gateway->accounts)
 		table_each(gateway->accounts, account_forget, gateway);
@@ -432,6 +462,8 @@ void gateway_free(struct gateway *gateway)
 	table_free(gateway->bindings);
 	table_free(gateway->owners);
 	table_free(gateway->accounts);
+	table_free(gateway->transfers);
+	pool_free(gateway->transfer_pool);
 	pool_free(gateway->call_pool);
 	pool_free(gateway->tombstone_pool);
 	pool_free(gateway->relay_pool);

@@ -133,6 +133,14 @@ struct refresh {
 	struct timer timer;
 };
 
+/* The result of a REFER that was passed on, while it is still told: the subscription it made, within the call's dialog
+ * (RFC 3515 section 2.4.4, RFC 5057). */
+struct refer {
+	struct refer *next;
+	uint8_t from;     /* leg of who referred */
+	uint32_t cseq[2]; /* of the REFER, by leg: the id in "Event: refer;id=" */
+};
+
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_ENDING };
 
 struct call {
@@ -152,7 +160,10 @@ struct call {
 	struct fork *early;   /* before that: whose media plays, which is the last that sent an answer; or NULL */
 	struct session session;
 	struct refresh refreshes[2]; /* by leg */
-	struct timer timer;          /* rings too long, then lasts too long */
+	char *payer;                 /* the account that is charged (THREATS S13): call.h; NULL: nobody behind this gateway */
+	struct refer *refers;        /* the newest first; while there are any, an ended call stays for a while */
+	struct transfer *transfer;   /* whose token the caller's INVITE came with, until that is used up; or NULL */
+	struct timer timer;          /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
 	uint16_t streams_told; /* bits by index: media knows the stream */
 };
@@ -185,7 +196,8 @@ struct relay {
 	struct sip_server_transaction *server;
 	struct sip_client_transaction *client;
 	uint32_t server_cseq, client_cseq;
-	char *ack; /* bytes of the ACK to a 2xx, once sent */
+	char *extra; /* header lines of our own that go on with the request; or NULL */
+	char *ack;   /* bytes of the ACK to a 2xx, once sent */
 	size_t ack_length;
 	struct registration *registration; /* REGISTER: what was asked (register.c) */
 	struct own_request *own;           /* a request of our own: then there is no server side */
@@ -262,6 +274,9 @@ struct gateway {
 	struct table *owners;                       /* by account */
 	struct table *accounts;                     /* by user */
 	struct trunk *trunks[CONFIG_ZONES_MAXIMUM]; /* accounts at providers, by zone; NULL: none */
+	struct table *transfers; /* by token */
+	struct list all_transfers;
+	struct pool *transfer_pool;
 	struct gateway_counters counters;
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
 	struct log_limit checkpoint_limit;
@@ -303,6 +318,9 @@ struct dialog { /* what an in-dialog request belongs to */
 	struct fork *fork;
 	uint8_t leg; /* it came on */
 };
+/* By Call-ID, our tag and the peer's, whoever asks. False: no such dialog. */
+bool dialog_named(struct gateway *gateway, struct span call_id, struct span our_tag, struct span peer_tag,
+		  struct dialog *out);
 /* By To tag, From tag and Call-ID, from the dialog's own peer only (THREATS S5, S6). False: no such dialog. */
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out);
@@ -329,11 +347,15 @@ bool leg_set_uas(struct leg *leg, const struct flow *flow, const struct sip_mess
 bool leg_set_uac(struct gateway *gateway, struct leg *leg, const struct route_target *target,
 		 const struct sip_message *request);
 void leg_clear(struct leg *leg);
-/* Whether a message from `flow` may belong to the leg; what may moves the leg there. */
+/* Whether a message from `flow` may belong to the leg. */
+bool leg_admits_flow(struct gateway *gateway, const struct leg *leg, const struct flow *flow);
+/* The same; what may moves the leg there. */
 bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow *flow);
 
 /* build.c: messages, always from the model */
 void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg);
+/* The URI in it, with a user part or, when that is NULL, without. */
+void build_own_uri(struct gateway *gateway, struct buffer *out, const struct leg *leg, const char *user);
 void build_address(struct buffer *out, struct span display, struct span uri);
 /* A user part from plain text: what may not stand there is escaped (RFC 3261 section 19.1.2). */
 void build_user(struct buffer *out, struct span plain);
@@ -359,7 +381,8 @@ void respond(struct gateway *gateway, struct sip_server_transaction *server, uin
 /* A request of our own in the dialog (BYE), nobody waits for its answer. */
 void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
 		      const char *extra);
-#define OWN_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, SUBSCRIBE, NOTIFY, PUBLISH"
+#define OWN_ALLOW \
+	"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH"
 
 /* The request's Record-Route, as an answer that makes a dialog carries it (RFC 3261 section 12.1.1). */
 void build_record_routes(struct buffer *out, const struct sip_message *request);
@@ -476,6 +499,69 @@ bool refresh_receive(const struct dialog *dialog, struct sip_server_transaction 
 		     const struct sip_message *request);
 void refresh_response(struct relay *relay, const struct sip_message *response); /* to one of our own */
 void refresh_failed(struct relay *relay);
+
+struct route_target;
+/* replaces.c: the dialog that a new one takes the place of (RFC 3891) */
+#define REPLACES_CAPACITY 600
+struct replaces {
+	struct span call_id, to_tag, from_tag;
+	bool early_only;
+};
+/* Takes a header's value apart. False: it is malformed. */
+bool replaces_parse(struct span value, struct replaces *out);
+/* As a header's value. */
+void replaces_write(const struct replaces *replaces, struct buffer *out);
+/* The dialog that `replaces` names to us, and its leg. 0, or the status to refuse an INVITE with: 481, 486, 603. */
+int replaces_find(struct gateway *gateway, const struct replaces *replaces, struct dialog *out);
+/* Whether who sends from `flow` as `account` may name the leg (THREATS S5: nobody replaces a foreign call). */
+bool replaces_allowed(struct gateway *gateway, const struct dialog *named, const struct flow *flow,
+		      const char *account);
+/* The same dialog by the names that the peer of the other leg has for it. Texts are the call's. */
+void replaces_across(const struct dialog *named, bool early_only, struct replaces *out);
+/* Whether `target` is who is on the other side of the named dialog. */
+bool replaces_leads_to(const struct dialog *named, const struct route_target *target);
+/* For an INVITE that goes to `target`: what its Replaces becomes there, as a header line. 0, or the status to refuse with. */
+int replaces_forward(struct gateway *gateway, const struct flow *flow, const struct sip_message *invite,
+		     const struct route_target *target, struct buffer *out);
+
+/* transfer.c: REFER (RFC 3515) and what it leads to */
+#define TRANSFER_EXPIRES_MS 60000 /* a token that is not used */
+#define TRANSFER_LINGER_MS 32000  /* an ended call whose REFER is still told about */
+/* Whether a request inside a call's dialog is for transfer_receive: REFER, SUBSCRIBE, NOTIFY. */
+bool transfer_concerns(enum sip_method method);
+void transfer_receive(struct dialog *dialog, struct sip_server_transaction *server, const struct sip_message *request);
+/* What crosses of a SUBSCRIBE or NOTIFY within a call, but for what relay->extra says anew. */
+void transfer_copy(struct relay *relay, const struct sip_message *request, struct buffer *out);
+/* The REFER of a relay goes on, with client_cseq. */
+void transfer_sent(struct relay *relay);
+/* The REFER of a relay was answered; NULL: it will not be. */
+void transfer_answered(struct relay *relay, const struct sip_message *response);
+void transfer_outside_receive(struct gateway *gateway, struct sip_server_transaction *server,
+			      const struct sip_message *request);
+/* Whether both zones take part in transfers. */
+bool transfer_allowed(const struct gateway *gateway, uint8_t from, uint8_t to);
+/* An INVITE to a token of ours. *transfer is NULL when it is to something else; else the INVITE is meant for transfer->target.
+ * 0, or the status to refuse with. */
+struct transfer;
+int transfer_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *invite,
+		  struct transfer **transfer);
+void transfer_take(struct transfer *transfer, struct call *call); /* it is used up by this call */
+/* The call's INVITE was challenged, and comes again. */
+void transfer_give_back(struct call *call);
+void transfer_uri(const struct transfer *transfer, struct sip_uri *uri); /* where it leads */
+/* Who is charged, or NULL. */
+const char *transfer_payer(const struct transfer *transfer);
+/* From where the target is to be dialled. */
+const struct flow *transfer_flow(const struct transfer *transfer, const struct flow *flow);
+/* Referred-By and Replaces for the INVITE that goes to `target`, as header lines. 0, or the status to refuse with. */
+int transfer_headers(struct transfer *transfer, const struct route_target *target, struct buffer *out);
+/* Zones have other numbers; `to` by the old one, NET_ZONE_NONE: gone. */
+void transfers_map(struct gateway *gateway, const uint8_t to[256]);
+void transfers_free(struct gateway *gateway);
+struct pool *transfers_pool_new(uint32_t maximum);
+bool transfer_has_token(const struct table_link *link, struct span token);
+/* Of a call that goes. */
+void transfer_forget(struct call *call);
 
 /* calls.c: the life of a call and of relays */
 struct call *call_new(struct gateway *gateway);

@@ -39,20 +39,62 @@ static void full(struct gateway *gateway, struct sip_server_transaction *server)
 	respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
 }
 
-static bool call_start(struct gateway *gateway, struct sip_server_transaction *server,
-		       const struct sip_message *request, const struct route_target *target)
+/* What an INVITE asks for, once its Request-URI is known for what it stands for. */
+struct invitation {
+	struct sip_message request;
+	struct route_target target;
+	struct transfer *transfer; /* it came with this token; or NULL */
+	char text[2048];
+	struct buffer extra; /* header lines of ours */
+};
+
+/* Who is charged (call.h); NULL: nobody behind this gateway. */
+static const char *payer_of(const struct relay *relay, const struct invitation *invitation, char *text, size_t capacity)
 {
+	const struct sip_header *header = sip_message_header(&invitation->request, SIP_HEADER_REFERRED_BY);
+	const char *named = invitation->transfer ? transfer_payer(invitation->transfer) : NULL;
+	const struct leg *caller = &relay->call->legs[CALLER];
+	enum zone_kind kind = gateway_zone(relay->gateway, caller->zone)->kind;
+	struct sip_address address;
+
+	if (named)
+		return named;
+	if (kind == ZONE_CORE && header && sip_address_parse(header->value, &address) == SIP_OK &&
+	    !address.unknown_scheme && !sip_user_decode(address.uri.user, text, capacity))
+		return text;
+	return kind == ZONE_TRUNK ? NULL : caller->account;
+}
+
+/* False: no memory. */
+static bool charge(struct relay *relay, const struct invitation *invitation)
+{
+	char text[256];
+	const char *payer = payer_of(relay, invitation, text, sizeof(text));
+
+	relay->call->payer = payer ? memory_copy_text(span_from(payer)) : NULL;
+	if (invitation->extra.length)
+		relay->extra = memory_copy_text(buffer_span(&invitation->extra));
+	return (!payer || relay->call->payer) && (!invitation->extra.length || relay->extra);
+}
+
+static bool call_start(struct gateway *gateway, struct sip_server_transaction *server,
+		       const struct invitation *invitation)
+{
+	const struct sip_message *request = &invitation->request;
+	const struct route_target *target = &invitation->target;
 	struct call *call = call_new(gateway);
 	struct relay *relay = call ? relay_new(gateway, call, CALLER, server, request) : NULL;
 	int status;
 
-	if (!relay || !leg_set_uas(&call->legs[CALLER], sip_server_flow(server), request) ||
-	    !leg_set_uac(gateway, &call->legs[CALLEE], target, request)) {
+	if (!relay || !leg_set_uas(&call->legs[CALLER], sip_server_flow(server), sip_server_request(server)) ||
+	    !leg_set_uac(gateway, &call->legs[CALLEE], target, request) || !charge(relay, invitation)) {
 		if (call)
 			call_free(call);
 		return false;
 	}
 	leg_phone_find(gateway, &call->legs[CALLER]);
+	if (invitation->transfer)
+		transfer_take(invitation->transfer, call);
 	relay->initial = true;
 	call->caller_cseq = request->cseq;
 	dialog_learn(call, NULL, CALLER, request, true);
@@ -67,10 +109,37 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 	return true;
 }
 
+/* Where an INVITE goes, and what it is to carry. 0, or the status to refuse with. */
+static int invitation_read(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
+			   struct invitation *invitation)
+{
+	int status = transfer_find(gateway, flow, request, &invitation->transfer);
+
+	invitation->request = *request;
+	invitation->extra = BUFFER_OVER(invitation->text);
+	if (status)
+		return status;
+	if (invitation->transfer) {
+		transfer_uri(invitation->transfer, &invitation->request.request_uri);
+		flow = transfer_flow(invitation->transfer, flow);
+	}
+	status = route_find(gateway, flow, &invitation->request.request_uri, &invitation->target);
+	if (status)
+		return status;
+	if (sip_message_header(request, SIP_HEADER_JOIN))
+		status = 488; /* RFC 3911 section 4: who cannot mix says so; it is not taken for a call of its own */
+	else if (invitation->transfer)
+		status = transfer_headers(invitation->transfer, &invitation->target, &invitation->extra);
+	else
+		status = replaces_forward(gateway, flow, request, &invitation->target, &invitation->extra);
+	gateway->counters.transfers_refused += status != 0;
+	return status ? status : invitation->extra.overflow ? 503 : 0;
+}
+
 void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
 {
 	const struct account *user;
-	struct route_target target;
+	struct invitation invitation;
 	int status;
 
 	if (gateway->stopping) {
@@ -84,15 +153,16 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 	}
 	if (refuse_unserved(gateway, server, request) || !authenticate(gateway, server, request, &user))
 		return;
-	status = route_find(gateway, sip_server_flow(server), &request->request_uri, &target);
+	status = invitation_read(gateway, sip_server_flow(server), request, &invitation);
 	if (status) {
 		gateway->counters.calls_refused_policy++;
 		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
 		return;
 	}
-	if (!target.binding && !target.routes)
-		target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target.zone);
-	if (!call_start(gateway, server, request, &target))
+	if (!invitation.target.binding && !invitation.target.routes)
+		invitation.target.routes = flows_service_route(gateway, sip_server_flow(server), &request->from.uri,
+							       invitation.target.zone);
+	if (!call_start(gateway, server, &invitation))
 		full(gateway, server);
 }
 
@@ -285,6 +355,8 @@ static void refused(struct relay *relay, const struct sip_message *response)
 		return;
 	if (call->state != CALL_ENDING) {
 		call->gateway->counters.calls_failed += !is_no_failure(response->status);
+		if (response->status == 401 || response->status == 407)
+			transfer_give_back(call);
 		if (!forward_response(relay, response->status, response, NULL, SPAN_EMPTY, SPAN_EMPTY))
 			relay_refuse(relay, 500, NULL);
 		relays_refuse(call, 487); /* PRACK, UPDATE and the like that were under way */

@@ -92,24 +92,28 @@ void leg_clear(struct leg *leg)
 }
 
 /* A dialog belongs to the zone and the address it was made with; a phone whose address changed must first
- * have registered from the new one. What passes moves the leg to the flow it came on. */
-bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow *flow)
+ * have registered from the new one. */
+bool leg_admits_flow(struct gateway *gateway, const struct leg *leg, const struct flow *flow)
 {
 	if (flow->zone != leg->zone)
 		return false;
-	if (gateway_zone(gateway, leg->zone)->kind != ZONE_ACCESS) {
-		/* Peers only: admitted by address already. One that came back with a new connection is answered there. */
-		if (!net_flow_is_open(gateway_net(gateway), &leg->flow) &&
-		    address_equal_ip(&flow->remote, &leg->flow.remote))
-			leg->flow = *flow;
-		return true;
-	}
+	if (gateway_zone(gateway, leg->zone)->kind != ZONE_ACCESS)
+		return true; /* peers only: admitted by address already */
 	if (!address_equal_ip(&flow->remote, &leg->flow.remote) &&
 	    !(leg->account && binding_flow_is_of(gateway, flow, leg->account)))
 		return false;
 	/* Never from an encrypted flow down to a clear one: keys would follow (THREATS M1). */
-	if (transport_is_secure(leg->flow.transport) && !transport_is_secure(flow->transport))
+	return !transport_is_secure(leg->flow.transport) || transport_is_secure(flow->transport);
+}
+
+bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow *flow)
+{
+	if (!leg_admits_flow(gateway, leg, flow))
 		return false;
-	leg->flow = *flow;
+	/* A peer that came back with a new connection is answered there. */
+	if (gateway_zone(gateway, leg->zone)->kind == ZONE_ACCESS ||
+	    (!net_flow_is_open(gateway_net(gateway), &leg->flow) &&
+	     address_equal_ip(&flow->remote, &leg->flow.remote)))
+		leg->flow = *flow;
 	return true;
 }

@@ -122,6 +122,17 @@ static bool again(struct relay *relay)
 	return false;
 }
 
+/* Of several dialogs the one that was answered lives on; after it, what is told of a transfer. */
+static bool is_over(const struct dialog *dialog, const struct sip_message *request)
+{
+	const struct call *call = dialog->call;
+
+	if (call->state == CALL_ENDING)
+		return !call->refers || dialog->fork != call->dialog ||
+		       (request->method != SIP_NOTIFY && request->method != SIP_SUBSCRIBE);
+	return call->state == CALL_ESTABLISHED && dialog->fork != call->dialog;
+}
+
 void midcall_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
 {
 	struct dialog dialog;
@@ -134,10 +145,10 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		respond(gateway, server, 481, NULL, NULL);
 		return;
 	}
-	/* Of several dialogs the one that was answered lives on. */
-	if (dialog.call->state == CALL_ENDING ||
-	    (dialog.call->state == CALL_ESTABLISHED && dialog.fork != dialog.call->dialog)) {
-		respond(gateway, server, 481, NULL, NULL);
+	if (is_over(&dialog, request)) {
+		bool crossed = request->method == SIP_BYE && dialog.call->state == CALL_ENDING;
+
+		respond(gateway, server, crossed ? 200 : 481, NULL, NULL);
 		return;
 	}
 	if (!dialog_cseq_take(&dialog, request->cseq)) {
@@ -150,6 +161,10 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	}
 	if (refuse_unserved(gateway, server, request))
 		return;
+	if (transfer_concerns(request->method)) {
+		transfer_receive(&dialog, server, request);
+		return;
+	}
 	status = not_now(dialog.call, &dialog, request);
 	if (status) {
 		respond(gateway, server, status, NULL, status == 500 ? "Retry-After: 2\r\n" : NULL);
@@ -224,9 +239,10 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	struct call *call = relay->call;
 	uint8_t leg = other_leg(relay->from);
 	struct span content_type = SPAN_EMPTY, body = SPAN_EMPTY;
+	bool of_transfer = transfer_concerns(relay->method);
 	int status = 0;
 
-	if (call->state == CALL_ENDING) {
+	if (call->state == CALL_ENDING && !of_transfer) {
 		ended(relay, response);
 		return;
 	}
@@ -239,6 +255,8 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 		timer_stop(relay->gateway->wheel, &relay->timer);
 	if (response->status == 422 && refresh_demand_learn(call, leg, response) && again(relay))
 		return;
+	if (relay->method == SIP_REFER && response->status >= 200)
+		transfer_answered(relay, response);
 	if (response->status < 300)
 		status = forward_body(call, relay->fork, leg, response, &relay->exchange, &content_type, &body);
 	if (status && response->status >= 200) {
@@ -261,7 +279,8 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	}
 	if (response->status >= 200)
 		offer_ends(relay, response->status);
-	/* RFC 3261 section 12.2.1.2: the dialog is gone on the other side. Of a PRACK it says less (RFC 3262 section 3). */
-	if ((response->status == 481 || response->status == 408) && relay->method != SIP_PRACK)
+	/* RFC 3261 section 12.2.1.2: the dialog is gone on the other side. Of a PRACK it says less (RFC 3262 section 3), and of
+	 * what is told of a transfer (RFC 5057 section 5.1). */
+	if ((response->status == 481 || response->status == 408) && relay->method != SIP_PRACK && !of_transfer)
 		call_end(call, -1, 481, "The other side does not know the call");
 }

@@ -11,6 +11,8 @@ enum crossing {
 	CREDENTIALS, /* only from phones to the PBX that challenged them */
 	REASON,      /* cause and plain text of each value */
 	FEATURES,    /* feature capabilities of the registrar that phones may know (RFC 6809) */
+	REFERRER,    /* an address with our domain, to whomever */
+	WORD,        /* the word it begins with */
 	SECONDS,     /* the number it begins with, without comment and parameters */
 	LIFETIME,    /* seconds, and no more than POLICY_LIFETIME_S of them */
 	EVENT,       /* the package and the parameters that events.c knows */
@@ -51,6 +53,8 @@ static const struct policy_row policy_rows[] = {
 	{SIP_HEADER_INFO_PACKAGE, {PASS, PASS, PASS}},
 	{SIP_HEADER_RECV_INFO, {PASS, PASS, PASS}},
 	{SIP_HEADER_P_ASSERTED_IDENTITY, {DROP, REHOST, REHOST}},
+	{SIP_HEADER_REFERRED_BY, {DROP, REFERRER, DROP}},
+	{SIP_HEADER_REFER_SUB, {WORD, WORD, WORD}},
 	{SIP_HEADER_WWW_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
 	{SIP_HEADER_PROXY_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
 	{SIP_HEADER_AUTHORIZATION, {CREDENTIALS, DROP, DROP}},
@@ -74,7 +78,7 @@ static const enum sip_header_id trust_headers[] = {
 
 /* Option tags (RFC 3261 section 20.32) that two user agents may agree on through us. */
 static const char *const option_tags[] = {"100rel",     "norefersub", "histinfo", "privacy",
-					  "answermode", "eventlist",  NULL};
+					  "answermode", "eventlist",  "replaces", NULL};
 /* Those that each agrees on with the gateway alone. */
 static const char *const own_tags[] = {"timer", NULL};
 
@@ -94,6 +98,7 @@ static const struct {
 	{SIP_MESSAGE, "message/cpim"},
 	{SIP_MESSAGE, "message/imdn+xml"},
 	{SIP_OPTIONS, "application/sdp"},
+	{SIP_NOTIFY, "message/sipfrag"},
 };
 /* clang-format on */
 
@@ -230,6 +235,17 @@ static void copy_lifetime(struct buffer *out, const struct sip_header *header)
 					seconds < POLICY_LIFETIME_S ? (uint32_t)seconds : POLICY_LIFETIME_S);
 }
 
+static void copy_word(struct buffer *out, const struct sip_header *header)
+{
+	size_t letters = 0;
+
+	while (letters < header->value.length && ((header->value.data[letters] | 0x20) >= 'a') &&
+	       (header->value.data[letters] | 0x20) <= 'z')
+		letters++;
+	if (letters)
+		sip_write_header(out, header->id, span_slice(header->value, 0, letters));
+}
+
 static bool is_domain(struct span parameter)
 {
 	ptrdiff_t end = span_index(parameter, '=');
@@ -286,7 +302,9 @@ static void copy_features(struct buffer *out, const struct sip_header *header)
 static void copy_header(struct buffer *out, enum crossing action, const struct sip_header *header, const char *domain)
 {
 	switch (action) {
-	case REHOST: copy_rehosted(out, header, domain); return;
+	case REHOST:
+	case REFERRER: copy_rehosted(out, header, domain); return;
+	case WORD: copy_word(out, header); return;
 	case REASON: copy_reason(out, header); return;
 	case SECONDS: copy_seconds(out, header); return;
 	case CHALLENGE: copy_challenge(out, header); return;
@@ -303,6 +321,8 @@ static bool may_cross(enum crossing action, const struct config_zone *from, cons
 {
 	switch (action) {
 	case PASS:
+	case REFERRER:
+	case WORD:
 	case REASON:
 	case SECONDS:
 	case LIFETIME:
@@ -421,8 +441,8 @@ bool policy_body_allowed(enum sip_method method, struct span content_type)
 	ptrdiff_t end = span_index(content_type, ';');
 	struct span type = span_trim(end < 0 ? content_type : span_slice(content_type, 0, (size_t)end));
 
-	if (method == SIP_SUBSCRIBE || method == SIP_NOTIFY || method == SIP_PUBLISH)
-		return event_body_known(type);
+	if ((method == SIP_SUBSCRIBE || method == SIP_NOTIFY || method == SIP_PUBLISH) && event_body_known(type))
+		return true;
 	for (size_t i = 0; i < ROWS(body_types); i++)
 		if (body_types[i].method == method && span_is(type, body_types[i].type))
 			return true;

@@ -156,6 +156,7 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 	list_each(link, &gateway->all_tombstones)
 		tombstone_map(&visit, tombstone_of_link(link));
 	trunks_zones_map(gateway, map.to);
+	transfers_map(gateway, map.to);
 	table_each(gateway->bindings, binding_map, &visit);
 	net_zones_map(gateway_net(gateway), map.to);
 }

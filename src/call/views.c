@@ -50,6 +50,7 @@ void gateway_calls_each(struct gateway *gateway, void (*visit)(void *context, co
 		if (call->state == CALL_ESTABLISHED)
 			view.duration_s = (uint32_t)((clock_monotonic_us() - call->answered_us) / 1000000);
 		view.stream_count = active_streams(call);
+		view.payer = call->payer ? call->payer : "";
 		leg_view(call, CALLER, &view.legs[CALLER]);
 		leg_view(call, CALLEE, &view.legs[CALLEE]);
 		visit(context, &view);

@@ -223,9 +223,9 @@ static void leg_print(struct text_table *table, const json_t *leg, const char *w
 
 static void calls_print(const json_t *answer)
 {
-	static const char *const headline[] = {"CALL", "STATE", "TIME",  "LEG",        "ZONE",          "USER",
+	static const char *const headline[] = {"CALL", "STATE", "TIME",  "PAID BY",    "LEG",           "ZONE", "USER",
 					       "VIA",  "PEER",  "CODEC", "ENCRYPTION", "SOUND RECEIVED"};
-	struct text_table *table = text_table_new(headline, 11);
+	struct text_table *table = text_table_new(headline, 12);
 	const json_t *call;
 	char duration[32];
 	size_t i;
@@ -235,8 +235,9 @@ static void calls_print(const json_t *answer)
 		text_table_cell(table, "%s", text_of(call, "id"));
 		text_table_cell(table, "%s", text_of(call, "state"));
 		text_table_cell(table, "%s", duration_text(number_of(call, "duration_s"), duration));
+		text_table_cell(table, "%s", text_of(call, "payer"));
 		leg_print(table, json_object_get(call, "caller"), "caller");
-		for (int k = 0; k < 3; k++)
+		for (int k = 0; k < 4; k++)
 			text_table_cell(table, "%s", "");
 		leg_print(table, json_object_get(call, "callee"), "callee");
 	}

@@ -32,6 +32,13 @@ enum zone_risk {
 	RISK_UNENCRYPTED_MEDIA,     /* encryption: none on an access zone that others can reach */
 	RISK_UNAUTHENTICATED_CALLS, /* authentication: none on such a zone */
 };
+/* What a zone takes part in of what sends calls elsewhere (THREATS S5, S13). */
+enum zone_transfers { TRANSFERS_PASS, TRANSFERS_REFUSE }; /* REFER and Replaces; both zones must say pass */
+enum zone_redirects {
+	REDIRECTS_FOLLOW, /* the gateway sends the call on by itself */
+	REDIRECTS_PASS,   /* the caller is told, without the hosts */
+	REDIRECTS_REFUSE,
+};
 const char *zone_kind_name(enum zone_kind kind);
 const char *zone_encryption_name(enum zone_encryption encryption);
 
@@ -68,6 +75,8 @@ struct config_zone {
 	enum zone_client_certificate client_certificate;
 	char *authorities; /* path; NULL: tls.authorities */
 	uint32_t accept_risks; /* bits by enum zone_risk */
+	enum zone_transfers transfers;
+	enum zone_redirects redirects; /* 3xx that come from this zone */
 	struct {
 		/* Port 0; default: that of the first listener. The second is of the other IP version, with family NONE where the zone
 		 * has one version alone: config_media_address chooses. */

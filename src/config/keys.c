@@ -18,6 +18,8 @@ const char *const words_client_certificate[] = {"none", "ask", "require", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
+static const char *const words_transfers[] = {"pass", "refuse", NULL};
+static const char *const words_redirects[] = {"follow", "pass", "refuse", NULL};
 const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 /* In the order of SDP_SUITES in sdp/sdp.h, which tests/config holds this to; the first is "no suite". */
@@ -96,6 +98,14 @@ const struct config_key config_keys[] = {
 	 .help = "Names the unsafe choices that the owner knows of and accepts for this zone. Without it they are errors: "
 		 "`unencrypted_media` is `media.encryption: none`, `unauthenticated_calls` is `authentication: none`, each on an "
 		 "access zone that listens on more than loopback."},
+	{"zones.transfers", KEY_WORD, IN_ZONE(transfers), .words = words_transfers, .fallback = "pass",
+	 .fallback_core = "pass", .fallback_trunk = "refuse",
+	 .help = "Whether calls are transferred from and to this zone (REFER, Replaces): `pass` where both zones of the call say so, "
+		 "`refuse` answers 403. The transferred call is charged to who transfers."},
+	{"zones.redirects", KEY_WORD, IN_ZONE(redirects), .words = words_redirects, .fallback = "follow",
+	 .fallback_core = "follow", .fallback_trunk = "refuse",
+	 .help = "When this zone answers a call with \"moved\" (3xx): `follow` sends the call on, where the routes lead, and charges it to "
+		 "the phone that redirected; `pass` tells the caller the number, and no host; `refuse` answers 480."},
 	{"zones.media", KEY_SECTION, .help = "Voice and video of this zone."},
 	{"zones.media.address", KEY_ADDRESSES, IN_ZONE(media.address), RANGE(1, 2),
 	 .fallback_words = "the address of the first listener, and of the first on the other IP version",

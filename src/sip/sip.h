@@ -182,6 +182,7 @@ enum sip_header_kind {
 	X(RACK, "RAck", 0, SIP_KIND_RACK, SIP_ONCE) \
 	X(REFER_TO, "Refer-To", 'r', SIP_KIND_ADDRESS, SIP_ONCE) \
 	X(REFERRED_BY, "Referred-By", 'b', SIP_KIND_ADDRESS, SIP_ONCE) \
+	X(REFER_SUB, "Refer-Sub", 0, SIP_KIND_TOKENS, SIP_ONCE) \
 	X(REPLACES, "Replaces", 0, SIP_KIND_TEXT, SIP_ONCE) \
 	X(REASON, "Reason", 0, SIP_KIND_TEXT, 0) \
 	X(RETRY_AFTER, "Retry-After", 0, SIP_KIND_TEXT, SIP_ONCE) \

@@ -63,7 +63,7 @@ static void a_call_is_carried_and_hides_each_side_from_the_other(void **state)
 	assert_null(strstr(kit.pbx.text, "4000"));
 	assert_false(has_header(&kit.pbx, "P-Asserted-Identity"));
 	assert_false(has_header(&kit.pbx, "X-Evil"));
-	assert_string_equal(header(&kit.pbx, "Supported"), "100rel, timer");
+	assert_string_equal(header(&kit.pbx, "Supported"), "100rel, replaces, timer");
 	assert_non_null(strstr(header(&kit.pbx, "From"), "\"Alice\" <sip:1001@voip.example.org>;tag="));
 	assert_non_null(strstr(body(&kit.pbx), "m=audio 21"));
 	strcpy(inner_id, header(&kit.pbx, "Call-ID"));
