@@ -67,6 +67,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	F(U64, session, 0) \
 	F(U8, index, 0) F(U8, kind, 0) F(U32, silence_timeout_ms, 0) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
 #define IPC_STREAM_CLOSE_FIELDS(F) F(U64, session, 0) F(U8, index, 0)
+/* Before and after a gate declares all it has: what was there and was not declared is closed. */
+#define IPC_SESSIONS_DECLARE_FIELDS(F) F(BOOL, done, 0)
 #define IPC_SESSION_CLOSE_FIELDS(F) F(U64, session, 0)
 #define IPC_SESSION_EVENT_FIELDS(F) \
 	F(U64, session, 0) F(U8, kind, 0) F(U8, stream, 0) F(U8, side, 0) F(ADDRESS, peer, 0) F(BOOL, outward, 0) \
@@ -114,7 +116,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(STREAM_SET, stream_set, IPC_STREAM_SET_FIELDS, IPC_FROM(GATE), false) \
 	X(STREAM_CLOSE, stream_close, IPC_STREAM_CLOSE_FIELDS, IPC_FROM(GATE), false) \
 	X(SESSION_CLOSE, session_close, IPC_SESSION_CLOSE_FIELDS, IPC_FROM(GATE), false) \
-	X(SESSIONS_CLEAR, sessions_clear, IPC_NOTHING, IPC_FROM(GATE), false) \
+	X(SESSIONS_DECLARE, sessions_declare, IPC_SESSIONS_DECLARE_FIELDS, IPC_FROM(GATE), false) \
 	X(SESSION_EVENT, session_event, IPC_SESSION_EVENT_FIELDS, IPC_FROM(MEDIA), false) \
 	X(COUNTERS_GET, counters_get, IPC_COUNTERS_GET_FIELDS, IPC_FROM(GATE), false) \
 	X(COUNTERS, counters, IPC_COUNTERS_FIELDS, IPC_FROM(MEDIA), false) \

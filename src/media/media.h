@@ -199,6 +199,10 @@ int media_stream_set(struct media_relay *relay, const struct media_stream *strea
 void media_stream_close(struct media_relay *relay, uint64_t session, uint8_t index);
 void media_session_close(struct media_relay *relay, uint64_t session);
 void media_sessions_clear(struct media_relay *relay);
+/* Closes, at the sweep, all streams that were there at the mark and were not set since: for a new gate, which sets those that it
+ * knows of. What was set again as it was plays on undisturbed. */
+void media_sessions_mark(struct media_relay *relay);
+void media_sessions_sweep(struct media_relay *relay);
 
 /* A copy of the counters of a side, as they are now.
  * Returns 0 or -ENOENT. Same thread as media_stream_set. */

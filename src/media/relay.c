@@ -165,6 +165,7 @@ int media_stream_set(struct media_relay *relay, const struct media_stream *wante
 		stream = session->streams[wanted->index] = fresh;
 		relay_stream_init(stream, session, wanted->index);
 	}
+	session->set_since |= (uint16_t)(1u << wanted->index);
 	set->command = (struct relay_command){.kind = RELAY_STREAM_SET, .session = session, .stream = stream};
 	set->wanted = *wanted;
 	relay_worker_push(session->worker, &set->command);
@@ -176,15 +177,21 @@ full:
 	return -ENOSPC;
 }
 
-void media_stream_close(struct media_relay *relay, uint64_t id, uint8_t index)
+static void stream_close(struct relay_session *session, uint8_t index)
 {
-	struct relay_session *session = session_find(relay, id);
-	struct relay_stream *stream = session && index < MEDIA_STREAMS_MAXIMUM ? session->streams[index] : NULL;
+	struct relay_stream *stream = session->streams[index];
 	if (!stream)
 		return;
 	session->streams[index] = NULL;
 	stream->close = (struct relay_command){.kind = RELAY_STREAM_CLOSE, .stream = stream};
 	relay_worker_push(session->worker, &stream->close);
+}
+
+void media_stream_close(struct media_relay *relay, uint64_t id, uint8_t index)
+{
+	struct relay_session *session = session_find(relay, id);
+	if (session && index < MEDIA_STREAMS_MAXIMUM)
+		stream_close(session, index);
 }
 
 static void session_close(struct media_relay *relay, struct relay_session *session)
@@ -210,6 +217,34 @@ static void visit_close(void *relay, struct table_link *link)
 void media_sessions_clear(struct media_relay *relay)
 {
 	table_each(relay->sessions, visit_close, relay);
+}
+
+static void visit_mark(void *context, struct table_link *link)
+{
+	(void)context;
+	table_object(link, struct relay_session, table_link)->set_since = 0;
+}
+
+void media_sessions_mark(struct media_relay *relay)
+{
+	table_each(relay->sessions, visit_mark, relay);
+}
+
+static void visit_sweep(void *relay, struct table_link *link)
+{
+	struct relay_session *session = table_object(link, struct relay_session, table_link);
+	if (!session->set_since) {
+		session_close(relay, session);
+		return;
+	}
+	for (uint8_t i = 0; i < MEDIA_STREAMS_MAXIMUM; i++)
+		if (!(session->set_since >> i & 1))
+			stream_close(session, i);
+}
+
+void media_sessions_sweep(struct media_relay *relay)
+{
+	table_each(relay->sessions, visit_sweep, relay);
 }
 
 int media_counters(struct media_relay *relay, uint64_t id, uint8_t index, uint8_t side, struct media_side_counters *out)

@@ -115,6 +115,7 @@ struct relay_session {
 	uint64_t id;
 	struct relay_worker *worker;
 	struct relay_stream *streams[MEDIA_STREAMS_MAXIMUM];
+	uint16_t set_since; /* the last mark: bits by stream */
 	/* the worker's */
 	struct list link;           /* the worker's `sessions` */
 	struct list opened;         /* streams */

@@ -122,6 +122,7 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
 	stream->is_applied = true;
+	stream->session->is_silent = false; /* a gate that did not hear of the silence hears of it again */
 	if (!was_expected)
 		stream->session->expected_since_us = worker->now_us;
 }

@@ -267,12 +267,17 @@ static void load(struct gate *gate)
 		gate->loading = role_tell(gate->role, IPC_ROLE_STORE, &message) == 0;
 }
 
-static void sessions_clear(struct gate *gate)
+/* To a new media process; or from a new gate, whose calls may be fewer than media has sessions. */
+static void sessions_declare(struct gate *gate)
 {
-	const struct ipc_message message = {.type = IPC_SESSIONS_CLEAR, .descriptor = -1};
+	struct ipc_message message = {.type = IPC_SESSIONS_DECLARE, .descriptor = -1};
 
-	if (role_peer(gate->role, IPC_ROLE_MEDIA))
-		role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+	if (!role_peer(gate->role, IPC_ROLE_MEDIA))
+		return;
+	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+	gateway_media_back(gate->gateway);
+	message.sessions_declare.done = true;
+	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
 /* Everything that can fail comes before anything changes. */
@@ -319,7 +324,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 		recover(gate, handover);
 		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);
 		handover->control = -1;
-		sessions_clear(gate);
+		sessions_declare(gate);
 	}
 	load(gate);
 	return 0;
@@ -342,7 +347,7 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 		load(gate);
 	}
 	if (peer == IPC_ROLE_MEDIA && channel)
-		gateway_media_back(gate->gateway);
+		sessions_declare(gate);
 }
 
 static void on_loaded(struct gate *gate)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The media process: the relay with its worker threads, told by the gate. Sessions outlive the gate until a new one
- * clears them. */
+ * The media process: the relay with its worker threads, told by the gate. Sessions outlive the gate: the next one declares those that
+ * its calls have, and the others are closed. */
 #include "media/media.h"
 
 #include <errno.h>
@@ -115,7 +115,9 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 		media_stream_close(self->relay, message->stream_close.session, message->stream_close.index);
 		break;
 	case IPC_SESSION_CLOSE: media_session_close(self->relay, message->session_close.session); break;
-	case IPC_SESSIONS_CLEAR: media_sessions_clear(self->relay); break;
+	case IPC_SESSIONS_DECLARE:
+		(message->sessions_declare.done ? media_sessions_sweep : media_sessions_mark)(self->relay);
+		break;
 	case IPC_COUNTERS_GET: counters_tell(self, &message->counters_get); break;
 	default: break;
 	}

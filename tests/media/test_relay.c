@@ -709,6 +709,47 @@ static void test_closing(void **state)
 		kit_call_free(&calls[i]);
 }
 
+/* A new gate sets the streams that it knows of: they play on, the others are closed. */
+static void test_mark_and_sweep(void **state)
+{
+	(void)state;
+	struct kit_call calls[3];
+	struct media_event event;
+	for (int i = 0; i < 3; i++) {
+		kit_call_make(&calls[i], i ? SRTP_AES_CM_128_HMAC_SHA1_80 : SRTP_NONE, SRTP_NONE);
+		kit_call_set(&calls[i]);
+		assert_flows(&calls[i]);
+	}
+	struct media_stream second = calls[0].stream;
+	second.index = 2;
+	for (int side = 0; side < 2; side++)
+		second.sides[side].local.port = kit_port_pair();
+	assert_int_equal(media_stream_set(kit_relay, &second), 0);
+	assert_int_equal(media_sessions_alive(kit_relay), 3);
+	media_sessions_mark(kit_relay);
+	for (int i = 0; i < 3; i++)
+		assert_flows(&calls[i]);
+	kit_call_set(&calls[0]);
+	kit_call_set(&calls[1]);
+	for (int i = 0; i < 3; i++)
+		assert_flows(&calls[i]);
+	media_sessions_sweep(kit_relay);
+	assert_int_equal(media_sessions_alive(kit_relay), 2);
+	usleep(30000);
+	assert_flows(&calls[0]);
+	assert_flows(&calls[1]);
+	kit_call_send(&calls[2], 0);
+	assert_false(kit_call_receives(&calls[2], 1, QUIET_MS));
+	/* The second stream's ports are free again. */
+	int socket = kit_socket("127.0.0.1", second.sides[0].local.port);
+	assert_true(socket >= 0);
+	close(socket);
+	assert_false(kit_event(MEDIA_PORT_UNAVAILABLE, &event, 0));
+	assert_int_equal(kit_counters(&calls[1], 0).lost, 0);
+	for (int i = 0; i < 3; i++)
+		kit_call_free(&calls[i]);
+}
+
 static void test_bounds(void **state)
 {
 	(void)state;
@@ -841,6 +882,7 @@ int main(void)
 		RELAY_TEST(test_port_unavailable),
 		RELAY_TEST(test_port_reused_at_once),
 		RELAY_TEST(test_closing),
+		RELAY_TEST(test_mark_and_sweep),
 		RELAY_TEST(test_bounds),
 		RELAY_TEST(test_many_calls_come_and_go),
 		RELAY_TEST(test_memory_fails),
