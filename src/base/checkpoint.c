@@ -156,17 +156,15 @@ static void chain_give(struct checkpoint_area *area, uint32_t number)
 
 /* ---- Saving ---- */
 
-static uint32_t chain_write(struct checkpoint_area *area, uint16_t kind, uint16_t version, struct span bytes)
+static uint32_t chain_write(struct checkpoint_area *area, const struct record *record, struct span bytes)
 {
-	struct record record = {.length = (uint32_t)bytes.length, .kind = kind, .version = version};
 	uint32_t first = block_take(area), number = first;
 	struct block *block = block_at(area, first);
 	size_t at = bytes.length < FIRST_PAYLOAD ? bytes.length : FIRST_PAYLOAD;
 
-	record.checksum = checksum(&record, bytes.data);
-	memcpy(block->bytes, &record, sizeof(record));
+	memcpy(block->bytes, record, sizeof(*record));
 	if (at)
-		memcpy(block->bytes + sizeof(record), bytes.data, at);
+		memcpy(block->bytes + sizeof(*record), bytes.data, at);
 	area->statistics.blocks++;
 	while (at < bytes.length) {
 		size_t part = bytes.length - at < BLOCK_PAYLOAD ? bytes.length - at : BLOCK_PAYLOAD;
@@ -184,6 +182,7 @@ static uint32_t chain_write(struct checkpoint_area *area, uint16_t kind, uint16_
 
 int checkpoint_save(struct checkpoint_area *area, uint32_t *slot, uint16_t kind, uint16_t version, struct span bytes)
 {
+	struct record record = {.kind = kind, .version = version};
 	uint32_t first, before;
 	bool is_full = !*slot && !area->free_slot_count;
 
@@ -191,12 +190,16 @@ int checkpoint_save(struct checkpoint_area *area, uint32_t *slot, uint16_t kind,
 		checkpoint_remove(area, slot);
 		return -EINVAL;
 	}
+	record.length = (uint32_t)bytes.length;
+	record.checksum = checksum(&record, bytes.data);
+	if (*slot && !memcmp(block_at(area, area->index[*slot - 1])->bytes, &record, sizeof(record)))
+		return 0;
 	if (is_full || blocks_for(bytes.length) > blocks_free(area)) {
 		area->statistics.refused++;
 		checkpoint_remove(area, slot);
 		return -ENOSPC;
 	}
-	first = chain_write(area, kind, version, bytes);
+	first = chain_write(area, &record, bytes);
 	if (!*slot) {
 		*slot = area->free_slots[--area->free_slot_count];
 		area->statistics.records++;

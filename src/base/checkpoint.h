@@ -24,7 +24,7 @@ int checkpoint_attach(int descriptor, uint32_t records, struct checkpoint_area *
 void checkpoint_free(struct checkpoint_area *area); /* the records stay; NULL is allowed */
 
 /* Writes a record, or writes it anew in one step: *slot is the caller's, 0 when there is no record yet. `kind` and `version`
- * are the caller's and come back. Allocates nothing. Returns 0; or -ENOSPC (the area is full), -EINVAL (longer than
+ * are the caller's and come back. What is there already is not written again. Allocates nothing. Returns 0; or -ENOSPC (the area is full), -EINVAL (longer than
  * CHECKPOINT_LONGEST), and then there is no such record any more, as an old one would say what is no longer true. */
 int checkpoint_save(struct checkpoint_area *area, uint32_t *slot, uint16_t kind, uint16_t version, struct span bytes);
 
@@ -32,7 +32,7 @@ int checkpoint_save(struct checkpoint_area *area, uint32_t *slot, uint16_t kind,
 void checkpoint_remove(struct checkpoint_area *area, uint32_t *slot);
 
 /* Visits every record, in the order of slots. The bytes are the callee's during the visit, in which it may remove or save this
- * record and no other. */
+ * record, and others that were visited. */
 void checkpoint_each(struct checkpoint_area *area,
 		     void (*visit)(void *context, uint32_t slot, uint16_t kind, uint16_t version, struct span bytes),
 		     void *context);

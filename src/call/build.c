@@ -205,6 +205,7 @@ void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, e
 	struct buffer out = gateway_scratch(gateway);
 	char branch[SIP_BRANCH_CAPACITY];
 
+	call_touch(call);
 	if (gateway->trunks[call->legs[leg].zone]) {
 		send_to_trunk(call, fork, leg, method, extra);
 		return;

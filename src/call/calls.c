@@ -2,6 +2,20 @@
  * The life of calls and of relays. */
 #include "call/internal.h"
 
+void call_enter(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+
+	list_init(&call->relays);
+	list_init(&call->touched);
+	list_append(&gateway->all_calls, &call->in_all);
+	table_add(gateway->calls, &call->by_id, table_hash(gateway->calls, &call->id, sizeof(call->id)));
+	call->callee_key = (struct dialog_key){.tag = call->legs[CALLEE].local_tag, .call = call};
+	table_add(gateway->dialogs, &call->callee_key.link,
+		  table_hash(gateway->dialogs, call->callee_key.tag, TAG_LENGTH));
+	call_touch(call);
+}
+
 struct call *call_new(struct gateway *gateway)
 {
 	struct call *call = pool_take(gateway->call_pool);
@@ -13,13 +27,9 @@ struct call *call_new(struct gateway *gateway)
 		call->id = random_u64(gateway->random) >> 16; /* 48 bits: short to type for `ringwall hangup` */
 	while (!call->id ||
 	       table_find(gateway->calls, table_hash(gateway->calls, &call->id, sizeof(call->id)), &call->id));
-	list_init(&call->relays);
-	list_append(&gateway->all_calls, &call->in_all);
-	table_add(gateway->calls, &call->by_id, table_hash(gateway->calls, &call->id, sizeof(call->id)));
 	random_token(gateway->random, call->legs[CALLEE].local_tag, TAG_LENGTH);
-	call->callee_key = (struct dialog_key){.tag = call->legs[CALLEE].local_tag, .call = call};
-	table_add(gateway->dialogs, &call->callee_key.link,
-		  table_hash(gateway->dialogs, call->callee_key.tag, TAG_LENGTH));
+	call->started_us = clock_monotonic_us();
+	call_enter(call);
 	for (int leg = 0; leg < 2; leg++) {
 		/* RFC 8866 section 5.2: numeric; below 2^62 for those who read it as a signed number. */
 		call->session.origin_ids[leg] = random_u64(gateway->random) >> 2;
@@ -35,6 +45,8 @@ void call_free(struct call *call)
 	timer_stop(gateway->wheel, &call->timer);
 	refresh_stop(call);
 	session_close(call);
+	list_remove(&call->touched);
+	gateway_record_remove(gateway, &call->record);
 	list_each(link, &call->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
@@ -72,8 +84,10 @@ struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from
 	relay->server = server;
 	relay->server_cseq = request->cseq;
 	list_init(&relay->in_call);
-	if (call)
+	if (call) {
 		list_append(&call->relays, &relay->in_call);
+		call_touch(call);
+	}
 	list_append(&gateway->all_relays, &relay->in_all);
 	sip_server_user_set(server, relay);
 	return relay;
@@ -118,6 +132,8 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra)
 	if (!relay->server || relay->answered)
 		return;
 	relay->answered = true;
+	if (relay->call)
+		call_touch(relay->call);
 	respond(relay->gateway, relay->server, status, relay->fork ? relay->fork->caller_tag : NULL, extra);
 }
 
@@ -143,11 +159,11 @@ void relay_ack(struct relay *relay, struct fork *fork, struct span content_type,
 	sip_write_body(&out, content_type, body);
 	if (out.overflow)
 		return;
-	transport_send(gateway->transport, &call->legs[leg].flow, buffer_span(&out));
 	/* Kept for the copies of the 2xx (RFC 3261 section 13.2.2.4), but for that of a fork that is not the dialog. */
-	if (fork != relay->fork)
-		return;
-	bytes_keep(&relay->ack, &relay->ack_length, buffer_span(&out));
+	if (fork == relay->fork)
+		bytes_keep(&relay->ack, &relay->ack_length, buffer_span(&out));
+	call_touch(call);
+	transport_send(gateway->transport, &call->legs[leg].flow, buffer_span(&out));
 }
 
 /* An INVITE on its way to the other leg: taken back; one whose 2xx waits for its ACK gets that. */
@@ -157,7 +173,7 @@ static void relay_end(struct relay *relay, struct span reason)
 		return;
 	if (relay->client && !relay->final)
 		sip_client_cancel_for(relay->client, reason);
-	else if (relay->accepted && !relay->ack && relay->call->state == CALL_ESTABLISHED)
+	else if (relay->accepted && !relay->ack && relay->fork)
 		relay_ack(relay, relay->fork, SPAN_EMPTY, SPAN_EMPTY);
 }
 
@@ -180,6 +196,7 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 {
 	char text[600];
 	struct buffer extra = BUFFER_OVER(text);
+	bool was_established = call->state == CALL_ESTABLISHED;
 
 	if (call->state == CALL_ENDING)
 		return;
@@ -187,17 +204,19 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 		call->gateway->counters.calls_failed += status != 487;
 	timer_stop(call->gateway->wheel, &call->timer);
 	refresh_stop(call);
+	/* First: should the process die from here on, the next one ends what is left. */
+	call->state = CALL_ENDING;
+	call_touch(call);
 	list_each(link, &call->relays)
 		relay_end(list_object(link, struct relay, in_call), reason);
 	/* What waits when a BYE comes is not done (RFC 3261 section 15.1.2), however well the call ended. */
 	relays_refuse(call, status < 300 ? 487 : status);
 	if (reason.length)
 		sip_write_header(&extra, SIP_HEADER_REASON, reason);
-	if (call->state == CALL_ESTABLISHED)
+	if (was_established)
 		for (uint8_t leg = 0; leg < 2; leg++)
 			if (leg != skip)
 				send_own_request(call, call->dialog, leg, SIP_BYE, buffer_text(&extra));
-	call->state = CALL_ENDING;
 	session_close(call);
 	call_settle(call);
 }

@@ -11,7 +11,7 @@ static const struct {
 	/* Makes the object again. False: the record cannot be used, and is removed. */
 	bool (*load)(struct gateway *gateway, uint32_t slot, struct span bytes);
 } loaders[] = {
-	{RECORD_NONE, 0, NULL},
+	{RECORD_CALL, 1, call_record_load},
 };
 
 static uint16_t version_of(enum record_kind kind)
@@ -40,6 +40,51 @@ void gateway_record_remove(struct gateway *gateway, uint32_t *slot)
 	*slot = 0;
 }
 
+/* ---- Calls ---- */
+
+void call_touch(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+
+	call->record_behind = true;
+	if (gateway->checkpoints && list_is_empty(&call->touched))
+		list_append(&gateway->touched, &call->touched);
+}
+
+static void call_write(struct call *call)
+{
+	struct gateway *gateway = call->gateway;
+	struct buffer out = buffer_over(gateway->record, CHECKPOINT_LONGEST);
+
+	call->record_behind = false;
+	call_record_write(call, &out);
+	if (out.overflow)
+		out.length = SIZE_MAX; /* refused, and the old one removed */
+	gateway_record_save(gateway, &call->record, RECORD_CALL, (struct span){out.data, out.length});
+}
+
+void gateway_records_write(struct gateway *gateway)
+{
+	list_each(link, &gateway->touched) {
+		struct call *call = list_object(link, struct call, touched);
+
+		if (call->record_behind)
+			call_write(call);
+	}
+}
+
+void gateway_records_settle(struct gateway *gateway)
+{
+	list_each(link, &gateway->touched) {
+		struct call *call = list_object(link, struct call, touched);
+
+		list_remove(&call->touched);
+		call_write(call);
+	}
+}
+
+/* ---- The next gate ---- */
+
 static void record_load(void *context, uint32_t slot, uint16_t kind, uint16_t version, struct span bytes)
 {
 	struct gateway *gateway = context;
@@ -59,6 +104,11 @@ void gateway_recover(struct gateway *gateway, struct checkpoint_area *area)
 	struct checkpoint_statistics statistics;
 	uint64_t *loaded = &gateway->counters.checkpoints_loaded, *unusable = &gateway->counters.checkpoints_unusable;
 
+	gateway->record = memory_alloc(CHECKPOINT_LONGEST);
+	if (!gateway->record) {
+		log_write(LOG_ERROR, "call", "no memory for checkpoints: calls will not outlive this process");
+		return;
+	}
 	gateway->checkpoints = area;
 	checkpoint_statistics_get(area, &statistics);
 	*unusable += statistics.corrupt;

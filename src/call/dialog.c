@@ -22,6 +22,18 @@ struct fork *fork_find(struct call *call, struct span callee_tag)
 	return NULL;
 }
 
+void fork_enter(struct call *call, struct fork *fork)
+{
+	struct gateway *gateway = call->gateway;
+
+	fork->call = call;
+	fork->key = (struct dialog_key){.tag = fork->caller_tag, .call = call, .fork = fork};
+	table_add(gateway->dialogs, &fork->key.link, table_hash(gateway->dialogs, fork->caller_tag, TAG_LENGTH));
+	fork->next = call->forks;
+	call->forks = fork;
+	call->fork_count++;
+}
+
 struct fork *fork_add(struct call *call, struct span callee_tag, bool final)
 {
 	struct gateway *gateway = call->gateway;
@@ -38,13 +50,8 @@ struct fork *fork_add(struct call *call, struct span callee_tag, bool final)
 		return NULL;
 	}
 	random_token(gateway->random, fork->caller_tag, TAG_LENGTH);
-	fork->call = call;
 	fork->next_cseq[CALLER] = call->caller_cseq + 1;
-	fork->key = (struct dialog_key){.tag = fork->caller_tag, .call = call, .fork = fork};
-	table_add(gateway->dialogs, &fork->key.link, table_hash(gateway->dialogs, fork->caller_tag, TAG_LENGTH));
-	fork->next = call->forks;
-	call->forks = fork;
-	call->fork_count++;
+	fork_enter(call, fork);
 	return fork;
 }
 
@@ -83,8 +90,11 @@ bool dialog_named(struct gateway *gateway, struct span call_id, struct span our_
 bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct sip_message *request,
 		 struct dialog *out)
 {
-	return dialog_named(gateway, request->call_id, request->to.tag, request->from.tag, out) &&
-	       leg_takes_flow(gateway, &out->call->legs[out->leg], flow);
+	if (!dialog_named(gateway, request->call_id, request->to.tag, request->from.tag, out) ||
+	    !leg_takes_flow(gateway, &out->call->legs[out->leg], flow))
+		return false;
+	call_touch(out->call);
+	return true;
 }
 
 bool dialog_cseq_take(struct dialog *dialog, uint32_t cseq)

@@ -141,9 +141,13 @@ bool forward_request(struct relay *relay, const struct sip_message *request, str
 	sip_write_body(&out, content_type, body);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
-	relay->client = sip_client_start(gateway_transactions(gateway), &leg->flow, request->method, branch,
-					 buffer_span(&out), relay);
-	return relay->client != NULL;
+	relay->client = sip_client_prepare(gateway_transactions(gateway), &leg->flow, request->method, branch,
+					   buffer_span(&out), relay);
+	if (!relay->client)
+		return false;
+	call_touch(call);
+	sip_client_send(relay->client, buffer_span(&out));
+	return true;
 }
 
 static bool makes_dialog(const struct relay *relay, uint16_t status)
@@ -186,6 +190,7 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	relay->accepted |= shown >= 200 && shown < 300;
 	if (fork && shown < 200 && sip_message_header(response, SIP_HEADER_RSEQ))
 		bytes_keep(&fork->provisional, &fork->provisional_length, buffer_span(&out));
+	call_touch(call);
 	sip_server_respond(relay->server, shown, buffer_span(&out));
 	return true;
 }

@@ -87,6 +87,7 @@ static void on_request(void *context, struct sip_server_transaction *server, con
 	else if (body_unwrap(context, server))
 		request_dispatch(context, server, sip_server_request(server));
 	request_release(server);
+	gateway_records_settle(context);
 }
 
 /* The same of what cannot be refused: a body that is none describes nothing. */
@@ -108,6 +109,7 @@ static void on_ack(void *context, const struct flow *flow, const struct sip_mess
 	struct sip_message plain;
 
 	invite_ack(context, flow, unwrapped(ack, &plain));
+	gateway_records_settle(context);
 }
 
 static void on_cancelled(void *context, struct sip_server_transaction *server, const struct sip_message *cancel)
@@ -116,18 +118,18 @@ static void on_cancelled(void *context, struct sip_server_transaction *server, c
 	char text[512];
 	struct buffer reason = BUFFER_OVER(text);
 
-	(void)context;
 	policy_reasons(cancel, &reason);
 	if (!relay || relay->answered || relay->method != SIP_INVITE)
 		return;
-	if (relay->initial && relay->call) {
+	if (relay->call)
+		call_touch(relay->call);
+	if (relay->initial && relay->call)
 		call_end_for(relay->call, -1, 487, buffer_span(&reason));
-		return;
-	}
-	if (relay->client) /* a re-INVITE: the other side answers 487, which comes back */
+	else if (relay->client) /* a re-INVITE: the other side answers 487, which comes back */
 		sip_client_cancel_for(relay->client, buffer_span(&reason));
 	else
 		relay_refuse(relay, 487, NULL);
+	gateway_records_settle(context);
 }
 
 static void response_dispatch(struct relay *relay, const struct sip_message *response)
@@ -159,12 +161,15 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	}
 	if (!relay || (!server && !relay->answered))
 		return;
+	if (relay->call)
+		call_touch(relay->call);
 	if (relay->client == client && !relay->answered &&
 	    trunk_challenge_take(relay->gateway, sip_client_flow(client), response, &relay->challenged) &&
 	    relay_again(relay))
 		return;
 	response_dispatch(relay, unwrapped(response, &plain));
 	request_release(server); /* it ends in its own timer alone, so it is still there */
+	gateway_records_settle(context);
 }
 
 static void on_failed(void *context, struct sip_client_transaction *client, enum sip_failure failure)
@@ -228,6 +233,8 @@ static void on_server_gone(void *context, struct sip_server_transaction *server)
 	(void)context;
 	if (!relay)
 		return;
+	if (relay->call)
+		call_touch(relay->call);
 	relay->server = NULL;
 	relay_settle(relay);
 }
@@ -240,10 +247,18 @@ static void on_client_gone(void *context, struct sip_client_transaction *client)
 	(void)context;
 	if (!relay)
 		return;
+	if (call)
+		call_touch(call);
 	relay->client = NULL;
 	relay_settle(relay);
 	if (call)
 		call_settle(call);
+}
+
+/* Nobody hears of what the next gate would not know. */
+static void on_sending(void *context)
+{
+	gateway_records_write(context);
 }
 
 static bool on_admit(void *context, const struct flow *flow)
@@ -275,6 +290,7 @@ static void on_tick(evutil_socket_t descriptor, short what, void *context)
 	gateway->load.lag_us = gateway->ticked_us && now_us > due_us ? now_us - due_us : 0;
 	gateway->ticked_us = now_us;
 	timer_wheel_advance(gateway->wheel, now_us);
+	gateway_records_settle(gateway);
 	if (!gateway->stopping)
 		return;
 	sip_transactions_statistics(gateway_transactions(gateway), &statistics);
@@ -350,6 +366,7 @@ static bool transport_make(struct gateway *gateway)
 	struct transport_callbacks callbacks = {
 		.admit = on_admit,
 		.closed = on_closed,
+		.sending = on_sending,
 		.context = gateway,
 		.transactions = {.request = on_request,
 				 .ack = on_ack,
@@ -415,6 +432,7 @@ struct gateway *gateway_new(struct event_base *loop, const struct config *config
 	list_init(&gateway->all_relays);
 	list_init(&gateway->all_subscriptions);
 	list_init(&gateway->all_transfers);
+	list_init(&gateway->touched);
 	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
 	random_fill(random, gateway->body_key, sizeof(gateway->body_key));
 	gateway->wheel = timer_wheel_new(clock_monotonic_us());
@@ -441,6 +459,7 @@ void gateway_free(struct gateway *gateway)
 	if (!gateway)
 		return;
 	trunks_free(gateway);
+	gateway->checkpoints = NULL; /* an orderly end has ended its calls; otherwise the next gate goes on with them */
 	list_each(link, &gateway->all_calls)
 		call_free(list_object(link, struct call, in_all));
 	list_each(link, &gateway->all_subscriptions)
@@ -476,6 +495,7 @@ void gateway_free(struct gateway *gateway)
 	memory_free_secret(gateway->body, SDP_BYTES_MAXIMUM);
 	memory_free_secret(gateway->text, BODY_MAXIMUM);
 	memory_free_secret(gateway->arena, ARENA_CAPACITY);
+	memory_free_secret(gateway->record, CHECKPOINT_LONGEST);
 	memory_free_secret(gateway, sizeof(*gateway));
 }
 

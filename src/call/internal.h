@@ -38,11 +38,41 @@ struct port_pool *port_pools_get(struct port_pools *pools, const struct config_z
 const struct address *port_pool_address(const struct port_pool *pool);
 /* An even port whose odd neighbour is free too; 0 when all are taken. The one given back longest ago comes first. */
 uint16_t port_take(struct port_pool *pool);
-void port_give(struct port_pool *pool, uint16_t port);
+/* This very port, which a call of before had, maybe when the range was another one. False: it is in use. */
+bool port_take_again(struct port_pool *pool, uint16_t port);
+void port_give(struct port_pool *pool, uint16_t port); /* NULL: a port that is no pool's any more */
 
 /* ---- Sessions: offer and answer between the legs, and what media is told ---- */
 
-struct exchange; /* an offer that waits for its answer */
+/* The description a leg was sent last, offer or answer: what a refresh by INVITE says again. May hold keys. */
+struct described {
+	char *bytes;
+	size_t length;
+};
+
+#define OFFERED_SUITES_MAXIMUM 6
+
+/* One m-line of an offer under way. */
+struct exchange_stream {
+	bool usable; /* we can carry it */
+	uint8_t kind;
+	enum sdp_protocol offered;
+	struct sdp_crypto chosen; /* the offerer's line we take; suite none: plain RTP */
+	uint8_t key_to_offerer[SDP_KEY_MAXIMUM];
+	struct sdp_crypto ours[OFFERED_SUITES_MAXIMUM]; /* lines offered to the answerer */
+	uint8_t our_count;
+	struct address peer, peer_rtcp;
+	uint16_t peer_port;
+	enum sdp_direction direction;
+};
+
+/* An offer that waits for its answer. */
+struct exchange {
+	uint8_t offerer, stream_count;
+	bool answered;
+	struct described offered; /* as it went to who answers; in force once it is answered */
+	struct exchange_stream streams[];
+};
 
 /* What media learned of a leg, which a media process that takes another's place must know to go on. */
 struct learned {
@@ -66,12 +96,6 @@ struct session_stream {
 
 /* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one
  * is answered its session becomes the call's. */
-/* The description a leg was sent last, offer or answer: what a refresh by INVITE says again. May hold keys. */
-struct described {
-	char *bytes;
-	size_t length;
-};
-
 struct session {
 	struct session_stream *streams;
 	uint8_t stream_count;
@@ -166,6 +190,10 @@ struct call {
 	struct timer timer;          /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
 	uint16_t streams_told; /* bits by index: media knows the stream */
+	uint64_t started_us;
+	struct list touched; /* in gateway->touched until what touched it is done */
+	bool record_behind;  /* its record says less than is true */
+	uint32_t record;     /* slot of its checkpoint; 0: none */
 };
 
 /* What a request already did about challenges. */
@@ -280,6 +308,8 @@ struct gateway {
 	struct gateway_counters counters;
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
 	struct log_limit checkpoint_limit;
+	struct list touched; /* calls */
+	char *record;        /* CHECKPOINT_LONGEST: the record being written */
 	struct log_limit refused_limit, registrar_limit; /* of what strangers and a registrar can fill the log with */
 	struct admission admission;
 	struct admission_load load;
@@ -493,6 +523,8 @@ bool refresh_is_too_short(const struct gateway *gateway, const struct sip_messag
 bool refresh_demand_learn(struct call *call, uint8_t leg, const struct sip_message *response);
 /* Starts the leg's timer from what is agreed, anew; for a call that was restored, too. */
 void refresh_start(struct call *call, uint8_t leg);
+/* As it was when the process before died; the timer was due then, by the same clock. */
+void refresh_resume(struct call *call, uint8_t leg);
 void refresh_stop(struct call *call);
 /* A refresh that need not cross is answered here: true. */
 bool refresh_receive(const struct dialog *dialog, struct sip_server_transaction *server,
@@ -565,6 +597,12 @@ void transfer_forget(struct call *call);
 
 /* calls.c: the life of a call and of relays */
 struct call *call_new(struct gateway *gateway);
+/* Into the tables, by its id and the local tag of its callee's leg. */
+void call_enter(struct call *call);
+/* Into the call and the tables, by its caller's tag. */
+void fork_enter(struct call *call, struct fork *fork);
+/* Rings too long or lasts too long after `delay_ms`; 0: never. */
+void call_timer_set(struct call *call, uint64_t delay_ms);
 /* Ends whatever is left on both legs: BYE, CANCEL or `status`. The call goes when its transactions have. `skip` is a leg that
  * ended by itself, or -1. */
 void call_end(struct call *call, int skip, uint16_t status, const char *reason);
@@ -609,6 +647,15 @@ enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };
 /* Writes the object's record (anew); *slot is the object's own, 0 at first. Without room there is none, which is counted. */
 void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_kind kind, struct span bytes);
 void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
+/* The call has changed, or is about to: its record is written before the next message leaves, and after what is being done now.
+ * Every message and timer that changes a call says so (those in a dialog do by finding it). */
+void call_touch(struct call *call);
+void gateway_records_write(struct gateway *gateway); /* before a message leaves */
+void gateway_records_settle(struct gateway *gateway); /* when all is done: with what changed after the last message */
+
+/* snapshot.c: a call as a record, and back */
+void call_record_write(struct call *call, struct buffer *out);
+bool call_record_load(struct gateway *gateway, uint32_t slot, struct span bytes);
 
 /* again.c */
 /* Sends a relay's request once more from the one that came in, after a final response or a failure that nobody was told of.

@@ -2,6 +2,7 @@
  * The INVITE that makes a call: out to the other side, its responses back, the caller's ACK. */
 #include "call/internal.h"
 
+/* Of a call that rings, then of one that lasts. */
 static void too_long(void *context)
 {
 	struct call *call = context;
@@ -9,13 +10,13 @@ static void too_long(void *context)
 	call_end(call, -1, 480, call->state == CALL_ESTABLISHED ? "Longest call duration reached" : "No answer");
 }
 
-static void timer_set(struct call *call, uint32_t seconds)
+void call_timer_set(struct call *call, uint64_t delay_ms)
 {
 	call->timer.fire = too_long;
 	call->timer.context = call;
 	timer_stop(call->gateway->wheel, &call->timer);
-	if (seconds)
-		timer_start(call->gateway->wheel, &call->timer, seconds * 1000ull);
+	if (delay_ms)
+		timer_start(call->gateway->wheel, &call->timer, delay_ms);
 }
 
 int invite_forward(struct relay *relay, const struct sip_message *request)
@@ -105,7 +106,7 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 		return true;
 	}
 	gateway->counters.calls_started++;
-	timer_set(call, gateway->config->calls.ring_s);
+	call_timer_set(call, gateway->config->calls.ring_s * 1000ull);
 	return true;
 }
 
@@ -178,9 +179,10 @@ static void unwanted(struct relay *relay, const struct sip_message *response)
 		return;
 	dialog_learn(call, fork, CALLEE, response, true);
 	relay_ack(relay, fork, SPAN_EMPTY, SPAN_EMPTY);
-	if (!fork->ended) /* a copy of the 2xx gets another ACK, not another BYE */
-		send_own_request(call, fork, CALLEE, SIP_BYE, NULL);
+	if (fork->ended) /* a copy of the 2xx gets another ACK, not another BYE */
+		return;
 	fork->ended = true;
+	send_own_request(call, fork, CALLEE, SIP_BYE, NULL);
 }
 
 /* The dialog of a response to the call's INVITE; NULL: too many, or no memory. */
@@ -235,7 +237,7 @@ static void established(struct relay *relay, struct fork *fork)
 	call->state = CALL_ESTABLISHED;
 	call->answered_us = clock_monotonic_us();
 	call->gateway->counters.calls_answered++;
-	timer_set(call, call->gateway->config->calls.duration_s);
+	call_timer_set(call, call->gateway->config->calls.duration_s * 1000ull);
 	losers_refuse(call);
 }
 

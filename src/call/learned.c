@@ -26,6 +26,7 @@ void learned_take(struct call *call, const struct media_event *event)
 	learned = &stream->learned[event->side];
 	if (!stream->active)
 		return;
+	call_touch(call);
 	if (event->kind == MEDIA_LOCKED)
 		learned->locked = event->peer;
 	else if (event->kind == MEDIA_ROLL_OVER && event->roll_over.index)

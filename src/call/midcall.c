@@ -30,14 +30,16 @@ static void bye_receive(const struct dialog *dialog, struct sip_server_transacti
 			const struct sip_message *request)
 {
 	struct call *call = dialog->call;
+	struct gateway *gateway = call->gateway;
 	char text[512];
 	struct buffer reason = BUFFER_OVER(text);
 
-	respond(call->gateway, server, 200, NULL, NULL);
 	policy_reasons(request, &reason);
 	if (!reason.length)
 		buffer_put_text(&reason, "SIP;cause=200;text=\"Normal call clearing\"");
+	/* Then the answer: until it comes the BYE is sent again, to whoever takes our place should we die in between. */
 	call_end_for(call, dialog->leg, call->state == CALL_ESTABLISHED ? 200 : 487, buffer_span(&reason));
+	respond(gateway, server, 200, NULL, NULL);
 }
 
 /* What must not cross now, as a status; 0: it may. */

@@ -10,6 +10,7 @@ struct port_address {
 	struct port_address *next;
 	struct address address;
 	uint8_t taken[TAKEN_BYTES];
+	uint8_t in_ring[TAKEN_BYTES]; /* taken again: its place in the ring, if it is of its range, was not given up */
 };
 
 struct port_pool {
@@ -161,8 +162,24 @@ uint16_t port_take(struct port_pool *pool)
 	return 0;
 }
 
+bool port_take_again(struct port_pool *pool, uint16_t port)
+{
+	if (port % 2 || (*taken_byte(pool, port) & taken_bit(port)))
+		return false;
+	*taken_byte(pool, port) |= taken_bit(port);
+	pool->on->in_ring[port / 16] |= taken_bit(port);
+	return true;
+}
+
 void port_give(struct port_pool *pool, uint16_t port)
 {
+	if (!pool)
+		return;
+
+	bool in_ring = pool->on->in_ring[port / 16] & taken_bit(port);
+
 	*taken_byte(pool, port) &= (uint8_t)~taken_bit(port);
-	ring_append(pool, port);
+	pool->on->in_ring[port / 16] &= (uint8_t)~taken_bit(port);
+	if (!in_ring)
+		ring_append(pool, port);
 }

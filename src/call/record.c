@@ -143,7 +143,7 @@ bool record_next(struct span *rest, uint8_t *tag, struct span *value)
 		if (length > rest->length - at)
 			return false;
 		*tag = (uint8_t)rest->data[0];
-		*value = span_slice(*rest, at, at + length);
+		*value = span_slice(*rest, at, length);
 		*rest = span_slice(*rest, at + length, rest->length);
 		return true;
 	}

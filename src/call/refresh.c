@@ -89,6 +89,15 @@ void refresh_start(struct call *call, uint8_t leg)
 		wait(call, leg, refresh->ours ? interval_ms / 2 : interval_ms - spare_ms);
 }
 
+void refresh_resume(struct call *call, uint8_t leg)
+{
+	uint64_t now_ms = clock_monotonic_us() / 1000, due_ms = call->refreshes[leg].timer.due_ms;
+
+	/* One that was under way when the process died is begun anew. */
+	if (call->refreshes[leg].interval_s)
+		wait(call, leg, due_ms > now_ms ? due_ms - now_ms : 1);
+}
+
 void refresh_stop(struct call *call)
 {
 	for (uint8_t leg = 0; leg < 2; leg++)
@@ -206,9 +215,13 @@ static bool request_send(struct call *call, struct relay *relay)
 		sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
-	relay->client = sip_client_start(gateway_transactions(gateway), &call->legs[to].flow, relay->method, branch,
-					 buffer_span(&out), relay);
-	return relay->client != NULL;
+	relay->client = sip_client_prepare(gateway_transactions(gateway), &call->legs[to].flow, relay->method, branch,
+					   buffer_span(&out), relay);
+	if (!relay->client)
+		return false;
+	call_touch(call);
+	sip_client_send(relay->client, buffer_span(&out));
+	return true;
 }
 
 static void refresh_send(struct call *call, uint8_t leg)

@@ -3,29 +3,6 @@
  * zone; media is told once both have spoken. */
 #include "call/internal.h"
 
-#define OFFERED_SUITES_MAXIMUM 6
-
-/* One m-line of an offer under way. */
-struct exchange_stream {
-	bool usable; /* we can carry it */
-	uint8_t kind;
-	enum sdp_protocol offered;
-	struct sdp_crypto chosen; /* the offerer's line we take; suite none: plain RTP */
-	uint8_t key_to_offerer[SDP_KEY_MAXIMUM];
-	struct sdp_crypto ours[OFFERED_SUITES_MAXIMUM]; /* lines offered to the answerer */
-	uint8_t our_count;
-	struct address peer, peer_rtcp;
-	uint16_t peer_port;
-	enum sdp_direction direction;
-};
-
-struct exchange {
-	uint8_t offerer, stream_count;
-	bool answered;
-	struct described offered; /* as it went to who answers; in force once it is answered */
-	struct exchange_stream streams[];
-};
-
 static bool is_rtp(enum sdp_protocol protocol)
 {
 	return protocol == SDP_RTP_AVP || protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVP ||
@@ -181,6 +158,7 @@ bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offere
 
 void session_exchange_done(struct call *call, struct fork *fork)
 {
+	call_touch(call);
 	exchange_drop(session_of(call, fork));
 }
 

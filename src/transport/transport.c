@@ -266,6 +266,9 @@ static int on_send(void *context, const struct flow *flow, struct span bytes)
 {
 	struct transport_layer *layer = context;
 
+	if (layer->callbacks.sending)
+		layer->callbacks.sending(layer->callbacks.context);
+
 	return net_send(layer->net, flow, bytes);
 }
 
@@ -336,7 +339,7 @@ struct sip_transactions *transport_transactions(struct transport_layer *layer)
 
 int transport_send(struct transport_layer *layer, const struct flow *flow, struct span bytes)
 {
-	return net_send(layer->net, flow, bytes);
+	return on_send(layer, flow, bytes);
 }
 
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch)

@@ -14,11 +14,13 @@ struct transport_callbacks {
 	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7); asked first, for every datagram,
 	 * and for a connection when it opens and for what it sends. NULL: all may. */
 	bool (*admit)(void *context, const struct flow *flow);
+	/* A message is about to leave: what it says is settled. May be NULL. */
+	void (*sending)(void *context);
 	/* A stream that was used is gone; transport_close_reason says why. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow);
 	/* The transaction user's; `send` and `send_context` are filled in by the layer. */
 	struct sip_transaction_callbacks transactions;
-	void *context; /* of admit and closed */
+	void *context; /* of admit, sending and closed */
 };
 
 struct transport_settings {

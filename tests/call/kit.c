@@ -135,8 +135,7 @@ void kit_reload(struct kit *kit)
 	listen_udp(kit);
 }
 
-static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
-		  const char *limits, bool phones_six, bool pbx_six)
+static void gateway_start(struct kit *kit)
 {
 	struct gateway_callbacks callbacks = {.stream_set = on_stream_set,
 					      .stream_close = on_stream_close,
@@ -146,6 +145,57 @@ static void start(struct kit *kit, const char *zone_extra, const char *encryptio
 					      .stopped = on_stopped,
 					      .context = kit};
 
+	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());
+	assert_non_null(kit->gateway);
+	listen_udp(kit);
+}
+
+#define KIT_RECORDS 64
+
+static void area_take(struct kit *kit)
+{
+	assert_int_equal(checkpoint_attach(dup(kit->memory), KIT_RECORDS, &kit->area), 0);
+	gateway_recover(kit->gateway, kit->area);
+}
+
+void kit_keep(struct kit *kit)
+{
+	kit->memory = checkpoint_file_make(KIT_RECORDS);
+	assert_true(kit->memory > 0);
+	area_take(kit);
+}
+
+void kit_die(struct kit *kit)
+{
+	gateway_free(kit->gateway);
+	checkpoint_free(kit->area);
+	kit->gateway = NULL;
+	kit->area = NULL;
+	kit->ahead_us = 0;
+}
+
+void kit_follow(struct kit *kit)
+{
+	config_free(kit->config);
+	kit->access_zone ^= 1;
+	kit->config = config_make(kit);
+	gateway_start(kit);
+	area_take(kit);
+	if (kit->bindings_saved)
+		gateway_binding_loaded(kit->gateway, &kit->binding);
+	gateway_loaded(kit->gateway);
+	gateway_media_back(kit->gateway);
+}
+
+void kit_kill(struct kit *kit)
+{
+	kit_die(kit);
+	kit_follow(kit);
+}
+
+static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
+		  const char *limits, bool phones_six, bool pbx_six)
+{
 	memset(kit, 0, sizeof(*kit));
 	kit->six[0] = phones_six;
 	kit->six[1] = pbx_six;
@@ -160,9 +210,7 @@ static void start(struct kit *kit, const char *zone_extra, const char *encryptio
 	kit->limits = limits;
 	kit->config = config_make(kit);
 	kit->loop = event_base_new();
-	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());
-	assert_non_null(kit->gateway);
-	listen_udp(kit);
+	gateway_start(kit);
 	gateway_loaded(kit->gateway);
 }
 
@@ -242,6 +290,9 @@ void peer_close(struct peer *peer)
 void kit_stop(struct kit *kit)
 {
 	gateway_free(kit->gateway);
+	checkpoint_free(kit->area);
+	if (kit->memory)
+		close(kit->memory);
 	SSL_CTX_free(kit->tls);
 	event_base_free(kit->loop);
 	config_free(kit->config);
@@ -302,6 +353,13 @@ void kit_expect_nothing_left(struct kit *kit)
 	assert_int_equal(statistics.servers_alive, 0);
 	assert_int_equal(statistics.clients_alive, 0);
 	assert_int_equal(pool_alive(gateway->relay_pool), 0);
+	if (kit->area) {
+		struct checkpoint_statistics kept;
+
+		checkpoint_statistics_get(kit->area, &kept);
+		assert_int_equal(kept.records, 0);
+		assert_int_equal(kept.blocks, 0);
+	}
 }
 
 static size_t crlf(const char *from, char *to, size_t capacity)

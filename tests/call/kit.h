@@ -39,6 +39,8 @@ struct kit {
 	size_t sent_length; /* the last that a peer sent */
 	uint64_t ahead_us;  /* how far the gateway's timers are ahead of the clock */
 	void *tls;
+	int memory; /* of checkpoints, after kit_keep */
+	struct checkpoint_area *area;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
 	const char *zone_extra, *encryption, *limits;
 	bool six[2]; /* the phones' side, the PBX's */
@@ -104,6 +106,13 @@ void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, str
 		   const char *description, const char *answer);
 /* Takes a new configuration, in which the two zones have changed places. */
 void kit_reload(struct kit *kit);
+/* From now on the gateway keeps what outlives it. */
+void kit_keep(struct kit *kit);
+/* The gateway dies without a word and another takes its place, in whose configuration the zones have changed places. */
+void kit_kill(struct kit *kit);
+/* The same, in two steps. */
+void kit_die(struct kit *kit);
+void kit_follow(struct kit *kit);
 /* Everybody stays silent until the gateway has given up all it holds, which is checked. */
 void kit_silence(struct kit *kit);
 
