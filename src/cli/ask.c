@@ -183,6 +183,9 @@ static void status_print(const json_t *answer)
 		printf("The media process is down: it is being restarted.\n\n");
 	if (!json_is_true(json_object_get(answer, "store")))
 		printf("The store process is down: it is being restarted.\n\n");
+	if (*text_of(answer, "store_error"))
+		printf("The store cannot write: %s. Calls and registrations go on; %lld changes wait for it.\n\n",
+		       text_of(answer, "store_error"), number_of(answer, "store_waiting"));
 	printf("  calls %lld   registrations %lld   subscriptions %lld   accounts %lld   connections %lld   transactions "
 	       "%lld\n\n",
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),

@@ -93,6 +93,9 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	F(TEXT, user, 128) F(TEXT, realm, 128) F(TEXT, ha1_md5, 65) F(TEXT, ha1_sha256, 65) F(U64, created_at_s, 0)
 #define IPC_ACCOUNT_REMOVE_FIELDS(F) F(U64, request, 0) F(TEXT, user, 128)
 #define IPC_STORED_FIELDS(F) F(U64, request, 0) F(U32, error, 0)
+/* Bindings are counted from AGAIN on: so many of them are on the disk; or why not, and then none is taken until AGAIN. */
+#define IPC_AGAIN_FIELDS(F) F(U32, epoch, 0)
+#define IPC_STORE_STATE_FIELDS(F) F(U32, epoch, 0) F(U64, stored, 0) F(U32, error, 0)
 
 /* clang-format on */
 #define IPC_FROM(role) (1u << IPC_ROLE_##role)
@@ -126,7 +129,9 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(BINDING_REMOVE, binding_remove, IPC_BINDING_REMOVE_FIELDS, IPC_FROM(GATE), false) \
 	X(ACCOUNT, account, IPC_ACCOUNT_FIELDS, IPC_FROM(GATE) | IPC_FROM(STORE), false) \
 	X(ACCOUNT_REMOVE, account_remove, IPC_ACCOUNT_REMOVE_FIELDS, IPC_FROM(GATE), false) \
-	X(STORED, stored, IPC_STORED_FIELDS, IPC_FROM(STORE), false)
+	X(STORED, stored, IPC_STORED_FIELDS, IPC_FROM(STORE), false) \
+	X(AGAIN, again, IPC_AGAIN_FIELDS, IPC_FROM(GATE), false) \
+	X(STORE_STATE, store_state, IPC_STORE_STATE_FIELDS, IPC_FROM(STORE), false)
 
 enum ipc_type {
 #define X(id, name, fields, from, descriptor) IPC_##id,

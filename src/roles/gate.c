@@ -44,18 +44,25 @@ static void session_close(void *context, uint64_t session)
 	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
-/* The store may die before it has written this down. */
+static void store_tell(void *context, const struct ipc_message *message)
+{
+	struct gate *gate = context;
+
+	role_tell(gate->role, IPC_ROLE_STORE, message);
+}
+
+/* The store may die before it has written this down, or its disk may be full. */
 static void binding_change(struct gate *gate, const struct ipc_message *message)
 {
-	const struct timeval later = {1, 0};
-	static struct log_limit limit;
+	static struct log_limit limit, lost_limit;
 
-	if (journal_add(gate->journal, message, clock_monotonic_us()))
+	if (journal_add(gate->journal, message))
 		log_limited(&limit, LOG_WARNING, "gate", "no memory to keep a registration until it is stored");
-	if (!event_pending(gate->trim, EV_TIMEOUT, NULL))
-		event_add(gate->trim, &later);
+	if (journal_dropped(gate->journal))
+		log_limited(&lost_limit, LOG_ERROR, "gate",
+			    "more registrations wait for the store than there is room for: the oldest are not kept");
 	if (role_peer(gate->role, IPC_ROLE_STORE))
-		role_tell(gate->role, IPC_ROLE_STORE, message);
+		journal_tell(gate->journal, store_tell, gate);
 }
 
 static void binding_save(void *context, const struct ipc_binding *binding)
@@ -76,27 +83,47 @@ static void binding_remove(void *context, const char *token)
 		binding_change(gate, &message);
 }
 
-static void on_trim(evutil_socket_t descriptor, short what, void *context)
+/* Everything that may not be on the disk, from the beginning. */
+static void store_tell_again(struct gate *gate)
 {
-	const struct timeval later = {1, 0};
+	struct ipc_message message = {.type = IPC_AGAIN, .descriptor = -1, .again = {++gate->store_epoch}};
+
+	if (!role_peer(gate->role, IPC_ROLE_STORE) || role_tell(gate->role, IPC_ROLE_STORE, &message))
+		return;
+	journal_again(gate->journal);
+	journal_tell(gate->journal, store_tell, gate);
+}
+
+static void on_again(evutil_socket_t descriptor, short what, void *context)
+{
 	struct gate *gate = context;
-	uint32_t dropped = journal_dropped(gate->journal);
 
 	(void)descriptor;
 	(void)what;
-	if (dropped)
-		log_write(LOG_ERROR, "gate", "%u registrations could not be kept while the store is away", dropped);
-	if (role_peer(gate->role, IPC_ROLE_STORE))
-		journal_trim(gate->journal, clock_monotonic_us());
-	if (journal_count(gate->journal))
-		event_add(gate->trim, &later);
+	store_tell_again(gate);
 }
 
-static void tell_again(void *context, const struct ipc_message *message)
+/* What the store has written, or why it cannot: told once, for it fails again each second. */
+static void on_store_state(struct gate *gate, const struct ipc_store_state *state)
 {
-	struct gate *gate = context;
+	const struct timeval later = {1, 0};
+	int error = (int)state->error;
 
-	role_tell(gate->role, IPC_ROLE_STORE, message);
+	if (state->epoch != gate->store_epoch)
+		return;
+	if (error && error != gate->store_error)
+		log_write(LOG_ERROR, "gate",
+			  "the store cannot write: %s; calls and registrations go on, and are kept until it can",
+			  strerror(error));
+	if (!error && gate->store_error)
+		log_write(LOG_NOTICE, "gate", "the store writes again");
+	gate->store_error = error;
+	if (error) {
+		event_add(gate->again, &later);
+		return;
+	}
+	journal_stored(gate->journal, state->stored);
+	journal_tell(gate->journal, store_tell, gate);
 }
 
 static void on_stopped(void *context)
@@ -205,8 +232,8 @@ static int trusts_make(const struct config *config, const struct handover *hando
 		for (uint8_t k = 0; k < zone->peer_count; k++)
 			names[k] = span_from(zone->peers[k].host);
 		trusts[i] = net_trust_new((enum net_client_certificate)zone->client_certificate,
-					  handover_zone_authorities(handover, zone->name), names, zone->peer_count, said,
-					  sizeof(said));
+					  handover_zone_authorities(handover, zone->name), names, zone->peer_count,
+					  said, sizeof(said));
 		if (!trusts[i]) {
 			snprintf(error, error_capacity, "zone %s: %s: %s", zone->name,
 				 zone->authorities ? zone->authorities : "authorities", said);
@@ -227,8 +254,9 @@ static struct gateway *gateway_start(struct gate *gate, const struct config *con
 /* Before any message is taken, so that each finds its call. Without this memory calls go on, and end with this process. */
 static void recover(struct gate *gate, struct handover *handover)
 {
-	int error = handover->memory < 0 ? -ENOENT
-					 : checkpoint_attach(handover->memory, handover->memory_records, &gate->checkpoints);
+	int error = handover->memory < 0
+			    ? -ENOENT
+			    : checkpoint_attach(handover->memory, handover->memory_records, &gate->checkpoints);
 
 	handover->memory = -1;
 	if (error)
@@ -341,7 +369,7 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 	if (!gate->gateway)
 		return;
 	if (peer == IPC_ROLE_STORE && channel)
-		journal_each(gate->journal, IPC_ROLE_GATE, tell_again, gate);
+		store_tell_again(gate);
 	if (peer == IPC_ROLE_STORE && !gate->loaded) {
 		gate->loading = false;
 		load(gate);
@@ -377,6 +405,7 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	case IPC_ACCOUNT: gateway_account_set(gate->gateway, &message->account); break;
 	case IPC_LOADED: on_loaded(gate); break;
 	case IPC_STORED: gate_on_stored(gate, &message->stored); break;
+	case IPC_STORE_STATE: on_store_state(gate, &message->store_state); break;
 	case IPC_RELOADED: gate_on_reloaded(gate, &message->reloaded); break;
 	case IPC_UPGRADED: gate_on_upgraded(gate, &message->upgraded); break;
 	case IPC_UPGRADE_STATE: gate->upgrade = message->upgrade_state; break;
@@ -417,8 +446,8 @@ static void destroy(void *context)
 	checkpoint_free(gate->checkpoints);
 	config_free(gate->config);
 	journal_free(gate->journal);
-	if (gate->trim)
-		event_free(gate->trim);
+	if (gate->again)
+		event_free(gate->again);
 	memory_free(gate->listeners);
 	memory_free(gate);
 }
@@ -432,9 +461,9 @@ static void *create(struct role *role)
 	gate->role = role;
 	gate->started_us = clock_monotonic_us();
 	list_init(&gate->waiting);
-	gate->journal = journal_new();
-	gate->trim = evtimer_new(role_loop(role), on_trim, gate);
-	if (gate->journal && gate->trim)
+	gate->journal = journal_new(random_system());
+	gate->again = evtimer_new(role_loop(role), on_again, gate);
+	if (gate->journal && gate->again)
 		return gate;
 	destroy(gate);
 	return NULL;

@@ -165,16 +165,17 @@ static void handle_status(void *context, struct control_request *request, const 
 
 	(void)arguments;
 	gateway_status_get(gate->gateway, &status);
-	answer = json_pack("{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}",
-			   "ok", 1, "version", RINGWALL_VERSION, "ready", gate->loaded, "domain",
-			   gate->config->site.domain, "uptime_s",
-			   (json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls", status.calls,
-			   "registrations", status.bindings, "subscriptions", status.subscriptions, "accounts",
-			   status.accounts, "transactions", status.transactions, "connections", status.connections,
-			   "media", role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store",
-			   role_peer(gate->role, IPC_ROLE_STORE) != NULL, "counters", counters_json(&status.counters),
-			   "rejects", rejects_json(status.rejects), "network", network_json(gate), "zones",
-			   zones_json(gate->config), "trunks", trunks_json(gate->gateway));
+	answer = json_pack(
+		"{s:b, s:s, s:b, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o, s:o, s:o, s:o, s:o}", "ok", 1,
+		"version", RINGWALL_VERSION, "ready", gate->loaded, "domain", gate->config->site.domain, "uptime_s",
+		(json_int_t)((clock_monotonic_us() - gate->started_us) / 1000000), "calls", status.calls,
+		"registrations", status.bindings, "subscriptions", status.subscriptions, "accounts", status.accounts,
+		"transactions", status.transactions, "connections", status.connections, "media",
+		role_peer(gate->role, IPC_ROLE_MEDIA) != NULL, "store", role_peer(gate->role, IPC_ROLE_STORE) != NULL,
+		"counters", counters_json(&status.counters), "rejects", rejects_json(status.rejects), "network",
+		network_json(gate), "zones", zones_json(gate->config), "trunks", trunks_json(gate->gateway));
+	json_object_set_new(answer, "store_error", json_string(gate->store_error ? strerror(gate->store_error) : ""));
+	json_object_set_new(answer, "store_waiting", json_integer(journal_count(gate->journal)));
 	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));
 	control_answer(request, answer);
 }
@@ -248,9 +249,17 @@ static void handle_upgrade(void *context, struct control_request *request, const
 {
 	struct ipc_message message = {.type = IPC_UPGRADE, .descriptor = -1};
 	struct gate *gate = context;
-	struct gate_waiting *waiting = gate_waiting_new(gate, IPC_ROLE_SUPERVISOR, request);
+	struct gate_waiting *waiting;
 
 	(void)arguments;
+	/* They are nowhere but in this process. */
+	if (gate->store_error) {
+		control_refuse(request,
+			       "nothing changed: the store cannot write (%s), and %u registrations wait for it",
+			       strerror(gate->store_error), journal_count(gate->journal));
+		return;
+	}
+	waiting = gate_waiting_new(gate, IPC_ROLE_SUPERVISOR, request);
 	if (!waiting)
 		return;
 	message.upgrade.request = waiting->request;

@@ -22,6 +22,10 @@ struct store_role {
 	struct event *commit;
 	uint64_t pending[PENDING_MAXIMUM];
 	unsigned pending_count;
+	uint32_t epoch;    /* of the gate's: since its AGAIN */
+	uint64_t received; /* changes of bindings since then */
+	bool failed;       /* one could not be written: none is taken until AGAIN */
+	int error;         /* why, negative; told once */
 };
 
 static void answer(struct store_role *self, uint64_t request, int error)
@@ -40,14 +44,40 @@ static void answer_pending(struct store_role *self, int error)
 	self->pending_count = 0;
 }
 
+static void state_tell(struct store_role *self, int error)
+{
+	const struct ipc_message message = {.type = IPC_STORE_STATE,
+					    .descriptor = -1,
+					    .store_state = {self->epoch, self->received, error ? (uint32_t)-error : 0}};
+
+	if (role_peer(self->role, IPC_ROLE_GATE))
+		role_tell(self->role, IPC_ROLE_GATE, &message);
+}
+
+/* The gate keeps what it told, and tells it again: until then nothing is counted. */
+static void fail(struct store_role *self, int error)
+{
+	if (error != self->error)
+		log_write(LOG_ERROR, "store", "the database cannot be written: %s", strerror(-error));
+	self->error = error;
+	self->failed = true;
+	state_tell(self, error);
+}
+
 static void commit(struct store_role *self)
 {
 	int error = store_commit(self->store);
 
 	event_del(self->commit);
-	if (error)
-		log_write(LOG_ERROR, "store", "changes are lost, the database cannot be written: %s", strerror(-error));
 	answer_pending(self, error);
+	if (error) {
+		fail(self, error);
+	} else if (!self->failed) {
+		if (self->error)
+			log_write(LOG_NOTICE, "store", "the database can be written again");
+		self->error = 0;
+		state_tell(self, 0);
+	}
 }
 
 static void on_commit(evutil_socket_t descriptor, short what, void *context)
@@ -63,12 +93,16 @@ static void changed(struct store_role *self, uint64_t request, int error)
 	const struct timeval delay = {0, COMMIT_DELAY_MS * 1000};
 
 	if (error) {
-		if (error != -ENOENT)
-			log_write(LOG_ERROR, "store", "a change cannot be written: %s", strerror(-error));
 		answer(self, request, error);
 		/* A full disk takes the whole transaction with it. */
 		if (!store_is_dirty(self->store))
 			answer_pending(self, error);
+		if (error == -EINVAL)
+			log_write(LOG_ERROR, "store", "a change is not one that can be written");
+		if (error != -ENOENT && error != -EINVAL)
+			fail(self, error);
+		else if (store_is_dirty(self->store) && !event_pending(self->commit, EV_TIMEOUT, NULL))
+			event_add(self->commit, &delay);
 		return;
 	}
 	if (request)
@@ -125,6 +159,27 @@ static void load(struct store_role *self)
 	load_send(self, &loaded);
 }
 
+static void binding_changed(struct store_role *self, const struct ipc_message *message)
+{
+	if (self->failed)
+		return;
+	self->received++;
+	changed(self, 0,
+		message->type == IPC_BINDING ? store_binding_save(self->store, &message->binding)
+					     : store_binding_remove(self->store, message->binding_remove.token));
+}
+
+/* What is under way is of before, and not to be counted with what comes. */
+static void again(struct store_role *self, uint32_t epoch)
+{
+	self->failed = true;
+	if (store_is_dirty(self->store))
+		commit(self);
+	self->epoch = epoch;
+	self->received = 0;
+	self->failed = false;
+}
+
 static void on_message(void *context, struct ipc_channel *channel, struct ipc_message *message)
 {
 	struct store_role *self = context;
@@ -134,10 +189,9 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 		return;
 	switch (message->type) {
 	case IPC_LOAD: load(self); break;
-	case IPC_BINDING: changed(self, 0, store_binding_save(self->store, &message->binding)); break;
-	case IPC_BINDING_REMOVE:
-		changed(self, 0, store_binding_remove(self->store, message->binding_remove.token));
-		break;
+	case IPC_BINDING:
+	case IPC_BINDING_REMOVE: binding_changed(self, message); break;
+	case IPC_AGAIN: again(self, message->again.epoch); break;
 	case IPC_ACCOUNT:
 		changed(self, message->account.request, store_account_save(self->store, &message->account));
 		break;
