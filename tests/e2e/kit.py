@@ -26,7 +26,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 OUTSIDE = "203.0.113.7"
-OUTSIDE6, PHONE6 = "2001:db8:1::7", "2001:db8:2::2"
+OUTSIDE6, PHONE6, PHONE6_OTHER = "2001:db8:1::7", "2001:db8:2::2", "2001:db8:2::3"
+INSIDE6, PBX6 = "2001:db8:3::1", "2001:db8:3::10"
 INSIDE = "10.0.0.1"
 PBX = "10.0.0.10"
 STRANGER_INSIDE = "10.0.0.66"
@@ -258,8 +259,8 @@ class Kit:
         self.ip("link set lo up")
         for address in [OUTSIDE, INSIDE, PBX, STRANGER_INSIDE, STRANGER] + PHONES_BOUND:
             self.ip("addr add %s/32 dev lo" % address)
-        self.ip("addr add %s/128 dev lo nodad" % OUTSIDE6)
-        self.ip("addr add %s/128 dev lo nodad" % PHONE6)
+        for address in (OUTSIDE6, PHONE6, PHONE6_OTHER, INSIDE6, PBX6):
+            self.ip("addr add %s/128 dev lo nodad" % address)
 
     def forward(self):
         """Lets phones reach each other directly, which they otherwise cannot: what they hear came through the gateway."""
@@ -288,7 +289,7 @@ class Kit:
                                                       "/CN=Test authority"])
         self.run([openssl, "req"] + curve[:-2] + ["-keyout", key, "-out", self.path("tls.csr"), "-subj",
                                                   "/CN=" + DOMAIN])
-        extensions = self.write("tls.ext", "subjectAltName=DNS:%s,IP:%s\n" % (DOMAIN, OUTSIDE))
+        extensions = self.write("tls.ext", "subjectAltName=DNS:%s,IP:%s,IP:%s\n" % (DOMAIN, OUTSIDE, OUTSIDE6))
         self.run([openssl, "x509", "-req", "-in", self.path("tls.csr"), "-CA", authority, "-CAkey",
                   self.path("ca.key"), "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", certificate])
         os.chmod(key, 0o600)
@@ -316,13 +317,13 @@ zones:
     kind: access
     listen: [{listen}]
     authentication: {authentication}
-    media: {{address: {outside}, ports: "20000-20999", encryption: {encryption}}}
+    media: {{address: [{outside}, "{outside6}"], ports: "20000-20999", encryption: {encryption}}}
 
   - name: pbx
     kind: core
-    listen: ["udp:{inside}:5060"]
+    listen: ["udp:{inside_host}:5060"]
     peers: ["{peer}"]
-    media: {{address: {inside}, ports: "30000-30999", encryption: none}}
+    media: {{address: "{inside}", ports: "30000-30999", encryption: none}}
 
 routes:
   - {{from: phones, to: pbx}}
@@ -334,12 +335,12 @@ class Gateway:
     """`ringwall run` on a generated configuration, and the commands that ask it."""
 
     def __init__(self, kit, authentication="relay", encryption="required", transports=("udp", "tcp", "tls"), more="",
-                 peer="sip:%s:5060;transport=udp" % PBX, start=True):
+                 peer="sip:%s:5060;transport=udp" % PBX, inside=INSIDE, start=True):
         self.kit, self.process = kit, None
         self.state = kit.path("state")
         os.makedirs(self.state, exist_ok=True)
         self.options = {"authentication": authentication, "encryption": encryption, "more": more, "peer": peer,
-                        "transports": transports}
+                        "transports": transports, "inside": inside}
         self.file = self.configure()
         if start:
             self.start()
@@ -349,10 +350,12 @@ class Gateway:
         _, certificate, key = self.kit.certificates()
         ports = {"udp": 5060, "tcp": 5060, "tls": 5061}
         listen = ", ".join('"%s:%s:%d"' % (name, OUTSIDE, ports[name]) for name in self.options["transports"])
-        listen += ', "udp:[%s]:5060"' % OUTSIDE6
+        listen += ', "udp:[%s]:5060", "tcp:[%s]:5060", "tls:[%s]:5061"' % (OUTSIDE6, OUTSIDE6, OUTSIDE6)
+        inside = self.options["inside"]
+        values = {name: value for name, value in self.options.items() if name != "transports"}
         text = CONFIGURATION.format(domain=DOMAIN, state=self.state, certificate=certificate, key=key, listen=listen,
-                                    outside=OUTSIDE, inside=INSIDE, **{k: v for k, v in self.options.items()
-                                                                       if k != "transports"})
+                                    outside=OUTSIDE, outside6=OUTSIDE6,
+                                    inside_host="[%s]" % inside if ":" in inside else inside, **values)
         self.file = self.kit.write("ringwall.yaml", text)
         return self.file
 
