@@ -196,8 +196,7 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 	}
 	/* Who authenticated is who is named, and nobody else (THREATS S11). */
 	if (!sip_user_equal(request->from.uri.user, span_from((*user)->record.user))) {
-		gateway->counters.calls_refused_policy++;
-		respond(gateway, server, 403, NULL, NULL);
+		request_refuse(gateway, server, 403, NULL);
 		return false;
 	}
 	return true;

@@ -110,11 +110,24 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 
 /* X(name, help): counters of the gateway, for status. */
 #define GATEWAY_COUNTERS(X) \
-	X(calls_started, "INVITEs that were routed") \
+	X(calls_started, "INVITEs that were routed and not challenged") \
 	X(calls_answered, "calls that were answered") \
 	X(calls_failed, "calls that ended before an answer, other than cancelled ones") \
 	X(calls_refused_full, "calls refused because a table was full") \
-	X(calls_refused_policy, "requests refused by policy or route") \
+	X(calls_refused_policy, "requests that policy or routes forbid (403)") \
+	X(refused_malformed, "requests that are malformed (400, 414)") \
+	X(refused_not_found, "requests to whom nobody knows (404, 416)") \
+	X(refused_unreachable, "requests to whom is not reachable now (480)") \
+	X(refused_method, "methods that are not served (405, 501)") \
+	X(refused_accept, "INVITEs that take no session description (406)") \
+	X(refused_body, "bodies of types or encodings that are not served (415)") \
+	X(refused_extension, "requests that require unknown extensions (420)") \
+	X(refused_interval, "session intervals that are too short (422)") \
+	X(refused_no_dialog, "requests in dialogs that are none or no more (481)") \
+	X(refused_loop, "requests that came in a circle or too far (482, 483)") \
+	X(refused_offer, "session descriptions that cannot be carried (488)") \
+	X(refused_pending, "requests out of order or while another is pending (491, 500)") \
+	X(refused_busy, "requests refused for lack of room or time (503)") \
 	X(calls_refused_encryption, "calls refused because a zone requires encryption (M1)") \
 	X(calls_silent, "calls ended after media silence") \
 	X(reinvites_given_up, "re-INVITEs that were never finally answered; their calls went on") \

@@ -38,6 +38,12 @@ struct call *call_new(struct gateway *gateway)
 	return call;
 }
 
+void call_count(struct call *call)
+{
+	call->gateway->counters.calls_started += !call->counted;
+	call->counted = true;
+}
+
 void call_free(struct call *call)
 {
 	struct gateway *gateway = call->gateway;
@@ -131,10 +137,13 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra)
 {
 	if (!relay->server || relay->answered)
 		return;
+	const char *usual = refusal_count(relay->gateway, status);
+
 	relay->answered = true;
 	if (relay->call)
 		call_touch(relay->call);
-	respond(relay->gateway, relay->server, status, relay->fork ? relay->fork->caller_tag : NULL, extra);
+	respond(relay->gateway, relay->server, status, relay->fork ? relay->fork->caller_tag : NULL,
+		extra ? extra : usual);
 }
 
 void bytes_keep(char **bytes, size_t *length, struct span span)
@@ -180,8 +189,7 @@ static void relay_end(struct relay *relay, struct span reason)
 void relays_refuse(struct call *call, uint16_t status)
 {
 	list_each(link, &call->relays)
-		relay_refuse(list_object(link, struct relay, in_call), status,
-			     status == 503 ? "Retry-After: 10\r\n" : NULL);
+		relay_refuse(list_object(link, struct relay, in_call), status, NULL);
 }
 
 void call_end(struct call *call, int skip, uint16_t status, const char *reason)
@@ -200,6 +208,7 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 
 	if (call->state == CALL_ENDING)
 		return;
+	call_count(call);
 	if (call->state == CALL_CALLING || call->state == CALL_RINGING)
 		call->gateway->counters.calls_failed += status != 487;
 	timer_stop(call->gateway->wheel, &call->timer);

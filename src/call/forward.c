@@ -194,27 +194,3 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	sip_server_respond(relay->server, shown, buffer_span(&out));
 	return true;
 }
-
-bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
-{
-	char tags[256], extra[300];
-	struct buffer unsupported = BUFFER_OVER(tags);
-
-	if (request->max_forwards == 0) {
-		respond(gateway, server, 483, NULL, NULL);
-	} else if (policy_unsupported(request, &unsupported)) {
-		snprintf(extra, sizeof(extra), "Unsupported: %.*s\r\n", SPAN_PRINT(buffer_span(&unsupported)));
-		respond(gateway, server, 420, NULL, unsupported.overflow ? NULL : extra);
-	} else if (refresh_is_too_short(gateway, request)) {
-		respond(gateway, server, 422, NULL, "Min-SE: 90\r\n");
-	} else if (sip_message_header(request, SIP_HEADER_CONTENT_ENCODING)) {
-		respond(gateway, server, 415, NULL, "Accept-Encoding: identity\r\n");
-	} else if (request->body.length && !policy_body_allowed(request->method, request->content_type)) {
-		respond(gateway, server, 415, NULL,
-			request->method == SIP_INVITE ? "Accept: application/sdp\r\n" : NULL);
-	} else {
-		return false;
-	}
-	gateway->counters.calls_refused_policy++;
-	return true;
-}

@@ -51,9 +51,7 @@ static void request_dispatch(struct gateway *gateway, struct sip_server_transact
 	case SIP_OPTIONS: (in_dialog ? midcall_receive : outside_receive)(gateway, server, request); return;
 	case SIP_REGISTER: register_receive(gateway, server, request); return;
 	default:
-		gateway->counters.calls_refused_policy++;
-		respond(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL,
-			"Allow: " OWN_ALLOW ", REGISTER\r\n");
+		request_refuse(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL);
 	}
 }
 
@@ -71,12 +69,11 @@ static bool body_unwrap(struct gateway *gateway, struct sip_server_transaction *
 	int result = sip_multipart_description(request->content_type, request->body, &part);
 
 	if (result == -EINVAL)
-		respond(gateway, server, 400, NULL, NULL);
+		request_refuse(gateway, server, 400, NULL);
 	else if (result)
-		respond(gateway, server, 415, NULL, "Accept: application/sdp\r\n");
+		request_refuse(gateway, server, 415, "Accept: application/sdp\r\n");
 	else
 		sip_server_body_set(server, part.content_type, part.body);
-	gateway->counters.calls_refused_policy += result != 0;
 	return !result;
 }
 

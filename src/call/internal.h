@@ -189,6 +189,7 @@ struct call {
 	struct transfer *transfer;   /* whose token the caller's INVITE came with, until that is used up; or NULL */
 	struct timer timer;          /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
+	bool counted; /* as started */
 	uint16_t streams_told; /* bits by index: media knows the stream */
 	uint64_t started_us;
 	struct list touched; /* in gateway->touched until what touched it is done */
@@ -488,7 +489,12 @@ bool forward_rack(struct call *call, uint8_t from, const struct sip_message *pra
  * was answered. */
 bool forward_response(struct relay *relay, uint16_t status, const struct sip_message *response, struct fork *fork,
 		      struct span content_type, struct span body);
-/* Before anything else is done for a request: Max-Forwards, extensions, body. True when it was refused and answered. */
+/* refusal.c */
+/* Answers, counts, and adds the header that belongs to the status unless `extra` has whole header lines. */
+void request_refuse(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *extra);
+/* Only counts. The header lines that belong to the status, or NULL. */
+const char *refusal_count(struct gateway *gateway, uint16_t status);
+/* Before anything else is done for a request: Max-Forwards, extensions, body, loops. True when it was refused and answered. */
 bool refuse_unserved(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
 
 /* invite.c: the INVITE that makes a call */
@@ -608,6 +614,8 @@ void call_timer_set(struct call *call, uint64_t delay_ms);
 void call_end(struct call *call, int skip, uint16_t status, const char *reason);
 /* The same with what goes on as the Reason of BYE and CANCEL; empty: none. */
 void call_end_for(struct call *call, int skip, uint16_t status, struct span reason);
+/* The INVITE got somewhere: from then on it is a call. */
+void call_count(struct call *call);
 void call_free(struct call *call);
 /* Frees an ending call whose transactions are done. */
 void call_settle(struct call *call);

@@ -37,7 +37,7 @@ int invite_forward(struct relay *relay, const struct sip_message *request)
 static void full(struct gateway *gateway, struct sip_server_transaction *server)
 {
 	gateway->counters.calls_refused_full++;
-	respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+	request_refuse(gateway, server, 503, NULL);
 }
 
 /* What an INVITE asks for, once its Request-URI is known for what it stands for. */
@@ -102,10 +102,10 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 	status = invite_forward(relay, request);
 	if (status) {
 		gateway->counters.calls_refused_full += status == 503;
+		call->counted = true; /* it never was one */
 		call_end(call, -1, (uint16_t)status, "Refused");
 		return true;
 	}
-	gateway->counters.calls_started++;
 	call_timer_set(call, gateway->config->calls.ring_s * 1000ull);
 	return true;
 }
@@ -144,20 +144,19 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 	int status;
 
 	if (gateway->stopping) {
-		respond(gateway, server, 503, NULL, "Retry-After: 10\r\n");
+		request_refuse(gateway, server, 503, NULL);
 		return;
 	}
 	/* RFC 3261 section 8.1.1.8: where our requests go, so one that we can write as a Request-URI. */
 	if (!request->contact.uri.host.length) {
-		respond(gateway, server, 400, NULL, NULL);
+		request_refuse(gateway, server, 400, NULL);
 		return;
 	}
 	if (refuse_unserved(gateway, server, request) || !authenticate(gateway, server, request, &user))
 		return;
 	status = invitation_read(gateway, sip_server_flow(server), request, &invitation);
 	if (status) {
-		gateway->counters.calls_refused_policy++;
-		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
+		request_refuse(gateway, server, (uint16_t)status, NULL);
 		return;
 	}
 	if (!invitation.target.binding && !invitation.target.routes)
@@ -230,6 +229,7 @@ static void established(struct relay *relay, struct fork *fork)
 {
 	struct call *call = relay->call;
 
+	call_count(call);
 	relay->fork = fork;
 	relay->exchange = fork->exchange;
 	call->dialog = fork;
@@ -302,6 +302,7 @@ static void provisional(struct relay *relay, const struct sip_message *response)
 
 	if (response->status == 100 || call->state == CALL_ESTABLISHED || call->state == CALL_ENDING)
 		return;
+	call_count(call);
 	if (response->to.tag.length) {
 		fork = fork_of(relay, response, false);
 		if (!fork)
@@ -356,6 +357,8 @@ static void refused(struct relay *relay, const struct sip_message *response)
 	    invite_again(relay))
 		return;
 	if (call->state != CALL_ENDING) {
+		if (response->status != 401 && response->status != 407)
+			call_count(call);
 		call->gateway->counters.calls_failed += !is_no_failure(response->status);
 		if (response->status == 401 || response->status == 407)
 			transfer_give_back(call);

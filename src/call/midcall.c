@@ -96,7 +96,7 @@ static void forward(const struct dialog *dialog, struct sip_server_transaction *
 	int status;
 
 	if (!relay) {
-		respond(gateway, server, 503, NULL, "Retry-After: 1\r\n");
+		request_refuse(gateway, server, 503, "Retry-After: 1\r\n");
 		return;
 	}
 	relay->fork = dialog->fork;
@@ -144,17 +144,20 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		if (tombstone_receive(gateway, server, request))
 			return;
 		gateway->counters.dialog_strangers++;
-		respond(gateway, server, 481, NULL, NULL);
+		request_refuse(gateway, server, 481, NULL);
 		return;
 	}
 	if (is_over(&dialog, request)) {
 		bool crossed = request->method == SIP_BYE && dialog.call->state == CALL_ENDING;
 
-		respond(gateway, server, crossed ? 200 : 481, NULL, NULL);
+		if (crossed)
+			respond(gateway, server, 200, NULL, NULL);
+		else
+			request_refuse(gateway, server, 481, NULL);
 		return;
 	}
 	if (!dialog_cseq_take(&dialog, request->cseq)) {
-		respond(gateway, server, 500, NULL, "Retry-After: 1\r\n");
+		request_refuse(gateway, server, 500, "Retry-After: 1\r\n");
 		return;
 	}
 	if (request->method == SIP_BYE) { /* whatever else it asks for: nobody wants to go on */
@@ -169,7 +172,7 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	}
 	status = not_now(dialog.call, &dialog, request);
 	if (status) {
-		respond(gateway, server, status, NULL, status == 500 ? "Retry-After: 2\r\n" : NULL);
+		request_refuse(gateway, server, status, NULL);
 		return;
 	}
 	if (request->method == SIP_INVITE || request->method == SIP_UPDATE)

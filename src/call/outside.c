@@ -150,8 +150,7 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	if (!status && request->method == SIP_NOTIFY && !target.binding)
 		status = 481;
 	if (status) {
-		gateway->counters.calls_refused_policy++;
-		respond(gateway, server, (uint16_t)status, NULL, NULL);
+		request_refuse(gateway, server, (uint16_t)status, NULL);
 		return;
 	}
 	start(gateway, server, request, &target);

@@ -360,6 +360,7 @@ bool sip_message_has_token(const struct sip_message *message, enum sip_header_id
 bool sip_message_is_answerable(const struct sip_message *message)
 {
 	return message->is_request && message->method != SIP_ACK && message->via.text.length &&
-	       message->from.text.length && message->to.text.length && message->call_id.length &&
-	       sip_message_header(message, SIP_HEADER_CSEQ);
+	       (message->from.text.length || message->from_written.length) &&
+	       (message->to.text.length || message->to_written.length) && message->call_id.length &&
+	       (sip_message_header(message, SIP_HEADER_CSEQ) || message->cseq_written.length);
 }

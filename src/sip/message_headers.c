@@ -211,6 +211,17 @@ static enum sip_reject header_check(struct sip_parse *parse, const struct sip_he
 	return reject;
 }
 
+/* What a refusal must repeat, though it is malformed (RFC 4475 section 3.1.2.15). Its bytes were checked with its line. */
+static void written_keep(struct sip_message *message, const struct sip_header *header)
+{
+	if (header->id == SIP_HEADER_FROM)
+		message->from_written = header->value;
+	else if (header->id == SIP_HEADER_TO)
+		message->to_written = header->value;
+	else if (header->id == SIP_HEADER_CSEQ)
+		message->cseq_written = header->value;
+}
+
 static enum sip_reject header_take(struct sip_parse *parse, struct sip_header *header)
 {
 	const char *start = parse->scan.at, *value, *end;
@@ -231,6 +242,8 @@ static enum sip_reject header_take(struct sip_parse *parse, struct sip_header *h
 	else
 		reject = header_check(parse, header);
 	parse->via_lost |= reject != SIP_OK && header->id == SIP_HEADER_VIA;
+	if (reject != SIP_OK && reject != SIP_REJECT_HEADER_DUPLICATE && reject != SIP_REJECT_LINE_TOO_LONG)
+		written_keep(parse->message, header);
 	return reject;
 }
 

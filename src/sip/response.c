@@ -66,23 +66,34 @@ static void write_vias(struct buffer *out, const struct sip_message *request, co
 		sip_write_header(out, SIP_HEADER_VIA, header->value);
 }
 
+/* Whether a To that could not be read may have a tag: a second one would be as wrong as none. */
+static bool mentions_tag(struct span written)
+{
+	for (size_t i = 0; i + 4 <= written.length; i++)
+		if (span_equal_nocase(span_slice(written, i, 4), SPAN("tag=")))
+			return true;
+	return false;
+}
+
 void sip_write_response_start(struct buffer *out, const struct sip_message *request, uint16_t status,
 			      struct span reason, struct span to_tag, const struct flow *flow)
 {
-	const struct sip_header *cseq = sip_message_header(request, SIP_HEADER_CSEQ);
-	struct span to[] = {request->to.text, SPAN(";tag="), to_tag};
+	const struct sip_header *header = sip_message_header(request, SIP_HEADER_CSEQ);
+	struct span cseq = header ? header->value : request->cseq_written;
+	struct span from = request->from.text.length ? request->from.text : request->from_written;
+	struct span to[] = {request->to.text.length ? request->to.text : request->to_written, SPAN(";tag="), to_tag};
+	bool tagged = request->to.tag.length || (!request->to.text.length && mentions_tag(request->to_written));
 
-	if (!request->via.text.length || !request->from.text.length || !request->to.text.length ||
-	    !request->call_id.length || !cseq) {
+	if (!request->via.text.length || !from.length || !to[0].length || !request->call_id.length || !cseq.length) {
 		out->overflow = true;
 		return;
 	}
 	sip_write_status_line(out, status, reason);
 	write_vias(out, request, flow);
-	sip_write_header(out, SIP_HEADER_FROM, request->from.text);
-	sip_write_header_pieces(out, SIP_HEADER_TO, to, to_tag.length && !request->to.tag.length ? 3 : 1);
+	sip_write_header(out, SIP_HEADER_FROM, from);
+	sip_write_header_pieces(out, SIP_HEADER_TO, to, to_tag.length && !tagged ? 3 : 1);
 	sip_write_header(out, SIP_HEADER_CALL_ID, request->call_id);
-	sip_write_header(out, SIP_HEADER_CSEQ, cseq->value);
+	sip_write_header(out, SIP_HEADER_CSEQ, cseq);
 }
 
 void sip_response_target(const struct sip_message *request, const struct flow *came_on, struct flow *target)

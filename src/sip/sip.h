@@ -284,6 +284,7 @@ struct sip_message {
 	struct sip_address contact; /* the first one; text empty when absent */
 	struct span content_type;   /* empty when absent */
 	struct span body;
+	struct span from_written, to_written, cseq_written; /* after a reject: of malformed ones, to answer with */
 	struct sip_header *headers; /* in the order they stood */
 	uint16_t header_count;
 	struct span bytes; /* the whole message as received */
@@ -538,6 +539,8 @@ void sip_client_cancel(struct sip_client_transaction *transaction);
  * CANCEL goes without it. */
 void sip_client_cancel_for(struct sip_client_transaction *transaction, struct span reason);
 void *sip_client_user(const struct sip_client_transaction *transaction);
+/* The user of the transaction whose request carries this branch; NULL: none. */
+void *sip_client_user_of(const struct sip_transactions *transactions, enum sip_method method, struct span branch);
 void sip_client_user_set(struct sip_client_transaction *transaction, void *user);
 const struct flow *sip_client_flow(const struct sip_client_transaction *transaction);
 enum sip_method sip_client_method(const struct sip_client_transaction *transaction);

@@ -354,6 +354,15 @@ void sip_transactions_transport_failed(struct sip_transactions *transactions, co
 	}
 }
 
+void *sip_client_user_of(const struct sip_transactions *transactions, enum sip_method method, struct span branch)
+{
+	struct client_key key = {branch, method};
+	struct table_link *link =
+		table_find(transactions->clients, table_hash(transactions->clients, branch.data, branch.length), &key);
+
+	return link ? table_object(link, struct sip_client_transaction, link)->user : NULL;
+}
+
 void *sip_client_user(const struct sip_client_transaction *client)
 {
 	return client->user;

@@ -36,9 +36,9 @@ static const struct {
 	{"badinv01", SIP_REJECT_VIA, SILENCE}, /* no 400: its Via is the fault */
 	{"clerr", SIP_REJECT_CONTENT_LENGTH, 400},
 	{"ncl", SIP_REJECT_CONTENT_LENGTH, 400},
-	{"scalar02", SIP_REJECT_HEADER_VALUE, SILENCE}, /* no 400: its CSeq is the fault */
+	{"scalar02", SIP_REJECT_HEADER_VALUE, 400},
 	{"scalarlg", SIP_REJECT_HEADER_VALUE, SILENCE},
-	{"quotbal", SIP_REJECT_HEADER_VALUE, SILENCE}, /* no 400: its To is the fault */
+	{"quotbal", SIP_REJECT_HEADER_VALUE, 400},
 	{"ltgtruri", SIP_REJECT_URI, 400},
 	{"lwsruri", SIP_REJECT_START_LINE, 400},
 	{"lwsstart", SIP_REJECT_START_LINE, 400},
@@ -46,8 +46,8 @@ static const struct {
 	{"escruri", SIP_REJECT_URI, 400},
 	{"baddate", SIP_OK, FORWARDED}, /* Date is not used */
 	{"regbadct", SIP_REJECT_HEADER_VALUE, 400},
-	{"badaspec", SIP_REJECT_HEADER_VALUE, SILENCE},      /* no 400: To */
-	{"baddn", SIP_REJECT_HEADER_VALUE, SILENCE},         /* no 400: From and To */
+	{"badaspec", SIP_REJECT_HEADER_VALUE, 400},
+	{"baddn", SIP_REJECT_HEADER_VALUE, 400},
 	{"badvers", SIP_REJECT_VERSION, SILENCE},            /* no 505: its Via is of that version too */
 	{"mismatch01", SIP_REJECT_METHOD_MISMATCH, SILENCE}, /* a 400 would be larger than what it answers (N4) */
 	{"mismatch02", SIP_REJECT_METHOD_MISMATCH, 400},
@@ -67,7 +67,7 @@ static const struct {
 	{"cparam01", SIP_OK, FORWARDED},
 	{"cparam02", SIP_OK, FORWARDED},
 	{"regescrt", SIP_OK, 400},    /* headers have no place in a registered contact: they would become ours */
-	{"sdp01", SIP_OK, FORWARDED}, /* as a proxy would: the PBX says 406 */
+	{"sdp01", SIP_OK, 406},
 	{"inv2543", SIP_OK, 400},     /* stricter: without Contact there is no dialog (RFC 3261 section 8.1.1.8) */
 	{"ipv6-good", SIP_OK, FORWARDED},
 	{"ipv6-bad", SIP_REJECT_URI, 400},
@@ -84,7 +84,7 @@ static const struct {
 	{"ipv4-mapped-ipv6-wire", SIP_OK, FORWARDED},
 	/* Stricter: three colons are no address (RFC 4291 section 2.2); RFC 5118 section 4.10 would have them tolerated for
 	 * the sake of RFC 3261's grammar, which since has been corrected (RFC 5954). */
-	{"ipv6-bug-abnf-3-colons", SIP_REJECT_URI, SILENCE},
+	{"ipv6-bug-abnf-3-colons", SIP_REJECT_URI, 400},
 	{"ipv6-correct-abnf-2-colons", SIP_OK, FORWARDED},
 };
 #define ROWS (sizeof(rows) / sizeof(*rows))
