@@ -124,7 +124,7 @@ bool trunk_challenge_take(struct gateway *gateway, const struct flow *flow, cons
 			  struct trunk_answered *answered)
 {
 	struct trunk *trunk = trunk_of(gateway, flow);
-	struct sip_digest digest, first;
+	struct sip_digest digest = {0}, first;
 	const char *reason;
 
 	if ((response->status != 401 && response->status != 407) || !trunk)

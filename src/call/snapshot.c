@@ -18,6 +18,7 @@
 #define DIALOG 28 /* a fork, by the caller's tag */
 #define EARLY 29
 #define LOCAL 30 /* our media address of a stream, by leg: 30 and 31 */
+#define REFER 32
 
 static const struct record_row call_rows[] = {
 	RECORD_ROW(1, NUMBER, struct call, id),
@@ -37,6 +38,7 @@ static const struct record_row call_rows[] = {
 	RECORD_ROW(15, FLAG, struct call, refreshes[1].by_update),
 	RECORD_ROW(16, NUMBER, struct call, refreshes[0].timer.due_ms),
 	RECORD_ROW(17, NUMBER, struct call, refreshes[1].timer.due_ms),
+	RECORD_ROW(18, TEXT, struct call, payer),
 };
 
 static const struct record_row leg_rows[] = {
@@ -122,6 +124,12 @@ static const struct record_row relay_rows[] = {
 	RECORD_ROW(12, FLAG, struct relay, given_up),
 	RECORD_ROW(13, NUMBER, struct relay, challenged.count),
 	RECORD_ROW(14, NUMBER, struct relay, challenged.nonce),
+	RECORD_ROW(15, TEXT, struct relay, extra),
+};
+
+static const struct record_row refer_rows[] = {
+	RECORD_ROW(1, NUMBER, struct refer, from),
+	RECORD_ROW(2, BYTES, struct refer, cseq),
 };
 
 static const struct record_row server_rows[] = {
@@ -240,6 +248,8 @@ void call_record_write(struct call *call, struct buffer *out)
 		record_put(out, DIALOG, span_from(call->dialog->caller_tag));
 	if (call->early)
 		record_put(out, EARLY, span_from(call->early->caller_tag));
+	for (const struct refer *refer = call->refers; refer; refer = refer->next)
+		put_object(gateway, REFER, RECORD_ROWS(refer_rows), refer, out);
 	list_each(link, &call->relays)
 		put_relay(gateway, list_object(link, struct relay, in_call), out);
 }
@@ -454,6 +464,19 @@ static bool take_fork(struct call *call, struct span bytes)
 	return sound && !bytes.length && fork->callee_tag;
 }
 
+/* The newest stands first. */
+static bool take_refer(struct call *call, struct span bytes)
+{
+	struct refer **last = &call->refers, *refer = memory_alloc(sizeof(*refer));
+
+	if (!refer)
+		return false;
+	while (*last)
+		last = &(*last)->next;
+	*last = refer;
+	return take_object(call->gateway, RECORD_ROWS(refer_rows), refer, bytes) && refer->from <= CALLEE;
+}
+
 /* A transaction whose connection went with the process before: what waits for it is told so in call_resume. */
 static bool is_cut(const struct sip_client_state *state)
 {
@@ -551,6 +574,8 @@ static bool call_fill(struct call *call, struct span bytes)
 			taken = take_fork(call, value);
 		else if (tag == RELAY)
 			taken = take_relay(call, value);
+		else if (tag == REFER)
+			taken = take_refer(call, value);
 		else if (tag == DIALOG)
 			taken = (call->dialog = fork_by_tag(call, value)) != NULL;
 		else if (tag == EARLY)
@@ -666,6 +691,7 @@ bool call_record_load(struct gateway *gateway, uint32_t slot, struct span bytes)
 	if (!call_begin(gateway, call, bytes)) {
 		leg_clear(&call->legs[CALLER]);
 		leg_clear(&call->legs[CALLEE]);
+		memory_free(call->payer);
 		pool_give(gateway->call_pool, call);
 		return false;
 	}
