@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages of our own making: requests within a dialog and plain answers. */
 #include "call/internal.h"
+#include "call/profile.h"
 
 void build_host(struct gateway *gateway, struct buffer *out, const struct flow *flow)
 {
@@ -14,12 +15,26 @@ void build_host(struct gateway *gateway, struct buffer *out, const struct flow *
 
 	/* Phones verify the name in in-dialog requests they dial (interoperability: Linphone): the domain
 	 * that the certificate holds stands there where there is one. */
-	if (zone->kind == ZONE_ACCESS && transport_is_secure(flow->transport))
+	if ((zone->kind == ZONE_ACCESS && transport_is_secure(flow->transport)) ||
+	    profile_repairs(zone, REPAIR_CONTACT_NAME))
 		buffer_put_text(out, gateway->config->site.domain);
 	else
 		address_write_ip(out, &seen, true);
 	buffer_put_byte(out, ':');
 	buffer_put_uint(out, listener->address.port);
+}
+
+bool build_is_phone(const struct config_zone *zone, struct span user)
+{
+	size_t digits = 0;
+
+	if (!profile_repairs(zone, REPAIR_USER_PHONE))
+		return false;
+	if (user.length && user.data[0] == '+')
+		user = span_slice(user, 1, user.length);
+	while (digits < user.length && user.data[digits] >= '0' && user.data[digits] <= '9')
+		digits++;
+	return digits && digits == user.length;
 }
 
 void build_via(struct gateway *gateway, struct buffer *out, const struct flow *flow, const char *branch)
@@ -52,11 +67,15 @@ void build_own_uri(struct gateway *gateway, struct buffer *out, const struct leg
 
 void build_contact(struct gateway *gateway, struct buffer *out, const struct leg *leg)
 {
-	char text[400];
-	struct buffer value = BUFFER_OVER(text);
+	const struct config_zone *zone = gateway_zone(gateway, leg->zone);
+	char text[900], user_text[400];
+	struct buffer value = BUFFER_OVER(text), user = BUFFER_OVER(user_text);
+	bool named = zone->registration.user && profile_repairs(zone, REPAIR_CONTACT_USER);
 
+	if (named)
+		build_user(&user, span_from(zone->registration.user));
 	buffer_put_byte(&value, '<');
-	build_own_uri(gateway, &value, leg, NULL);
+	build_own_uri(gateway, &value, leg, named ? buffer_text(&user) : NULL);
 	buffer_put_byte(&value, '>');
 	sip_write_header(out, SIP_HEADER_CONTACT, buffer_span(&value));
 }

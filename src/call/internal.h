@@ -405,6 +405,8 @@ void build_request(struct call *call, const struct fork *fork, uint8_t leg, enum
 		   const char *branch, int32_t max_forwards, struct buffer *out);
 /* Host of our URIs as the zone's peers see us: "203.0.113.7:5061". */
 void build_host(struct gateway *gateway, struct buffer *out, const struct flow *flow);
+/* Whether a user part is a telephone number that this zone wants to see marked as one. */
+bool build_is_phone(const struct config_zone *zone, struct span user);
 void build_via(struct gateway *gateway, struct buffer *out, const struct flow *flow, const char *branch);
 /* Our own answer without a body. `extra` NULL or whole header lines. Uses the scratch buffer. */
 void respond(struct gateway *gateway, struct sip_server_transaction *server, uint16_t status, const char *to_tag,

@@ -14,6 +14,8 @@ static char *party_text(struct gateway *gateway, uint8_t zone, struct span displ
 		buffer_put_byte(&uri, '@');
 	}
 	buffer_put_text(&uri, anonymous ? "anonymous.invalid" : route_domain(gateway, zone));
+	if (build_is_phone(gateway_zone(gateway, zone), user))
+		buffer_put_text(&uri, ";user=phone");
 	build_address(&out, display, buffer_span(&uri));
 	return uri.overflow || out.overflow ? NULL : memory_copy_text(buffer_span(&out));
 }

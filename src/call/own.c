@@ -36,6 +36,8 @@ static bool own_send(struct own_request *own)
 	sip_write_header(&out, SIP_HEADER_CSEQ, buffer_span(&cseq));
 	if (own->routes)
 		sip_write_header(&out, SIP_HEADER_ROUTE, span_from(own->routes));
+	if (own->method == SIP_OPTIONS) /* RFC 3261 section 11.1; Teams asks back there */
+		build_contact(gateway, &out, &(struct leg){.zone = own->flow.zone, .flow = own->flow});
 	trunk_credentials_write(gateway, &own->flow, own->method, &own->answered, &out);
 	if (own->extra)
 		buffer_put_text(&out, own->extra);

@@ -2,6 +2,7 @@
  * What crosses from one zone to another: an allow-list of headers, option tags, bodies and answers (THREATS S16, S18).
  * What has no row here is left out; what identifies a dialog or a hop is never copied but built anew. */
 #include "call/internal.h"
+#include "call/profile.h"
 
 enum crossing {
 	DROP,
@@ -120,7 +121,8 @@ static bool is_trust_header(enum sip_header_id id)
 	return false;
 }
 
-static void copy_rehosted(struct buffer *out, const struct sip_header *header, const char *domain)
+static void copy_rehosted(struct buffer *out, const struct sip_header *header, enum sip_header_id as,
+			  const char *domain)
 {
 	struct span rest = header->value, element;
 	struct sip_address address;
@@ -139,8 +141,38 @@ static void copy_rehosted(struct buffer *out, const struct sip_header *header, c
 		buffer_put_text(&value, domain);
 		buffer_put_byte(&value, '>');
 		if (!value.overflow)
-			sip_write_header(out, header->id, buffer_span(&value));
+			sip_write_header(out, as, buffer_span(&value));
 	}
+}
+
+/* What an identity is called toward a zone (RFC 3325 section 9). */
+static enum sip_header_id header_as(enum sip_header_id id, const struct config_zone *to)
+{
+	return id == SIP_HEADER_P_ASSERTED_IDENTITY && profile_repairs(to, REPAIR_PREFERRED_IDENTITY)
+		       ? SIP_HEADER_P_PREFERRED_IDENTITY
+		       : id;
+}
+
+/* The identity of a PBX that says it in the older header, and what it says of hiding it. True when it was taken. */
+static bool copy_remote_party(struct buffer *out, const struct sip_message *message, const struct sip_header *header,
+			      const struct config_zone *from, const struct config_zone *to, const char *domain)
+{
+	struct sip_address address;
+	struct span privacy = SPAN_EMPTY, party = SPAN_EMPTY;
+
+	if (header->id != SIP_HEADER_REMOTE_PARTY_ID || from->kind == ZONE_ACCESS || to->kind == ZONE_ACCESS ||
+	    !profile_repairs(from, REPAIR_REMOTE_PARTY) ||
+	    sip_message_header(message, SIP_HEADER_P_ASSERTED_IDENTITY) ||
+	    sip_address_parse(header->value, &address) != SIP_OK)
+		return false;
+	sip_parameter_get(address.parameters, "party", &party);
+	sip_parameter_get(address.parameters, "privacy", &privacy);
+	if (party.length && !span_is(party, message->is_request ? "calling" : "called"))
+		return false;
+	copy_rehosted(out, header, header_as(SIP_HEADER_P_ASSERTED_IDENTITY, to), domain);
+	if (privacy.length && !span_is(privacy, "off") && !sip_message_header(message, SIP_HEADER_PRIVACY))
+		sip_write_header(out, SIP_HEADER_PRIVACY, SPAN("id"));
+	return true;
 }
 
 /* Reason texts are free text of the other side: letters, digits and blanks cross, an address or a name of a host does not. */
@@ -299,11 +331,12 @@ static void copy_features(struct buffer *out, const struct sip_header *header)
 	}
 }
 
-static void copy_header(struct buffer *out, enum crossing action, const struct sip_header *header, const char *domain)
+static void copy_header(struct buffer *out, enum crossing action, const struct sip_header *header,
+			const struct config_zone *to, const char *domain)
 {
 	switch (action) {
 	case REHOST:
-	case REFERRER: copy_rehosted(out, header, domain); return;
+	case REFERRER: copy_rehosted(out, header, header_as(header->id, to), domain); return;
 	case WORD: copy_word(out, header); return;
 	case REASON: copy_reason(out, header); return;
 	case SECONDS: copy_seconds(out, header); return;
@@ -348,12 +381,14 @@ void policy_copy(struct gateway *gateway, const struct sip_message *message, uin
 		const struct sip_header *header = &message->headers[i];
 		enum crossing action = row_action(header->id, from->kind);
 
+		if (copy_remote_party(out, message, header, from, to, route_domain(gateway, to_zone)))
+			continue;
 		if (!may_cross(action, from, to)) {
 			if (is_trust_header(header->id))
 				gateway->counters.headers_dropped++;
 			continue;
 		}
-		copy_header(out, action, header, route_domain(gateway, to_zone));
+		copy_header(out, action, header, gateway_zone(gateway, to_zone), route_domain(gateway, to_zone));
 	}
 }
 
@@ -367,7 +402,7 @@ void policy_copy_header(struct gateway *gateway, const struct sip_message *messa
 		return;
 	for (const struct sip_header *header = sip_message_header(message, id); header;
 	     header = sip_message_header_next(message, header))
-		copy_header(out, action, header, route_domain(gateway, to_zone));
+		copy_header(out, action, header, gateway_zone(gateway, to_zone), route_domain(gateway, to_zone));
 }
 
 /* What a REGISTER may require of its registrar. */

@@ -50,7 +50,7 @@ static void write_uri(struct gateway *gateway, const struct sip_uri *uri, uint8_
 		buffer_put_byte(out, '@');
 	}
 	buffer_put_text(out, route_domain(gateway, zone));
-	if (uri->scheme == SIP_SCHEME_TEL)
+	if (uri->scheme == SIP_SCHEME_TEL || build_is_phone(gateway_zone(gateway, zone), uri->user))
 		buffer_put_text(out, ";user=phone");
 }
 

@@ -21,6 +21,23 @@ enum register_digest {
 	REGISTER_SHA256,
 	REGISTER_BOTH,
 };
+enum zone_profile { /* what kind of peer is there: its dialect (call/profile.c) */
+	PROFILE_GENERIC,
+	PROFILE_ASTERISK,
+	PROFILE_FREESWITCH,
+	PROFILE_3CX,
+	PROFILE_TEAMS,
+	PROFILE_LYNC,
+};
+enum zone_repair {
+	REPAIR_CONTACT_NAME,
+	REPAIR_CONTACT_USER,
+	REPAIR_PREFERRED_IDENTITY,
+	REPAIR_REMOTE_PARTY,
+	REPAIR_USER_PHONE,
+	REPAIR_ONE_SUITE,
+	REPAIR_COUNT,
+};
 enum zone_client_certificate { CLIENT_CERTIFICATE_NONE, CLIENT_CERTIFICATE_ASK, CLIENT_CERTIFICATE_REQUIRE };
 enum zone_encryption {
 	ENCRYPTION_NONE,     /* plain RTP only */
@@ -74,6 +91,8 @@ struct config_zone {
 	bool verify;  /* certificates of TLS peers dialled; default true */
 	enum zone_client_certificate client_certificate;
 	char *authorities; /* path; NULL: tls.authorities */
+	enum zone_profile profile;
+	uint32_t repairs; /* bits by enum zone_repair, beside those of the profile */
 	uint32_t accept_risks; /* bits by enum zone_risk */
 	enum zone_transfers transfers;
 	enum zone_redirects redirects; /* 3xx that come from this zone */

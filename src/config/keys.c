@@ -15,6 +15,9 @@ const char *const words_authentication[] = {"none", "relay", "local", NULL};
 const char *const words_digest[] = {"sha256", "both", "md5", NULL};
 const char *const words_register_digest[] = {"strongest", "sha256", "both", NULL};
 const char *const words_client_certificate[] = {"none", "ask", "require", NULL};
+const char *const words_profile[] = {"generic", "asterisk", "freeswitch", "3cx", "teams", "lync", NULL};
+const char *const words_repairs[] = {"contact_name", "contact_user", "preferred_identity", "remote_party",
+				     "user_phone",   "one_suite",    NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
@@ -94,6 +97,11 @@ const struct config_key config_keys[] = {
 	 .help = "Whether a core or trunk zone's peer that connects over TLS must show a certificate (mutual TLS): `require`; `ask`, "
 		 "where one without is let in by its address alone. It must hold the name of one of `peers` (RFC 5922). Its "
 		 "connection is then used for requests to it, if it says so (RFC 5923)."},
+	{"zones.profile", KEY_WORD, IN_ZONE(profile), .words = words_profile, .fallback = "generic",
+	 .help = "What kind of PBX or provider is in this core or trunk zone, where it speaks a dialect of SIP. docs/profiles.md says "
+		 "what each changes."},
+	{"zones.repairs", KEY_WORDS, IN_ZONE(repairs), RANGE(0, REPAIR_COUNT), .words = words_repairs, .fallback = "[]",
+	 .help = "Single repairs of a dialect, beside those of `profile`; see docs/profiles.md."},
 	{"zones.accept_risks", KEY_WORDS, IN_ZONE(accept_risks), RANGE(0, 8), .words = words_risks, .fallback = "[]",
 	 .help = "Names the unsafe choices that the owner knows of and accepts for this zone. Without it they are errors: "
 		 "`unencrypted_media` is `media.encryption: none`, `unauthenticated_calls` is `authentication: none`, each on an "

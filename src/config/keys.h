@@ -58,6 +58,8 @@ extern const char *const words_authentication[];
 extern const char *const words_digest[];
 extern const char *const words_register_digest[];
 extern const char *const words_client_certificate[];
+extern const char *const words_profile[];
+extern const char *const words_repairs[];
 extern const char *const words_encryption[];
 extern const char *const words_suites[];
 extern const char *const words_risks[];

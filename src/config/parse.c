@@ -276,6 +276,11 @@ static void default_zone(struct reader *reader, struct config_zone *zone, const 
 		zone->media.advertised = join(reader, buffer_text(&text), "");
 	}
 	zone->media.suites_from_default = !node_at(node, "media.suites");
+	if (zone->media.suites_from_default &&
+	    (zone->profile == PROFILE_TEAMS || zone->repairs & 1u << REPAIR_ONE_SUITE)) {
+		zone->media.suites[0] = (uint8_t)words_find(words_suites, SPAN("AES_CM_128_HMAC_SHA1_80"));
+		zone->media.suite_count = 1;
+	}
 }
 
 /* Takes out what is known and not served. */

@@ -39,6 +39,9 @@ static const struct {
 	 .help = "Media port ranges of two zones that overlap on one address without being the same, or that hold the "
 		 "port of "
 		 "a UDP listener."},
+	{.zone = rule_profile,
+	 .help = "`profile` or `repairs` on an access zone; a peer of profile teams that is not reached over TLS, or of lync "
+		 "over UDP."},
 	{.zone = rule_client_certificate,
 	 .help = "`client_certificate` or `authorities` on an access zone; `client_certificate` without a tls listener, or "
 		 "`require` beside listeners that are not tls."},

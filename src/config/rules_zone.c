@@ -202,6 +202,33 @@ void rule_client_certificate(struct reader *reader, const struct config_zone *zo
 				  zone_label(zone));
 }
 
+void rule_profile(struct reader *reader, const struct config_zone *zone, struct node *node)
+{
+	bool microsoft = zone->profile == PROFILE_TEAMS || zone->profile == PROFILE_LYNC;
+
+	if (zone->kind == ZONE_ACCESS && (zone->profile || zone->repairs)) {
+		const char *key = zone->profile ? "profile" : "repairs";
+
+		reader_error_line(reader, reader_line(node, key), zone->profile ? "zones.profile" : "zones.repairs",
+				  "is for core and trunk zones, which have peers of one kind, and zone %s is access; "
+				  "remove it",
+				  zone_label(zone));
+		return;
+	}
+	for (uint8_t i = 0; microsoft && i < zone->peer_count; i++) {
+		const struct config_peer *peer = &zone->peers[i];
+		bool speaks = transport_is_secure(peer->transport) ||
+			      (zone->profile == PROFILE_LYNC && peer->transport == TRANSPORT_TCP);
+
+		if (peer->text && !speaks)
+			reader_error_line(reader, peer->line, "zones.peers",
+					  "\"%.80s\" is reached over %s, and a peer of profile %s speaks %s; write "
+					  "transport=tls",
+					  peer->text, transport_name(peer->transport), words_profile[zone->profile],
+					  zone->profile == PROFILE_LYNC ? "TLS or TCP alone" : "TLS alone");
+	}
+}
+
 void rule_register(struct reader *reader, const struct config_zone *zone, struct node *node)
 {
 	const struct node *section = node_at(node, "register");

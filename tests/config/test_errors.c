@@ -243,6 +243,13 @@ static const struct wrong combinations[] = {
 	 "5: zones.register.password_file: is missing", "absolute path"},
 	{GOOD TRUNK("register: {user: a, password_file: /a, login: \"a\\\"b\"}, peers: [\"sips:192.0.2.9\"], " MEDIA),
 	 "5: zones.register.login:", "without quotes"},
+	/* Dialects. */
+	{GOOD ACCESS("profile: teams, " MEDIA), "5: zones.profile: is for core and trunk", "remove it"},
+	{GOOD ACCESS("repairs: [user_phone], " MEDIA), "5: zones.repairs: is for core and trunk", "remove it"},
+	{GOOD CORE("profile: teams, peers: [\"sip:192.0.2.9\"], " MEDIA),
+	 "5: zones.peers: \"sip:192.0.2.9\" is reached over udp", "speaks TLS alone"},
+	{GOOD CORE("profile: lync, peers: [\"sip:192.0.2.9\"], " MEDIA),
+	 "5: zones.peers: \"sip:192.0.2.9\" is reached over udp", "TLS or TCP alone"},
 	/* Certificates of who connects. */
 	{GOOD ACCESS("client_certificate: require, " MEDIA), "5: zones.client_certificate: is for core and trunk", "remove it"},
 	{GOOD ACCESS("authorities: /a.pem, " MEDIA), "5: zones.authorities: is for core and trunk", "remove it"},
