@@ -215,6 +215,71 @@ bool flows_push(const struct sip_uri *contact, char *out, size_t capacity)
 	return !text.overflow;
 }
 
+/* ---- The next flow when one failed ---- */
+
+static struct binding *binding_of_flow(struct gateway *gateway, const char *token, const struct flow *flow)
+{
+	struct binding *any = binding_by_token(gateway, span_from(token));
+
+	if (!any)
+		return NULL;
+	list_each(link, &any->owner->bindings) {
+		struct binding *binding = list_object(link, struct binding, in_owner);
+
+		if (!strcmp(binding->token, token) && flow_equal(&binding->flow, flow))
+			return binding;
+	}
+	return NULL;
+}
+
+/* Moves a leg that nobody answered on to another flow of its phone. False: there is none, or no memory. */
+static bool leg_move(struct gateway *gateway, struct leg *leg, const struct flow *failed)
+{
+	const struct binding *next = binding_by_token(gateway, span_from(leg->token));
+	char *target, *routes;
+
+	if (!next || !binding_reachable(next) || flow_equal(&next->flow, failed))
+		return false;
+	target = memory_copy_text(span_from(next->contact));
+	routes = *next->path ? memory_copy_text(span_from(next->path)) : NULL;
+	if (!target || (*next->path && !routes)) {
+		memory_free(target);
+		return false;
+	}
+	memory_free(leg->target);
+	memory_free(leg->routes);
+	leg->target = target;
+	leg->routes = routes;
+	leg->flow = next->flow;
+	return true;
+}
+
+bool flows_try_next(struct relay *relay, const struct flow *failed)
+{
+	struct gateway *gateway = relay->gateway;
+	struct binding *binding;
+	struct leg *leg;
+
+	if (relay->answered || relay->given_up || !relay->server || relay->subscription)
+		return false;
+	if (relay->outside) /* routed anew; a connection that is gone is not found again */
+		return !net_flow_is_open(gateway_net(gateway), failed) && relay_again(relay);
+	if (!relay->call || relay->call->state == CALL_ENDING)
+		return false;
+	leg = &relay->call->legs[other_leg(relay->from)];
+	if (!*leg->token)
+		return false;
+	if (!relay->initial)
+		return leg_flow_refresh(gateway, leg) && !flow_equal(&leg->flow, failed) && relay_again(relay);
+	/* RFC 5626 sections 5.3 and 7: what the flow led to is gone, and others of the same instance are tried. */
+	binding = binding_of_flow(gateway, leg->token, failed);
+	if (binding && binding->reg_id) {
+		log_write(LOG_INFO, "call", "flow %u of %s failed", binding->reg_id, binding->owner->account);
+		binding_drop(binding, true);
+	}
+	return leg_move(gateway, leg, failed) && relay_again(relay);
+}
+
 /* ---- Routes of a request ---- */
 
 const char *flows_service_route(struct gateway *gateway, const struct flow *flow, const struct sip_uri *from,

@@ -164,6 +164,9 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	    trunk_challenge_take(relay->gateway, sip_client_flow(client), response, &relay->challenged) &&
 	    relay_again(relay))
 		return;
+	/* RFC 5626 section 5.3: the proxy before the phone lost its flow. */
+	if (relay->client == client && response->status == 430 && flows_try_next(relay, sip_client_flow(client)))
+		return;
 	response_dispatch(relay, unwrapped(response, &plain));
 	request_release(server); /* it ends in its own timer alone, so it is still there */
 	gateway_records_settle(context);
@@ -187,6 +190,8 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 		refresh_failed(relay);
 		return;
 	}
+	if (relay->client == client && flows_try_next(relay, sip_client_flow(client)))
+		return;
 	relay->final = true;
 	if (relay->subscription) {
 		subscription_unanswered(relay, failure);

@@ -823,6 +823,9 @@ bool flows_push(const struct sip_uri *contact, char *out, size_t capacity);
  * `to_zone` is not the registrar's. */
 const char *flows_service_route(struct gateway *gateway, const struct flow *flow, const struct sip_uri *from,
 				uint8_t to_zone);
+/* A request found no way down this flow: sent once more by another flow of the same phone, when there is one (RFC 5626). True: it is on
+ * its way again. */
+bool flows_try_next(struct relay *relay, const struct flow *failed);
 /* Remembers which phone a leg goes to, by its binding or by the flow that it came on. */
 void leg_phone_set(struct leg *leg, const struct binding *binding);
 void leg_phone_find(struct gateway *gateway, struct leg *leg);

@@ -163,6 +163,9 @@ bool outside_again(struct relay *relay, const struct sip_message *request)
 
 	if (route_find(relay->gateway, sip_server_flow(relay->server), &request->request_uri, &target))
 		return false;
+	if (!target.binding && !target.routes)
+		target.routes = flows_service_route(relay->gateway, sip_server_flow(relay->server), &request->from.uri,
+						    target.zone);
 	relay->zones[1] = target.zone;
 	return !body_of(relay, request, &body) && send_on(relay, request, &target, &body);
 }

@@ -494,6 +494,8 @@ uint16_t policy_status(uint16_t status, const struct config_zone *from, const st
 		return 403;
 	if (status == 422)
 		return 500; /* what a leg's session timer may be is between its peer and the gateway */
+	if (status == 430)
+		return 480; /* which flow failed is between us and the phone's proxy (RFC 5626 section 7) */
 	if (status >= 300 && status < 400)
 		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */
 	return status;

@@ -455,6 +455,47 @@ static void a_call_never_moves_to_a_clear_flow_nor_to_another_phone(void **state
 	kit_stop(&kit);
 }
 
+/* The proxy before the phone says 430, or the connection goes while the INVITE waits: the phone's other flow rings. */
+static void a_call_goes_down_the_next_flow_when_one_failed(void **state)
+{
+	struct kit kit;
+	struct peer phone = {.descriptor = -1};
+	const char *token;
+
+	(void)state;
+	kit_start(&kit, "", "none");
+	registered(&kit, &kit.phone, 1, contact_line(kit.phone.address.port, 1), "", "");
+	kit_skip(&kit, 0);
+	token = registered(&kit, &kit.stranger, 2, contact_line(kit.stranger.address.port, 2), "", "");
+	pbx_invites_token(&kit, token, "failover");
+	struct peer *first = peer_receive(&kit, &kit.phone, 100) ? &kit.phone : &kit.stranger;
+	struct peer *second = first == &kit.phone ? &kit.stranger : &kit.phone;
+
+	if (first == &kit.stranger)
+		peer_expect(&kit, first, "INVITE ");
+	peer_answer(&kit, first, "430 Flow Failed", "gone", "", "");
+	peer_expect(&kit, second, "INVITE ");
+	assert_int_equal(binding_count(&kit), 1);
+	/* When that one is gone too, the PBX hears no more than that nobody is there. */
+	peer_answer(&kit, second, "430 Flow Failed", "gone", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 480");
+	assert_int_equal(binding_count(&kit), 0);
+	kit_stop(&kit);
+
+	kit_start(&kit, "", "none");
+	registered(&kit, &kit.phone, 1, contact_line(kit.phone.address.port, 1), "", "");
+	kit_connect_tls(&kit, &phone);
+	token = registered(&kit, &phone, 2, contact_line(phone.address.port, 2), "", "");
+	pbx_invites_token(&kit, token, "cut"); /* the connection, which lasts longer, comes first */
+	peer_expect(&kit, &phone, "INVITE ");
+	peer_close(&phone);
+	kit_skip(&kit, 20);
+	peer_expect(&kit, &kit.phone, "INVITE ");
+	peer_answer(&kit, &kit.phone, "200 OK", "answer", "", sdp_plain(4000, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	kit_stop(&kit);
+}
+
 static void without_memory_a_flow_is_refused_and_nothing_leaks(void **state)
 {
 	struct kit kit;
@@ -501,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_flow_read_back_from_the_store_is_the_same_flow),
 		cmocka_unit_test(a_phone_that_reconnects_in_a_call_gets_its_bye),
 		cmocka_unit_test(a_call_never_moves_to_a_clear_flow_nor_to_another_phone),
+		cmocka_unit_test(a_call_goes_down_the_next_flow_when_one_failed),
 		cmocka_unit_test(without_memory_a_flow_is_refused_and_nothing_leaks),
 	};
 
