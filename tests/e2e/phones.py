@@ -55,7 +55,7 @@ class Baresip:
     """`tone_hz`: what it says; 0: it echoes what it hears. What it hears is written to files (see heard)."""
 
     def __init__(self, kit, user, transport="tls", encryption="srtp-mand", tone_hz=440, server=library.OUTSIDE,
-                 answer=False, password=None, register=True, port=0, where=None, domain=library.DOMAIN):
+                 answer=False, password=None, register=True, port=0, where=None, domain=library.DOMAIN, outbound=False):
         self.kit, self.user, self.domain = kit, user, domain
         self.where = where or kit.phone()
         self.directory = kit.path("baresip-%s-%d" % (user, kit.phones))
@@ -70,12 +70,15 @@ class Baresip:
         kit.write(name + "/accounts", (
             '<sip:{user}@{domain}>;auth_user={user};auth_pass={password};'
             'outbound="sip:{server}:{port};transport={transport}";regint={regint};ptime=20;audio_codecs=PCMA/8000/1;'
-            'answermode={answer}{media}\n').format(
+            'answermode={answer}{nat}{media}\n').format(
                 user=user, domain=domain, password=password or USERS[user], server=server, port=port,
                 transport=transport, regint=120 if register else 0, answer="auto" if answer else "manual",
-                media=";mediaenc=" + encryption if encryption else ""))
-        self.process = kit.start("baresip-" + user, [library.need("baresip"), "-f", self.directory, "-4", "-s"],
-                                 phone=self.where)
+                nat=";sipnat=outbound" if outbound else "", media=";mediaenc=" + encryption if encryption else ""))
+        self.start(register)
+
+    def start(self, register=True):
+        self.process = self.kit.start("baresip-" + self.user,
+                                      [library.need("baresip"), "-f", self.directory, "-4", "-s"], phone=self.where)
         self.process.wait_output("baresip is ready", 10)
         if register:
             self.process.wait_output(r"\{\d/TLS|\{\d/TCP|\{\d/UDP|200 OK", 10)
