@@ -114,6 +114,7 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(calls_answered, "calls that were answered") \
 	X(calls_failed, "calls that ended before an answer, other than cancelled ones") \
 	X(calls_refused_full, "calls refused because a table was full") \
+	X(calls_refused_overload, "new calls refused because the gateway is overloaded") \
 	X(calls_refused_policy, "requests that policy or routes forbid (403)") \
 	X(refused_malformed, "requests that are malformed (400, 414)") \
 	X(refused_not_found, "requests to whom nobody knows (404, 416)") \

@@ -281,6 +281,18 @@ static void on_closed(void *context, const struct flow *flow)
 
 /* ---- Time ---- */
 
+static void overload_measure(struct gateway *gateway, uint64_t now_us)
+{
+	static const char *const texts[] = {"none", "new calls of unproven sources are refused",
+					    "new calls are refused"};
+	struct sip_transaction_statistics statistics;
+	uint32_t maximum = gateway->config->limits.transactions;
+
+	sip_transactions_statistics(gateway_transactions(gateway), &statistics);
+	if (overload_tick(&gateway->overload, now_us, TICK_MS * 1000, statistics.servers_alive * 100ull / maximum))
+		log_write(LOG_WARNING, "call", "overload: %s", texts[gateway->overload.level]);
+}
+
 static void on_tick(evutil_socket_t descriptor, short what, void *context)
 {
 	struct gateway *gateway = context;
@@ -291,6 +303,7 @@ static void on_tick(evutil_socket_t descriptor, short what, void *context)
 	(void)what;
 	gateway->load.lag_us = gateway->ticked_us && now_us > due_us ? now_us - due_us : 0;
 	gateway->ticked_us = now_us;
+	overload_measure(gateway, now_us);
 	timer_wheel_advance(gateway->wheel, now_us);
 	gateway_records_settle(gateway);
 	if (!gateway->stopping)

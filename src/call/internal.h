@@ -11,6 +11,7 @@
 #include "call/admission.h"
 #include "call/body.h"
 #include "call/call.h"
+#include "call/overload.h"
 #include <errno.h>
 #include <string.h>
 
@@ -317,6 +318,7 @@ struct gateway {
 	uint64_t ticked_us;
 	uint8_t nonce_key[HASH_KEY_BYTES], body_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
+	struct overload overload;
 	bool loaded, stopping;
 	uint64_t stop_deadline_us;
 	char *scratch; /* MESSAGE_CAPACITY: the message being built */

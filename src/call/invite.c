@@ -137,6 +137,35 @@ static int invitation_read(struct gateway *gateway, const struct flow *flow, con
 	return status ? status : invitation->extra.overflow ? 503 : 0;
 }
 
+static bool is_emergency(const struct gateway *gateway, const struct sip_uri *uri)
+{
+	char number[64];
+
+	if (sip_user_decode(uri->user, number, sizeof(number)))
+		return false;
+	for (char **emergency = gateway->config->site.emergency; emergency && *emergency; emergency++)
+		if (!strcmp(*emergency, number))
+			return true;
+	return false;
+}
+
+/* True when the call was refused: strangers wait first, calls for help never. */
+static bool refuse_overloaded(struct gateway *gateway, struct sip_server_transaction *server,
+			      const struct sip_message *request)
+{
+	const struct flow *flow = sip_server_flow(server);
+	bool shown = flow->proven || gateway_zone(gateway, flow->zone)->kind != ZONE_ACCESS;
+	char extra[40];
+
+	if (!overload_refuses(&gateway->overload, shown) || is_emergency(gateway, &request->request_uri))
+		return false;
+	gateway->counters.calls_refused_overload++;
+	snprintf(extra, sizeof(extra), "Retry-After: %u\r\n",
+		 overload_retry_after_s(&gateway->overload, random_u64(gateway->random)));
+	request_refuse(gateway, server, 503, extra);
+	return true;
+}
+
 void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request)
 {
 	const struct account *user;
@@ -147,6 +176,8 @@ void invite_receive(struct gateway *gateway, struct sip_server_transaction *serv
 		request_refuse(gateway, server, 503, NULL);
 		return;
 	}
+	if (refuse_overloaded(gateway, server, request))
+		return;
 	/* RFC 3261 section 8.1.1.8: where our requests go, so one that we can write as a Request-URI. */
 	if (!request->contact.uri.host.length) {
 		request_refuse(gateway, server, 400, NULL);

@@ -48,7 +48,7 @@ const struct config_key config_keys[] = {
 	{"site.country", KEY_COUNTRY, IN_CONFIG(site.country), .fallback_words = "none: numbers are taken as they are",
 	 .help = "The country by whose rules national numbers are read."},
 	{"site.emergency", KEY_NUMBERS, IN_CONFIG(site.emergency), RANGE(0, 32), .fallback = "[\"112\", \"911\"]",
-	 .help = "Numbers of emergency services."},
+	 .help = "Numbers of emergency services. Calls to them are taken however loaded the gateway is."},
 
 	{"state_directory", KEY_PATH, IN_CONFIG(state_directory), RANGE(1, 90),
 	 .fallback_words = "/var/lib/ringwall for root; else $XDG_STATE_HOME/ringwall, or ~/.local/state/ringwall",

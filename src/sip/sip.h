@@ -482,7 +482,8 @@ void sip_transactions_free(struct sip_transactions *transactions); /* without ca
 
 /* Gives a valid message in. A full table answers 503 with Retry-After statelessly (never larger than the request
  * when the source is unproven); from three quarters on it refuses unproven sources outside a dialog, from
- * seven eighths on all but proven ones inside a dialog.
+ * seven eighths on all but proven ones inside a dialog; but before it refuses, it gives up the oldest request other than
+ * INVITE of an unproven source (server_gone is called), for all but INVITEs of unproven sources.
  * Server transactions are matched by branch (byte by byte), sent-by, method, and the source's zone, transport and IP address;
  * responses must come from where the request went (on streams: that host). */
 void sip_transactions_receive(struct sip_transactions *transactions, const struct flow *flow,
@@ -578,7 +579,7 @@ struct sip_client_transaction *sip_client_resume(struct sip_transactions *transa
 
 struct sip_transaction_statistics {
 	uint32_t servers_alive, clients_alive;
-	uint64_t refused_full, retransmissions_in, retransmissions_out, strays;
+	uint64_t refused_full, evicted, retransmissions_in, retransmissions_out, strays;
 };
 void sip_transactions_statistics(const struct sip_transactions *transactions, struct sip_transaction_statistics *out);
 

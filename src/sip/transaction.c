@@ -33,6 +33,7 @@ struct sip_transactions *sip_transactions_new(const struct sip_transaction_limit
 	transactions->wheel = wheel;
 	transactions->random = random;
 	list_init(&transactions->server_list);
+	list_init(&transactions->unproven_list);
 	list_init(&transactions->client_list);
 	random_fill(random, transactions->tag_key, sizeof(transactions->tag_key));
 	if (!transactions_build(transactions)) {

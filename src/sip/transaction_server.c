@@ -36,6 +36,7 @@ void transaction_server_free(struct sip_server_transaction *server)
 	timer_stop(transactions->wheel, &server->repeat);
 	table_remove(transactions->servers, &server->link);
 	list_remove(&server->all);
+	list_remove(&server->unproven);
 	if (server->key.bytes != server->key_inline)
 		memory_free(server->key.bytes);
 	memory_free(server->request);
@@ -143,6 +144,27 @@ void transaction_server_enter(struct sip_server_transaction *server)
 	server->repeat = (struct timer){.fire = server_repeat_fire, .context = server};
 	table_add(transactions->servers, &server->link, server->key.hash);
 	list_append(&transactions->server_list, &server->all);
+	list_init(&server->unproven);
+	if (!server->flow.proven && server->method != SIP_INVITE)
+		list_append(&transactions->unproven_list, &server->unproven);
+}
+
+/* Room for a newcomer: the oldest request that is no INVITE and whose source has shown nothing goes, oldest first (THREATS
+ * S8). Its client, if it is one, asks again. False: there is none, or the newcomer has no claim. */
+static bool server_evict(struct sip_transactions *transactions, const struct flow *flow,
+			 const struct sip_message *request)
+{
+	struct sip_server_transaction *oldest;
+
+	if (list_is_empty(&transactions->unproven_list))
+		return false;
+	if (!flow->proven && !request->to.tag.length && request->method == SIP_INVITE)
+		return false; /* an INVITE is not given up again, so that they would fill the table */
+	oldest = list_object(transactions->unproven_list.next, struct sip_server_transaction, unproven);
+	transactions->statistics.evicted++;
+	transactions->callbacks.server_gone(transactions->callbacks.context, oldest);
+	transaction_server_free(oldest);
+	return true;
 }
 
 static struct sip_server_transaction *server_new(struct sip_transactions *transactions, const struct flow *flow,
@@ -151,6 +173,8 @@ static struct sip_server_transaction *server_new(struct sip_transactions *transa
 	struct sip_server_transaction *server = NULL;
 
 	if (server_may_enter(transactions, flow, request))
+		server = pool_take(transactions->server_pool);
+	if (!server && server_evict(transactions, flow, request))
 		server = pool_take(transactions->server_pool);
 	if (!server)
 		return NULL;

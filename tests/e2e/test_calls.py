@@ -70,6 +70,10 @@ def test_busy(kit):
     call(kit, "uac_busy", "uas_busy")
 
 
+def test_tone_by_info_and_fax(kit):
+    call(kit, "uac_fax", "uas_fax")
+
+
 def test_message(kit):
     _, capture = call(kit, "message", "uas_message")
     capture.check_topology_hidden()

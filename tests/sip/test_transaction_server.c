@@ -434,6 +434,47 @@ static void full_table_keeps_room_for_those_who_have_shown_more(void **state)
 	fixture_stop(&f);
 }
 
+/* S8: a full table gives up the oldest that has shown nothing, not the phone that comes now. */
+static void full_table_gives_up_the_oldest_unproven_request_first(void **state)
+{
+	struct fixture f;
+	char via[200];
+	int i = 0;
+
+	(void)state;
+	assert_true(fixture_start(&f, TRANSPORT_UDP, 8));
+	for (int count = 0; count < 3; count++) {
+		snprintf(via, sizeof(via), VIA "invite-%d", count);
+		fixture_receive(&f, request("INVITE", via, ""));
+	}
+	for (int count = 0; count < 3; count++) {
+		snprintf(via, sizeof(via), VIA "options-%d", i++);
+		fixture_receive(&f, request("OPTIONS", via, ""));
+	}
+	fixture_page(&f);
+	/* Full for those who have shown nothing: the oldest of them goes, but never for an INVITE. */
+	snprintf(via, sizeof(via), VIA "options-%d", i++);
+	fixture_receive(&f, request("OPTIONS", via, ""));
+	expect(&f, "0:gone 0:request OPTIONS");
+	fixture_receive(&f, request("INVITE", VIA "invite-x", ""));
+	assert_int_equal(fixture_statistics(&f).refused_full, 1);
+	fixture_page(&f);
+	/* A proven source takes what is left, and then the place of the others. */
+	f.flow.proven = true;
+	fixture_receive(&f, request("INVITE", VIA "proven-1", ""));
+	expect(&f, "0:request INVITE");
+	for (int count = 0; count < 3; count++) {
+		snprintf(via, sizeof(via), VIA "proven-%d", count + 2);
+		fixture_receive(&f, request("INVITE", via, ""));
+		expect(&f, "0:gone 0:request INVITE");
+	}
+	fixture_receive(&f, request("INVITE", VIA "proven-9", ""));
+	expect(&f, "0:send 503");
+	assert_int_equal(fixture_statistics(&f).evicted, 4);
+	assert_int_equal(fixture_statistics(&f).servers_alive, 7);
+	fixture_stop(&f);
+}
+
 static void request_lives_in_the_transaction(void **state)
 {
 	const struct sip_message *kept;
@@ -555,6 +596,7 @@ int main(void)
 		cmocka_unit_test(same_branch_belongs_to_one_source_method_and_sent_by),
 		cmocka_unit_test(branches_of_rfc_2543),
 		cmocka_unit_test(overlong_branches_are_kept_whole_or_dropped),
+		cmocka_unit_test(full_table_gives_up_the_oldest_unproven_request_first),
 		cmocka_unit_test(full_table_keeps_room_for_those_who_have_shown_more),
 		cmocka_unit_test(request_lives_in_the_transaction),
 		cmocka_unit_test(failed_send_is_told_and_the_transaction_ends),
