@@ -20,7 +20,7 @@ HEAD = """\
 Made by `make bench`; do not edit. Both sides get the same load on the same machine in the same run, so that the ratio
 is what counts: microseconds change with the machine. What is compared, and how, stands at the head of each program:
 [signalling/calls.py](signalling/calls.py), [signalling/delay.py](signalling/delay.py), [signalling/memory.py](signalling/memory.py),
-[signalling/sustained.py](signalling/sustained.py), [rtp/run.py](rtp/run.py), [parse/](parse), [net/](net).
+[signalling/sustained.py](signalling/sustained.py), [recovery/](recovery), [rtp/run.py](rtp/run.py), [parse/](parse), [net/](net).
 
 | work | ours | theirs | ratio | goal | peer | date |
 |---|---|---|---|---|---|---|

@@ -2,7 +2,7 @@
 # Measures beside peers, all on loopback; some twenty minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
 # writes bench/RESULTS.md from the last of each work.
 #   bench/run.sh                      everything
-#   bench/run.sh calls parse          only these of: calls delay memory sustained rtp net parse
+#   bench/run.sh calls parse          only these of: calls delay memory sustained recovery checkpoints rtp net parse
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -15,6 +15,7 @@ mkdir -p bench/out
 : >"$run"
 test -f "$build/build.ninja" || meson setup "$build" --buildtype=release >/dev/null || exit 1
 ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/net/net_memory \
+	bench/recovery/call_cost \
 	>bench/out/build.log || {
 	tail -n 30 bench/out/build.log >&2
 	exit 1
@@ -39,9 +40,24 @@ parse() {
 		"\"unit\": \"instructions\", \"ours\": %d}\n", $NF / count }' "$log"
 }
 
-for name in ${*:-calls delay memory sustained rtp net parse}; do
+# Instructions of a call in the gate, from datagram to answer, with checkpoints and without.
+checkpoints() {
+	local count=100 log=bench/out/checkpoints.callgrind.log mode
+
+	for mode in none keep; do
+		valgrind --tool=callgrind --toggle-collect=on_datagram --callgrind-out-file=/dev/null \
+			"$build/bench/recovery/call_cost" "$count" "$mode" >"$log.$mode" 2>&1 || { cat "$log.$mode" >&2; return 1; }
+	done
+	cat "$log.keep" "$log.none" | awk -v count="$count" '/Collected/ { n[++i] = $NF / count } END { printf \
+		"{\"work\": \"signalling of a call in the gate with checkpoints (callgrind)\", \"unit\": \"instructions\", " \
+		"\"ours\": %d, \"theirs\": %d, \"ratio\": %.2f, \"peer\": \"without checkpoints\"}\n", n[1], n[2], n[1] / n[2] }'
+}
+
+for name in ${*:-calls delay memory sustained recovery checkpoints rtp net parse}; do
 	case $name in
 	calls | delay | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
+	recovery) part recovery bench/recovery/recovery.py --binary "$build/ringwall" ;;
+	checkpoints) part checkpoints checkpoints ;;
 	rtp) part rtp bench/rtp/run.py --build "$build" ;;
 	net) part net "$build/bench/net/net_memory" ;;
 	parse) part parse parse ;;

@@ -98,17 +98,19 @@ static uint64_t checksum(const struct record *record, const char *bytes)
 {
 	uint64_t sum =
 		0x9e3779b97f4a7c15ull ^ record->length ^ (uint64_t)record->kind << 32 ^ (uint64_t)record->version << 48;
+	uint64_t word = 0;
 	size_t at = 0;
 
-	for (; at < record->length; at += sizeof(uint64_t)) {
-		uint64_t word = 0;
-		size_t left = record->length - at;
-
-		memcpy(&word, bytes + at, left < sizeof(word) ? left : sizeof(word));
+	for (; record->length - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, bytes + at, sizeof(word));
 		sum = (sum ^ word) * 0xff51afd7ed558ccdull;
 		sum ^= sum >> 32;
 	}
-	return sum;
+	word = 0;
+	if (record->length - at)
+		memcpy(&word, bytes + at, record->length - at);
+	sum = (sum ^ word) * 0xff51afd7ed558ccdull;
+	return sum ^ sum >> 32;
 }
 
 /* ---- Free blocks: a list through themselves, and all above `used` ---- */

@@ -79,7 +79,9 @@ void gateway_records_settle(struct gateway *gateway)
 		struct call *call = list_object(link, struct call, touched);
 
 		list_remove(&call->touched);
-		call_write(call);
+		if (call->record_behind || call->record_watched)
+			call_write(call);
+		call->record_watched = false;
 	}
 }
 

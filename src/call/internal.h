@@ -195,6 +195,7 @@ struct call {
 	uint64_t started_us;
 	struct list touched; /* in gateway->touched until what touched it is done */
 	bool record_behind;  /* its record says less than is true */
+	bool record_watched; /* what goes on may change it without saying so: then it is written at the end in any case */
 	uint32_t record;     /* slot of its checkpoint; 0: none */
 };
 

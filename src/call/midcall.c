@@ -156,6 +156,7 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 			request_refuse(gateway, server, 481, NULL);
 		return;
 	}
+	dialog.call->record_watched = true;
 	if (!dialog_cseq_take(&dialog, request->cseq)) {
 		request_refuse(gateway, server, 500, "Retry-After: 1\r\n");
 		return;
@@ -247,6 +248,7 @@ void midcall_response(struct relay *relay, const struct sip_message *response)
 	bool of_transfer = transfer_concerns(relay->method);
 	int status = 0;
 
+	call->record_watched = true;
 	if (call->state == CALL_ENDING && !of_transfer) {
 		ended(relay, response);
 		return;

@@ -2,22 +2,28 @@
  * Objects to bytes and back by tables of rows; see record.h. */
 #include "call/record.h"
 
+#define HEAD_LONGEST 4        /* bytes of a tag and a length that a record may have */
 #define NESTED_LENGTH_BYTES 3 /* of seven bits each, the longest way to write it: the length comes last */
 
 /* ---- Writing ---- */
 
-static void put_length(struct buffer *out, size_t length)
-{
-	for (; length > 127; length >>= 7)
-		buffer_put_byte(out, (char)(0x80 | (length & 127)));
-	buffer_put_byte(out, (char)length);
-}
-
+/* Straight into the buffer, for this is done some thousand times a call: room for all is asked for once. */
 void record_put(struct buffer *out, uint8_t tag, struct span bytes)
 {
-	buffer_put_byte(out, (char)tag);
-	put_length(out, bytes.length);
-	buffer_put_span(out, bytes);
+	size_t room = out->capacity - out->length, length = bytes.length;
+	char *to = out->data + out->length;
+
+	if (out->overflow || room < HEAD_LONGEST || room - HEAD_LONGEST < length) {
+		out->overflow = true;
+		return;
+	}
+	*to++ = (char)tag;
+	for (; length > 127; length >>= 7)
+		*to++ = (char)(0x80 | (length & 127));
+	*to++ = (char)length;
+	if (bytes.length)
+		memcpy(to, bytes.data, bytes.length);
+	out->length = (size_t)(to - out->data) + bytes.length;
 }
 
 size_t record_begin(struct buffer *out, uint8_t tag)
@@ -43,7 +49,7 @@ void record_end(struct buffer *out, size_t begun)
 
 static bool is_zero(const uint8_t *bytes, size_t length)
 {
-	return !length || (!bytes[0] && !memcmp(bytes, bytes + 1, length - 1));
+	return !length || (!bytes[0] && (length == 1 || !memcmp(bytes, bytes + 1, length - 1)));
 }
 
 static const struct record_row flow_rows[] = {

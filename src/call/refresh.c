@@ -72,6 +72,7 @@ static void wait(struct call *call, uint8_t leg, uint64_t delay_ms)
 
 	timer->fire = leg == CALLER ? caller_due : callee_due;
 	timer->context = call;
+	call_touch(call);
 	timer_start(call->gateway->wheel, timer, delay_ms);
 }
 
@@ -301,6 +302,8 @@ void refresh_response(struct relay *relay, const struct sip_message *response)
 	struct call *call = relay->call;
 	uint8_t leg = other_leg(relay->from);
 	bool copy = relay->final;
+
+	call->record_watched = true;
 
 	if (response->status < 200) {
 		midcall_wait(relay);
