@@ -40,15 +40,20 @@ static void zone_clear(struct config_zone *zone)
 	memory_free(zone->registration.realm);
 }
 
+static void texts_free(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		memory_free(*text);
+	memory_free(texts);
+}
+
 void config_free(struct config *config)
 {
 	if (!config)
 		return;
 	for (uint8_t i = 0; i < config->zone_count; i++)
 		zone_clear(&config->zones[i]);
-	for (char **number = config->site.emergency; number && *number; number++)
-		memory_free(*number);
-	memory_free(config->site.emergency);
+	texts_free(config->site.emergency);
 	memory_free(config->site.domain);
 	memory_free(config->site.country);
 	memory_free(config->state_directory);
@@ -57,6 +62,15 @@ void config_free(struct config *config)
 	memory_free(config->tls.key);
 	memory_free(config->tls.authorities);
 	memory_free(config->zones);
+	for (uint16_t i = 0; i < config->route_count; i++) {
+		texts_free(config->routes[i].numbers);
+		texts_free(config->routes[i].callers);
+	}
+	for (uint16_t i = 0; i < config->rewrite_count; i++) {
+		memory_free(config->rewrites[i].match);
+		memory_free(config->rewrites[i].prepend);
+	}
+	memory_free(config->rewrites);
 	memory_free(config->routes);
 	memory_free(config->file);
 	memory_free(config);

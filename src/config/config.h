@@ -7,11 +7,14 @@
 #include "base/flow.h"
 #include "base/log.h"
 
+#include <time.h>
+
 #define CONFIG_PATH "/etc/ringwall/ringwall.yaml"
 #define CONFIG_ZONES_MAXIMUM 64
 #define CONFIG_LISTENERS_MAXIMUM 16 /* of one zone */
 #define CONFIG_PEERS_MAXIMUM 64     /* of one zone */
 #define CONFIG_ROUTES_MAXIMUM 256
+#define CONFIG_REWRITES_MAXIMUM 256
 
 enum zone_kind { ZONE_ACCESS, ZONE_CORE, ZONE_TRUNK };
 enum zone_authentication { AUTHENTICATION_NONE, AUTHENTICATION_RELAY, AUTHENTICATION_LOCAL };
@@ -126,9 +129,35 @@ struct config_zone {
 };
 
 enum route_condition { ROUTE_ALWAYS, ROUTE_REGISTERED };
+/* Hours of the week, of the machine's time zone. `until` before `from` runs over midnight. */
+struct config_hours {
+	uint8_t days;         /* bits: 1 << 0 is Sunday */
+	uint16_t from, until; /* minutes of the day */
+};
+#define CONFIG_ROUTE_ZONES_MAXIMUM 8
+#define CONFIG_ROUTE_HOURS_MAXIMUM 8
+#define CONFIG_PATTERN_MAXIMUM 64 /* bytes */
 struct config_route {
-	uint8_t from, to; /* indices of zones */
+	uint8_t from, to;                                /* indices of zones */
+	uint8_t further[CONFIG_ROUTE_ZONES_MAXIMUM - 1]; /* tried in this order when `to` fails */
+	uint8_t further_count;
+	uint32_t shares[CONFIG_ROUTE_ZONES_MAXIMUM]; /* of `to` and `further`: how the load is shared */
+	uint8_t share_count;                         /* 0: always `to` first */
 	enum route_condition when;
+	char **numbers, **callers; /* patterns, NULL-terminated; NULL: all */
+	struct config_hours hours[CONFIG_ROUTE_HOURS_MAXIMUM];
+	uint8_t hours_count; /* 0: at all times */
+};
+
+enum config_direction { DIRECTION_IN, DIRECTION_OUT }; /* from the zone to us; from us into the zone */
+enum config_party { PARTY_CALLED, PARTY_CALLER };
+struct config_rewrite {
+	uint8_t zone;
+	enum config_direction direction;
+	enum config_party party;
+	char *match;    /* a pattern */
+	uint32_t strip; /* characters from the front */
+	char *prepend;  /* or NULL */
 };
 
 struct config {
@@ -149,6 +178,8 @@ struct config {
 	uint8_t zone_count;
 	struct config_route *routes;
 	uint16_t route_count;
+	struct config_rewrite *rewrites;
+	uint16_t rewrite_count;
 	struct {
 		uint32_t calls, registrations, registrations_per_s, subscriptions;
 		uint32_t connections, connections_per_source, handshakes, transactions;
@@ -206,6 +237,32 @@ const struct address *config_media_shown(const struct config_zone *zone, uint8_t
 
 /* Whether a source address is one of the zone's peers (THREATS N7). Access zones admit all. */
 bool config_zone_admits(const struct config_zone *zone, const struct address *source);
+
+/* ---- Numbers and routes: pure ---- */
+
+/* A pattern is a prefix of digits, `+`, `*` and `#`, where `x` is any digit and `[1-3]` or `[257]` some; with `$` at its end
+ * it is the whole number. */
+bool config_pattern_is_valid(const char *pattern);
+bool config_pattern_matches(const char *pattern, struct span number);
+
+/* "Mon-Fri 08:00-18:00", "Sat,Sun", "22:00-06:00". Returns 0 or -EINVAL. */
+int config_hours_parse(struct span text, struct config_hours *out);
+
+struct config_question {
+	uint8_t from;               /* zone */
+	struct span called, caller; /* user parts */
+	struct tm now;              /* local time */
+};
+/* The first route from `start` on that fits, as its index; or -ENOENT. Whether the called user is registered (`when`) is the
+ * caller's to ask. */
+int config_route_next(const struct config *config, const struct config_question *question, uint16_t start);
+
+/* The route's zones in the order in which they are to be tried; `chance` is any random number. Returns how many. */
+uint8_t config_route_zones(const struct config_route *route, uint64_t chance, uint8_t out[CONFIG_ROUTE_ZONES_MAXIMUM]);
+
+/* A number by the first row of `rewrite` that fits. False: it stays as it is. */
+bool config_rewrite(const struct config *config, uint8_t zone, enum config_direction direction, enum config_party party,
+		    struct span number, char *out, size_t capacity);
 
 /* From the table: explanation of one key ("zones.media.encryption"; a prefix explains its section) and the whole reference
  * as Markdown (docs/configuration.md). CONFIG_REFERENCE_BYTES are enough for both. explain returns 0; or -ENOENT, with a

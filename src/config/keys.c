@@ -23,6 +23,8 @@ const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls",
 const char *const words_when[] = {"always", "registered", NULL};
 static const char *const words_transfers[] = {"pass", "refuse", NULL};
 static const char *const words_redirects[] = {"follow", "pass", "refuse", NULL};
+const char *const words_direction[] = {"in", "out", NULL};
+const char *const words_party[] = {"called", "caller", NULL};
 const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 /* In the order of SDP_SUITES in sdp/sdp.h, which tests/config holds this to; the first is "no suite". */
@@ -38,6 +40,7 @@ const char *const words_suites[] = {"",
 #define IN_CONFIG(member) .offset = offsetof(struct config, member)
 #define IN_ZONE(member) .offset = offsetof(struct config_zone, member)
 #define IN_ROUTE(member) .offset = offsetof(struct config_route, member)
+#define IN_REWRITE(member) .offset = offsetof(struct config_rewrite, member)
 #define RANGE(low, high) .minimum = (low), .maximum = (high)
 
 /* clang-format off */
@@ -167,9 +170,34 @@ const struct config_key config_keys[] = {
 	{"routes", KEY_SECTIONS, IN_CONFIG(routes), RANGE(0, CONFIG_ROUTES_MAXIMUM), .fallback_words = "none: no call passes",
 	 .help = "Which zone's requests go to which other. The first that matches wins."},
 	{"routes.from", KEY_ZONE, KEY_MANDATORY, IN_ROUTE(from), .help = "The zone that a request comes from."},
-	{"routes.to", KEY_ZONE, KEY_MANDATORY, IN_ROUTE(to), .help = "The zone that it goes to."},
+	{"routes.to", KEY_ZONES, KEY_MANDATORY, IN_ROUTE(to), RANGE(1, CONFIG_ROUTE_ZONES_MAXIMUM),
+	 .help = "The zone that it goes to; or a list of core or trunk zones, of which each is tried when the one before it fails."},
+	{"routes.share", KEY_SHARES, IN_ROUTE(shares), RANGE(2, CONFIG_ROUTE_ZONES_MAXIMUM),
+	 .fallback_words = "none: always the first of `to`, the others when it fails",
+	 .help = "How calls are shared between the zones of `to`: a number beside each, such as [2, 1] for two thirds and one third. "
+		 "When one fails the others are tried all the same."},
+	{"routes.number", KEY_PATTERNS, IN_ROUTE(numbers), RANGE(1, 64), .fallback_words = "all",
+	 .help = "Only for these called numbers: the beginning of a number, `x` for any digit, `[1-3]` for some, `$` for its end."},
+	{"routes.caller", KEY_PATTERNS, IN_ROUTE(callers), RANGE(1, 64), .fallback_words = "all",
+	 .help = "Only for these callers, in the same form."},
+	{"routes.time", KEY_HOURS, IN_ROUTE(hours), RANGE(1, CONFIG_ROUTE_HOURS_MAXIMUM), .fallback_words = "always",
+	 .help = "Only at these hours, by the clock of this machine."},
 	{"routes.when", KEY_WORD, IN_ROUTE(when), .words = words_when, .fallback = "always",
 	 .help = "`registered`: only if the called user is registered through this gateway in the zone it goes to."},
+
+	{"rewrite", KEY_SECTIONS, IN_CONFIG(rewrites), RANGE(0, CONFIG_REWRITES_MAXIMUM), .fallback_words = "none: numbers stay",
+	 .help = "How numbers are written on each side. For each number the first row that fits is used. `site.emergency` stays as it "
+		 "is unless a row names the whole number (`112$`)."},
+	{"rewrite.zone", KEY_ZONE, KEY_MANDATORY, IN_REWRITE(zone), .help = "The zone whose way of writing it is."},
+	{"rewrite.direction", KEY_WORD, IN_REWRITE(direction), .words = words_direction, .fallback = "out",
+	 .help = "`in`: what comes from the zone, before a route is looked for. `out`: what goes into it."},
+	{"rewrite.number", KEY_WORD, IN_REWRITE(party), .words = words_party, .fallback = "called",
+	 .help = "Whose number."},
+	{"rewrite.match", KEY_PATTERN, KEY_MANDATORY, IN_REWRITE(match), .help = "Which numbers, in the form of `routes.number`."},
+	{"rewrite.strip", KEY_INTEGER, IN_REWRITE(strip), RANGE(0, 32), .fallback = "0", .unit = "characters",
+	 .help = "How much is taken off the front."},
+	{"rewrite.prepend", KEY_DIALLED, IN_REWRITE(prepend), RANGE(1, 32), .fallback_words = "nothing",
+	 .help = "What is put before the rest."},
 
 	{"limits", KEY_SECTION, .help = "How much of everything there may be. What is over a limit is refused; what is established stays."},
 	{"limits.calls", KEY_INTEGER, IN_CONFIG(limits.calls), RANGE(1, 1000000), .fallback = "10000", .unit = "calls",

@@ -10,6 +10,12 @@ enum key_type {
 	KEY_SECTIONS, /* a list of such maps */
 	KEY_NAME,     /* of a zone */
 	KEY_ZONE,     /* the name of a zone, held as its index */
+	KEY_ZONES,    /* of a route: one or a list of them */
+	KEY_SHARES,   /* of a route: numbers beside its zones */
+	KEY_HOURS,    /* of a route: one or a list */
+	KEY_PATTERN,  /* of numbers */
+	KEY_PATTERNS, /* one or a list of them */
+	KEY_DIALLED,  /* digits, + * # */
 	KEY_USER,     /* of the system */
 	KEY_ACCOUNT,  /* user part of a SIP address */
 	KEY_TEXT,     /* that may stand in quotes as it is */
@@ -38,7 +44,7 @@ struct config_key {
 	const char *path; /* "zones.media.ports" */
 	enum key_type type;
 	unsigned flags;
-	size_t offset; /* in struct config; below zones in struct config_zone; below routes in struct config_route */
+	size_t offset; /* in struct config; below zones in struct config_zone; below routes in struct config_route, and so on */
 	uint64_t minimum, maximum; /* of a number; of a duration in ms; items of a list */
 	const char *const *words;
 	const char *fallback; /* the default as it would be written; NULL: none, or as fallback_words say */
@@ -64,6 +70,8 @@ extern const char *const words_encryption[];
 extern const char *const words_suites[];
 extern const char *const words_risks[];
 extern const char *const words_when[];
+extern const char *const words_direction[];
+extern const char *const words_party[];
 extern const char *const words_log_level[];
 /* clang-format on */
 

@@ -33,26 +33,29 @@ static bool is_map(struct reader *reader, const struct config_key *key, struct n
 	return is_empty_section(node);
 }
 
-/* Room for the items of `zones` or `routes`. Returns the array, and the size of one in *size. */
+/* Room for the items of a list of sections. Returns the array, and the size of one in *size. */
 static void *records_new(struct reader *reader, const struct config_key *key, uint32_t count, size_t *size)
 {
 	struct config *config = reader->config;
 	bool are_zones = key->offset == offsetof(struct config, zones);
+	bool are_routes = key->offset == offsetof(struct config, routes);
 	void *records;
 
-	*size = are_zones ? sizeof(struct config_zone) : sizeof(struct config_route);
+	*size = are_zones    ? sizeof(struct config_zone)
+		: are_routes ? sizeof(struct config_route)
+			     : sizeof(struct config_rewrite);
 	records = memory_alloc(count * *size);
 	if (!records) {
 		errors_out_of_memory(reader->errors);
 		return NULL;
 	}
-	if (are_zones) {
-		config->zones = records;
+	memcpy((char *)config + key->offset, &records, sizeof(records));
+	if (are_zones)
 		config->zone_count = (uint8_t)count;
-	} else {
-		config->routes = records;
+	else if (are_routes)
 		config->route_count = (uint16_t)count;
-	}
+	else
+		config->rewrite_count = (uint16_t)count;
 	return records;
 }
 

@@ -185,7 +185,7 @@ static bool route_is_sound(const struct node *node)
 /* Whether everything `route` matches was taken by `before`. */
 static bool route_covers(const struct config_route *before, const struct config_route *route)
 {
-	if (before->from != route->from)
+	if (before->from != route->from || before->numbers || before->callers || before->hours_count)
 		return false;
 	return before->when == ROUTE_ALWAYS || (before->when == route->when && before->to == route->to);
 }
@@ -201,6 +201,19 @@ static void route_check(struct reader *reader, uint16_t index)
 			reader, reader_line(node, "when"), "routes.when",
 			"nobody registers in zone %s, which is %s; write when: always, or a route to an access zone",
 			zone_label(&config->zones[route->to]), zone_kind_name(config->zones[route->to].kind));
+	if (route->share_count && route->share_count != 1 + route->further_count)
+		reader_error_line(reader, reader_line(node, "share"), "routes.share",
+				  "has %u numbers for %u zones of `to`; write one for each",
+				  (unsigned)route->share_count, 1u + route->further_count);
+	for (uint8_t i = 0; route->further_count && i <= route->further_count; i++) {
+		const struct config_zone *zone = &config->zones[i ? route->further[i - 1] : route->to];
+
+		if (zone->kind == ZONE_ACCESS)
+			reader_error_line(
+				reader, reader_line(node, "to"), "routes.to",
+				"%s is an access zone, which is no server to fail over to; write core and trunk zones",
+				zone_label(zone));
+	}
 	for (uint16_t i = 0; i < index; i++) {
 		const struct node *before = reader_route_node(reader, i);
 

@@ -471,27 +471,26 @@ static void value_numbers(struct reader *reader, const struct config_key *key, s
 	}
 }
 
-static void value_zone(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+/* The index of the zone that a node names, or -1 with the error reported. */
+static int zone_of(struct reader *reader, const struct config_key *key, struct node *node)
 {
 	const char *names[CONFIG_ZONES_MAXIMUM + 1];
 	const struct config *config = reader->config;
 	const char *meant;
 	uint32_t count = 0;
 
-	if (!value_is_text(reader, key, node))
-		return;
+	if (node->faulty || !value_is_text(reader, key, node))
+		return -1;
 	for (uint8_t i = 0; i < config->zone_count; i++) {
 		if (!config->zones[i].name)
 			continue;
-		if (span_equal(span_from(config->zones[i].name), node_text(node))) {
-			memcpy(field, &i, sizeof(i));
-			return;
-		}
+		if (span_equal(span_from(config->zones[i].name), node_text(node)))
+			return i;
 		names[count++] = config->zones[i].name;
 	}
 	names[count] = NULL;
 	if (!count)
-		return; /* that there are no zones is an error of its own */
+		return -1; /* that there are no zones is an error of its own */
 	meant = words_suggest(names, node_text(node));
 	if (meant)
 		reader_error(reader, node, key->path, "there is no zone %s, did you mean \"%s\"?",
@@ -499,6 +498,132 @@ static void value_zone(struct reader *reader, const struct config_key *key, stru
 	else
 		reader_error(reader, node, key->path, "there is no zone %s; write the name of one under `zones`",
 			     quote(node_text(node)).text);
+	return -1;
+}
+
+static void value_zone(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	int zone = zone_of(reader, key, node);
+
+	if (zone >= 0)
+		*(uint8_t *)field = (uint8_t)zone;
+}
+
+/* The items of a list, or the one that stands without brackets. NULL: none, reported. */
+static struct node *items_of(struct reader *reader, const struct config_key *key, struct node *node)
+{
+	if (node->kind != NODE_LIST)
+		return value_is_text(reader, key, node) ? node : NULL;
+	return value_is_list(reader, key, node) ? node->children : NULL;
+}
+
+/* The next item; what stands alone has none behind it. */
+static struct node *item_next(const struct node *list, const struct node *item)
+{
+	return list->kind == NODE_LIST ? item->next : NULL;
+}
+
+static void value_zones(struct reader *reader, const struct config_key *key, struct node *node, void *record)
+{
+	struct config_route *route = record;
+	uint64_t seen = 0;
+	uint8_t count = 0;
+
+	for (struct node *item = items_of(reader, key, node); item; item = item_next(node, item)) {
+		int zone = zone_of(reader, key, item);
+
+		if (zone < 0) {
+			node->faulty = true;
+			continue;
+		}
+		if (seen & 1ull << zone)
+			reader_error(reader, item, key->path, "zone %s stands twice; write it once", item->text);
+		seen |= 1ull << zone;
+		*(count ? &route->further[count - 1] : &route->to) = (uint8_t)zone;
+		count++;
+	}
+	route->further_count = count ? (uint8_t)(count - 1) : 0;
+}
+
+static void value_shares(struct reader *reader, const struct config_key *key, struct node *node, void *record)
+{
+	struct config_route *route = record;
+
+	if (!value_is_list(reader, key, node))
+		return;
+	for (struct node *item = node->children; item; item = item->next) {
+		uint64_t share;
+
+		if (item->faulty || !value_is_text(reader, key, item))
+			continue;
+		if (span_to_uint(node_text(item), 1000, &share)) {
+			wrong(reader, key, item);
+			continue;
+		}
+		route->shares[route->share_count++] = (uint32_t)share;
+	}
+}
+
+static void value_hours(struct reader *reader, const struct config_key *key, struct node *node, void *record)
+{
+	struct config_route *route = record;
+
+	for (struct node *item = items_of(reader, key, node); item; item = item_next(node, item)) {
+		if (item->faulty || !value_is_text(reader, key, item))
+			continue;
+		if (config_hours_parse(node_text(item), &route->hours[route->hours_count]))
+			wrong(reader, key, item);
+		else
+			route->hours_count++;
+	}
+}
+
+static void value_pattern(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	if (node->faulty || !value_is_text(reader, key, node))
+		return;
+	if (!config_pattern_is_valid(node->text))
+		wrong(reader, key, node);
+	else
+		store_text(reader, field, node_text(node));
+}
+
+static void value_patterns(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	struct node *first = items_of(reader, key, node);
+	char **patterns;
+	uint32_t count = 0;
+
+	if (!first)
+		return;
+	patterns = memory_alloc((node->kind == NODE_LIST ? node->count + 1 : 2) * sizeof(*patterns));
+	if (!patterns) {
+		errors_out_of_memory(reader->errors);
+		return;
+	}
+	memcpy(field, &patterns, sizeof(patterns));
+	for (struct node *item = first; item; item = item_next(node, item)) {
+		value_pattern(reader, key, item, &patterns[count]);
+		count += patterns[count] != NULL;
+	}
+}
+
+static bool is_dialled(struct span text, const struct config_key *key)
+{
+	for (size_t i = 0; i < text.length; i++)
+		if (!is_digit(text.data[i]) && !strchr("*#", text.data[i]) && !(i == 0 && text.data[i] == '+'))
+			return false;
+	return text.length >= key->minimum && text.length <= key->maximum;
+}
+
+static void value_dialled(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	if (!value_is_text(reader, key, node))
+		return;
+	if (!is_dialled(node_text(node), key))
+		wrong(reader, key, node);
+	else
+		store_text(reader, field, node_text(node));
 }
 
 /* ---- By type -------------------------------------------------------------------------- */
@@ -509,8 +634,15 @@ static const struct {
 	value_function *read;
 	bool takes_record; /* the whole struct rather than one field of it */
 } types[KEY_TYPE_COUNT] = {
+/* clang-format off: a table */
 	[KEY_NAME] = {value_text},
 	[KEY_ZONE] = {value_zone},
+	[KEY_ZONES] = {value_zones, true},
+	[KEY_SHARES] = {value_shares, true},
+	[KEY_HOURS] = {value_hours, true},
+	[KEY_PATTERN] = {value_pattern},
+	[KEY_PATTERNS] = {value_patterns},
+	[KEY_DIALLED] = {value_dialled},
 	[KEY_USER] = {value_text},
 	[KEY_ACCOUNT] = {value_text},
 	[KEY_TEXT] = {value_text},
@@ -529,6 +661,7 @@ static const struct {
 	[KEY_INTEGER] = {value_integer},
 	[KEY_SECONDS] = {value_duration},
 	[KEY_MILLISECONDS] = {value_duration},
+/* clang-format on */
 };
 
 void value_read(struct reader *reader, const struct config_key *key, struct node *node, void *record)
