@@ -783,14 +783,19 @@ bool outside_again(struct relay *relay, const struct sip_message *request);
 void outside_response(struct relay *relay, const struct sip_message *response);
 
 /* route.c */
+#define ROUTE_NUMBER_CAPACITY 128
 struct route_target {
 	uint8_t zone;
 	struct flow flow;
 	struct binding *binding; /* when the target is a registered phone */
 	const char *routes;      /* a Route value to go out with, or NULL; the binding's */
 	char uri[1200];          /* Request-URI */
+	/* Numbers as this zone writes them, by the rows of `rewrite`; "": as they came. */
+	char called[ROUTE_NUMBER_CAPACITY], caller[ROUTE_NUMBER_CAPACITY];
 };
-/* Where a request from `flow`'s zone to `uri` goes. 0, or the status to refuse with. */
+/* Where a request from `flow`'s zone to `uri` goes; `from` is the caller's, or NULL. 0, or the status to refuse with. */
+int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+		    const struct sip_uri *from, struct route_target *out);
 int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out);
 int route_peer_flow(struct gateway *gateway, uint8_t zone, struct flow *flow);
 /* Domain of our URIs toward a zone. */

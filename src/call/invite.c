@@ -124,7 +124,8 @@ static int invitation_read(struct gateway *gateway, const struct flow *flow, con
 		transfer_uri(invitation->transfer, &invitation->request.request_uri);
 		flow = transfer_flow(invitation->transfer, flow);
 	}
-	status = route_find(gateway, flow, &invitation->request.request_uri, &invitation->target);
+	status = route_find_from(gateway, flow, &invitation->request.request_uri, &invitation->request.from.uri,
+				 &invitation->target);
 	if (status)
 		return status;
 	if (sip_message_header(request, SIP_HEADER_JOIN))

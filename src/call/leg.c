@@ -56,9 +56,14 @@ bool leg_set_uac(struct gateway *gateway, struct leg *leg, const struct route_ta
 	char call_id[TAG_LENGTH + 1], from[600], to[600];
 	struct buffer from_user = BUFFER_OVER(from), to_user = BUFFER_OVER(to);
 
-	build_user_of(&from_user, &request->from.uri);
+	if (*target->caller)
+		build_user(&from_user, span_from(target->caller));
+	else
+		build_user_of(&from_user, &request->from.uri);
 	if (target->binding)
 		build_user(&to_user, span_from(target->binding->owner->account));
+	else if (*target->called)
+		build_user(&to_user, span_from(target->called));
 	else
 		build_user_of(&to_user, &request->request_uri);
 	if (from_user.overflow || to_user.overflow)

@@ -2,6 +2,8 @@
  * Where a request goes: the configured routes, first match wins. */
 #include "call/internal.h"
 
+#include <stdio.h>
+
 const char *route_domain(const struct gateway *gateway, uint8_t zone)
 {
 	const char *domain = gateway_zone(gateway, zone)->domain;
@@ -42,15 +44,19 @@ static struct binding *binding_for(struct gateway *gateway, const struct sip_uri
 	return binding ? binding : binding_by_account(gateway, uri->user);
 }
 
-static void write_uri(struct gateway *gateway, const struct sip_uri *uri, uint8_t zone, struct buffer *out)
+static void write_uri(struct gateway *gateway, const struct sip_uri *uri, const struct route_target *target,
+		      struct buffer *out)
 {
 	buffer_put_text(out, "sip:");
-	if (uri->user.length) {
+	if (*target->called)
+		build_user(out, span_from(target->called));
+	else if (uri->user.length)
 		build_user_of(out, uri);
+	if (*target->called || uri->user.length)
 		buffer_put_byte(out, '@');
-	}
-	buffer_put_text(out, route_domain(gateway, zone));
-	if (uri->scheme == SIP_SCHEME_TEL || build_is_phone(gateway_zone(gateway, zone), uri->user))
+	buffer_put_text(out, route_domain(gateway, target->zone));
+	if (uri->scheme == SIP_SCHEME_TEL ||
+	    build_is_phone(gateway_zone(gateway, target->zone), *target->called ? span_from(target->called) : uri->user))
 		buffer_put_text(out, ";user=phone");
 }
 
@@ -66,7 +72,53 @@ static int to_binding(struct gateway *gateway, struct binding *binding, struct r
 	return span_copy(span_from(binding->contact), out->uri, sizeof(out->uri)) ? 500 : 0;
 }
 
-static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *uri, struct route_target *out)
+/* A number on its way through: as it came, and as the rows of `rewrite` make it. */
+struct number {
+	char text[ROUTE_NUMBER_CAPACITY];
+	bool is_rewritten;
+};
+
+static void number_rewrite(const struct gateway *gateway, uint8_t zone, enum config_direction direction,
+			   enum config_party party, struct number *number)
+{
+	char text[ROUTE_NUMBER_CAPACITY];
+
+	if (!*number->text ||
+	    !config_rewrite(gateway->config, zone, direction, party, span_from(number->text), text, sizeof(text)))
+		return;
+	memcpy(number->text, text, sizeof(text));
+	number->is_rewritten = true;
+}
+
+/* What of a URI can be a number: its user part in plain, or nothing. */
+static void number_of(const struct gateway *gateway, const struct sip_uri *uri, uint8_t zone, enum config_party party,
+		      struct number *out)
+{
+	*out = (struct number){0};
+	if (!uri || sip_user_decode(uri->user, out->text, sizeof(out->text)))
+		out->text[0] = 0;
+	number_rewrite(gateway, zone, DIRECTION_IN, party, out);
+}
+
+struct numbers {
+	struct number called, caller;
+};
+
+static void number_take(const struct gateway *gateway, struct number number, uint8_t zone, enum config_party party,
+			char out[ROUTE_NUMBER_CAPACITY])
+{
+	number_rewrite(gateway, zone, DIRECTION_OUT, party, &number);
+	snprintf(out, ROUTE_NUMBER_CAPACITY, "%s", number.is_rewritten ? number.text : "");
+}
+
+static void numbers_take(const struct gateway *gateway, const struct numbers *numbers, struct route_target *out)
+{
+	number_take(gateway, numbers->called, out->zone, PARTY_CALLED, out->called);
+	number_take(gateway, numbers->caller, out->zone, PARTY_CALLER, out->caller);
+}
+
+static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *uri, const struct numbers *numbers,
+		   struct route_target *out)
 {
 	struct buffer text = BUFFER_OVER(out->uri);
 	const struct binding *named = flows_binding_of_gruu(gateway, uri);
@@ -74,36 +126,70 @@ static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *
 	out->zone = zone;
 	out->binding = NULL;
 	out->routes = trunk_service_route(gateway, zone);
+	numbers_take(gateway, numbers, out);
 	if (named && *named->gruu) /* one phone by its GRUU: as the registrar calls it */
 		buffer_put_text(&text, named->gruu);
 	else
-		write_uri(gateway, uri, zone, &text);
+		write_uri(gateway, uri, out, &text);
 	buffer_text(&text);
 	if (text.overflow)
 		return 414;
 	return route_peer_flow(gateway, zone, &out->flow) ? 503 : 0;
 }
 
-int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out)
+/* The phone that the number as it came, or as it was rewritten, means. */
+static struct binding *binding_for_number(struct gateway *gateway, const struct sip_uri *uri,
+					  const struct number *called)
+{
+	return called->is_rewritten ? binding_by_account(gateway, span_from(called->text)) : binding_for(gateway, uri);
+}
+
+static void question_set(struct config_question *question, uint8_t from, const struct numbers *numbers)
+{
+	time_t now = (time_t)clock_wall_s();
+
+	*question = (struct config_question){
+		.from = from, .called = span_from(numbers->called.text), .caller = span_from(numbers->caller.text)};
+	localtime_r(&now, &question->now);
+}
+
+static bool has_routes(const struct config *config, uint8_t from)
+{
+	for (uint16_t i = 0; i < config->route_count; i++)
+		if (config->routes[i].from == from)
+			return true;
+	return false;
+}
+
+int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+		    const struct sip_uri *from, struct route_target *out)
 {
 	const struct config *config = gateway->config;
-	bool has_route = false;
+	struct config_question question;
+	struct numbers numbers;
 
-	for (uint16_t i = 0; i < config->route_count; i++) {
+	number_of(gateway, uri, flow->zone, PARTY_CALLED, &numbers.called);
+	number_of(gateway, from, flow->zone, PARTY_CALLER, &numbers.caller);
+	question_set(&question, flow->zone, &numbers);
+	for (int i = 0; (i = config_route_next(config, &question, (uint16_t)i)) >= 0; i++) {
 		const struct config_route *route = &config->routes[i];
 
-		if (route->from != flow->zone)
-			continue;
-		has_route = true;
 		if (config->zones[route->to].kind == ZONE_ACCESS) {
-			struct binding *binding = binding_for(gateway, uri);
+			struct binding *binding = binding_for_number(gateway, uri, &numbers.called);
 
-			if (binding && binding->zone == route->to)
-				return to_binding(gateway, binding, out);
-			continue;
+			if (!binding || binding->zone != route->to)
+				continue;
+			out->zone = binding->zone;
+			numbers_take(gateway, &numbers, out);
+			return to_binding(gateway, binding, out);
 		}
 		if (route->when == ROUTE_ALWAYS)
-			return to_peer(gateway, route->to, uri, out);
+			return to_peer(gateway, route->to, uri, &numbers, out);
 	}
-	return has_route ? 404 : 403;
+	return has_routes(config, flow->zone) ? 404 : 403;
+}
+
+int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out)
+{
+	return route_find_from(gateway, flow, uri, NULL, out);
 }

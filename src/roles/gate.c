@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -473,7 +474,8 @@ int gate_main(int descriptor)
 {
 	static const struct role_operations operations = {on_apply, on_peer, on_message, on_stop};
 
-	/* While the system's configuration of OpenSSL can still be read. */
+	/* While the system's configuration of OpenSSL and its time zone can still be read. */
+	tzset();
 	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	return role_main(IPC_ROLE_GATE, descriptor, &operations, create, destroy);
 }
