@@ -57,6 +57,7 @@ static const char *challenge_choose(struct trunk *trunk, const struct sip_messag
 	const char *reason = "it holds no digest challenge";
 	bool found = false;
 
+	*out = (struct sip_digest){0};
 	for (const struct sip_header *header = sip_message_header(response, id); header;
 	     header = sip_message_header_next(response, header)) {
 		struct sip_digest digest;

@@ -222,14 +222,15 @@ static int channels_drain(const struct supervisor *supervisor)
 /* By its path, or the open file `program`. Returns only when it failed: a negative error, and nothing has changed. */
 static int execute(struct supervisor *supervisor, int program)
 {
-	char number[16], *arguments[] = {program_invocation_name, (char[]){"run"}, NULL, NULL, NULL};
+	char number[16], command[] = "run", option[] = "-c";
+	char *arguments[] = {program_invocation_name, command, NULL, NULL, NULL};
 	int descriptors[TAKEOVER_DESCRIPTORS], description, error = channels_drain(supervisor);
 
 	description = error ? error : takeover_write(supervisor, descriptors);
 	if (description < 0)
 		return description;
 	if (supervisor->path) {
-		arguments[2] = (char[]){"-c"};
+		arguments[2] = option;
 		arguments[3] = (char *)(uintptr_t)supervisor->path;
 	}
 	snprintf(number, sizeof(number), "%d", description);

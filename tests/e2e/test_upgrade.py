@@ -7,14 +7,17 @@ import re
 import shutil
 import signal
 import time
+import time
 
 from kamailio import Kamailio
 from kit import OUTSIDE, PHONES_BOUND, check, wait_for
 from sipp import register
+from test_encryption import USERS, testpbx
 from test_processes import roles_of
 
 GATEWAY = OUTSIDE + ":5060"
 CALLER = PHONES_BOUND[0]
+GAP_MS = 2500  # generous: a sanitized process on a busy machine starts slowly
 
 
 def install(kit, *changes):
@@ -75,6 +78,35 @@ def test_upgrade(kit):
     wait_for("the gate to be replaced", lambda: "registrations" in gateway.command("status", "--json", ok=False).stdout)
     gateway.stop()
     check(not os.path.exists(gateway.state + "/control.sock"), "the control socket is left behind")
+
+
+def test_calls_outlive_an_upgrade(kit):
+    """Sound goes on, the registration stays, and BYE works on a call that was set up before."""
+    own_program(kit)
+    gateway = kit.gateway(encryption="offered")
+    testpbx(kit, gateway)
+    password = kit.write("password", USERS["1001"], 0o600)
+    call = kit.start("testcall", [kit.binary, "testcall", "sip:600@%s:5060" % OUTSIDE, "--transport", "udp", "--user",
+                                  "1001", "--password-file", password, "--no-encrypt", "--duration", "4", "--json"],
+                     phone=kit.phone())
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()), 15, 0.1)
+    time.sleep(0.5)
+    before = roles_of(gateway.process.pid)
+    change, wanted = another(version(kit))
+    install(kit, change)
+    said = gateway.command("upgrade", timeout_s=60).stdout
+    check(wanted in said, "upgrade says: " + said)
+    check(not set(roles_of(gateway.process.pid).values()) & set(before.values()), "not all were replaced")
+    check(len(gateway.calls()) == 1 and "established" in str(gateway.calls()), "the call is gone")
+    check(len(gateway.registrations()) == 1, "the registration is gone")
+    call.wait()
+    result = json.loads(re.search(r"(?s)\{.*\}", call.output()).group(0))
+    missing_ms = 20 * (result["packets_sent"] - result["packets_received"])
+    kit.write("upgrade.txt", "%s%d ms of sound were missing\n" % (said, missing_ms))
+    check(result["packets_received"] > 100 and missing_ms <= GAP_MS,
+          "%d ms of the call are missing: %s" % (missing_ms, call.output()))
+    gateway.wait_calls(0)
+    gateway.stop()
 
 
 def test_a_program_that_cannot_take_over_changes_nothing(kit):
