@@ -163,8 +163,10 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	struct call *call = relay->call;
 	struct leg *leg = &call->legs[relay->from];
 	const struct sip_message *request = sip_server_request(relay->server);
-	uint16_t shown = policy_status(status, gateway_zone(gateway, call->legs[other_leg(relay->from)].zone),
-				       gateway_zone(gateway, leg->zone));
+	bool told = status >= 300 && status < 400 && redirect_is_told(relay, response);
+	uint16_t shown = told ? status
+			      : policy_status(status, gateway_zone(gateway, call->legs[other_leg(relay->from)].zone),
+					      gateway_zone(gateway, leg->zone));
 	struct buffer out = gateway_scratch(gateway);
 	struct span tag = fork ? span_from(fork->caller_tag) : SPAN_EMPTY;
 	char fresh[TAG_LENGTH + 1];
@@ -174,6 +176,8 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 		tag = span_from(fresh);
 	}
 	sip_write_response_start(&out, request, shown, SPAN_EMPTY, tag, &leg->flow);
+	if (told)
+		redirect_write(relay, response, &out);
 	if (makes_dialog(relay, shown)) {
 		build_record_routes(&out, request);
 		build_contact(gateway, &out, leg);

@@ -20,6 +20,7 @@
 #define TAG_LENGTH 20    /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
 #define FORKS_MAXIMUM 12 /* early dialogs of one call */
 #define FORKS_FINAL 4    /* beyond them, for those who answer */
+#define REDIRECTS_MAXIMUM 5 /* of one call */
 #define CALLER 0
 #define CALLEE 1
 #define MESSAGE_LONGEST 65507 /* that we make of what others say: a datagram holds no more */
@@ -187,6 +188,8 @@ struct call {
 	struct refresh refreshes[2]; /* by leg */
 	char *payer;                 /* the account that is charged (THREATS S13): call.h; NULL: nobody behind this gateway */
 	struct refer *refers;        /* the newest first; while there are any, an ended call stays for a while */
+	uint8_t redirects;           /* how often it was sent on (redirect.c), and from which targets */
+	uint64_t redirected_from[REDIRECTS_MAXIMUM];
 	struct transfer *transfer;   /* whose token the caller's INVITE came with, until that is used up; or NULL */
 	struct timer timer;          /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
@@ -566,6 +569,13 @@ bool replaces_leads_to(const struct dialog *named, const struct route_target *ta
 /* For an INVITE that goes to `target`: what its Replaces becomes there, as a header line. 0, or the status to refuse with. */
 int replaces_forward(struct gateway *gateway, const struct flow *flow, const struct sip_message *invite,
 		     const struct route_target *target, struct buffer *out);
+
+/* redirect.c: 3xx */
+/* A 3xx to the INVITE that makes the call. True: the call is sent on; else the response goes back. */
+bool redirect_receive(struct relay *relay, const struct sip_message *response);
+/* Whether the caller is told where to call instead; then, the Contacts that say so, without hosts. */
+bool redirect_is_told(const struct relay *relay, const struct sip_message *response);
+void redirect_write(const struct relay *relay, const struct sip_message *response, struct buffer *out);
 
 /* transfer.c: REFER (RFC 3515) and what it leads to */
 #define TRANSFER_EXPIRES_MS 60000 /* a token that is not used */

@@ -385,6 +385,8 @@ static void refused(struct relay *relay, const struct sip_message *response)
 {
 	struct call *call = relay->call;
 
+	if (call->state != CALL_ENDING && response->status < 400 && redirect_receive(relay, response))
+		return;
 	if (call->state != CALL_ENDING && response->status == 422 && refresh_demand_learn(call, CALLEE, response) &&
 	    invite_again(relay))
 		return;

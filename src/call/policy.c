@@ -497,6 +497,6 @@ uint16_t policy_status(uint16_t status, const struct config_zone *from, const st
 	if (status == 430)
 		return 480; /* which flow failed is between us and the phone's proxy (RFC 5626 section 7) */
 	if (status >= 300 && status < 400)
-		return 480; /* redirects come under policy of their own; until then nobody is sent elsewhere (S5) */
+		return 480; /* nobody is sent elsewhere (S5); redirect.c has those of calls */
 	return status;
 }

@@ -80,6 +80,10 @@ static const char *any_extra(struct drive *drive)
 		"RAck: 1 1 INVITE\n",
 		"RAck: 2  2 INVITE\n",
 		"Retry-After: 5 (10.0.0.1)\n",
+		"Refer-To: <sip:1002@10.0.0.1?Replaces=a%40b%3Bto-tag%3Dc%3Bfrom-tag%3Dd>\nReferred-By: "
+		"<sip:1001@10.0.0.1>\n",
+		"Replaces: a@b;to-tag=c;from-tag=d\n",
+		"Refer-Sub: false\n",
 	};
 	uint32_t kind = chance(drive, 2 * COUNT(extras));
 
@@ -100,8 +104,13 @@ static void new_invite(struct drive *drive, struct peer *peer)
 					       "<mailto:me@127.0.0.1>", "<sip:me@127.0.0.1?Subject=x>"};
 	const char *description = any_description(drive);
 	const char *user = users[chance(drive, COUNT(users))];
+	char token[32] = "";
 	const char *contact = contacts[chance(drive, 16) < 12 ? 0 : chance(drive, COUNT(contacts))];
 
+	/* Who was sent somewhere may go there. */
+	if (!strncmp(peer->text, "REFER ", 6) && has_header(peer, "Refer-To") &&
+	    sscanf(header(peer, "Refer-To"), "<sip:%31[a-z0-9]@", token) == 1 && chance(drive, 4))
+		user = token;
 	drive->count++;
 	peer_send(&drive->kit, peer,
 		  "INVITE %s:%s%s SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKi%u;rport\n"
@@ -168,14 +177,41 @@ static void answer(struct drive *drive, struct peer *peer)
 		    any_description(drive));
 }
 
+/* What a transfer is made of: its target and what is told of it. */
+static const char *transfer_extra(struct drive *drive, const struct peer *peer, const char *method)
+{
+	static const char *const targets[] = {"<sip:600@10.0.0.1>", "<sip:1002@voip.example.org>", "<tel:+491>",
+					      "<sip:10.0.0.1>", "<sip:1001@x.example;method=BYE>"};
+	static char text[1000];
+	uint32_t kind = chance(drive, 8);
+
+	if (strcmp(method, "REFER") != 0) {
+		snprintf(text, sizeof(text), "Event: refer%s\nSubscription-State: %s\n%s", kind ? "" : ";id=1",
+			 kind < 3 ? "terminated;reason=noresource" : "active;expires=60",
+			 kind % 2 ? "Content-Type: message/sipfrag\n" : "");
+		return text;
+	}
+	if (kind < 6 || !strstr(header(peer, "To"), ";tag=") || !strstr(header(peer, "From"), ";tag=")) {
+		snprintf(text, sizeof(text), "Refer-To: %s\n%s", targets[chance(drive, COUNT(targets))],
+			 kind ? "" : "Refer-Sub: false\n");
+		return text;
+	}
+	snprintf(text, sizeof(text), "Refer-To: <sip:600@10.0.0.1?Replaces=%s%%3Bto-tag%%3D%s%%3Bfrom-tag%%3D%s>\n",
+		 header(peer, "Call-ID"), tag(peer, kind == 6 ? "To" : "From"), tag(peer, kind == 6 ? "From" : "To"));
+	return text;
+}
+
 /* A request in the dialog of the message that the peer has before it: as the caller or as the callee. */
 static void in_dialog(struct drive *drive, struct peer *peer)
 {
-	static const char *const methods[] = {"ACK",   "ACK",  "BYE",     "INVITE",  "INVITE", "UPDATE",
-					      "PRACK", "INFO", "OPTIONS", "MESSAGE", "REFER"};
+	static const char *const methods[] = {"ACK",    "ACK",   "BYE",    "INVITE",  "INVITE",
+					      "UPDATE", "PRACK", "INFO",   "OPTIONS", "MESSAGE",
+					      "REFER",  "REFER", "NOTIFY", "NOTIFY",  "SUBSCRIBE"};
 	bool caller = !strncmp(peer->text, "SIP/2.0", 7);
 	const char *method = methods[chance(drive, COUNT(methods))];
-	const char *description = any_description(drive);
+	bool transfers = !strcmp(method, "REFER") || !strcmp(method, "NOTIFY") || !strcmp(method, "SUBSCRIBE");
+	const char *extra = transfers && chance(drive, 8) ? transfer_extra(drive, peer, method) : any_extra(drive);
+	const char *description = !strstr(extra, "sipfrag") ? any_description(drive) : "SIP/2.0 200 OK\nContact: <x>\n";
 	char from[1100], rack[64] = "";
 	unsigned cseq = (unsigned)strtoul(header(peer, "CSeq"), NULL, 10);
 
@@ -191,8 +227,8 @@ static void in_dialog(struct drive *drive, struct peer *peer)
 		  "From: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:me@127.0.0.1:%u>\n%s%s%sContent-Length: "
 		  "%%LENGTH%%\n\n%s",
 		  method, peer->address.port, drive->count, from, header(peer, caller ? "To" : "From"),
-		  header(peer, "Call-ID"), cseq, method, peer->address.port, rack, any_extra(drive), typed(description),
-		  description);
+		  header(peer, "Call-ID"), cseq, method, peer->address.port, rack, extra,
+		  strstr(extra, "sipfrag") ? "" : typed(description), description);
 }
 
 static void cancel(struct drive *drive, struct peer *peer)

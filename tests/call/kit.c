@@ -346,6 +346,7 @@ void kit_expect_nothing_left(struct kit *kit)
 	assert_int_equal(pool_alive(gateway->tombstone_pool), 0);
 	assert_int_equal(table_count(gateway->tombstones), 0);
 	assert_int_equal(pool_alive(gateway->fork_pool), 0);
+	assert_int_equal(pool_alive(gateway->transfer_pool), 0);
 	assert_int_equal(pool_alive(gateway->subscription_pool), 0);
 	assert_int_equal(ports_free(kit, 0), 50);
 	assert_int_equal(ports_free(kit, 1), 50);
