@@ -161,6 +161,7 @@ struct refresh {
 
 /* The result of a REFER that was passed on, while it is still told: the subscription it made, within the call's dialog
  * (RFC 3515 section 2.4.4, RFC 5057). */
+#define REFERS_OF_CALL 4 /* beyond them the oldest is forgotten */
 struct refer {
 	struct refer *next;
 	uint8_t from;     /* leg of who referred */

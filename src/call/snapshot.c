@@ -39,6 +39,7 @@ static const struct record_row call_rows[] = {
 	RECORD_ROW(16, NUMBER, struct call, refreshes[0].timer.due_ms),
 	RECORD_ROW(17, NUMBER, struct call, refreshes[1].timer.due_ms),
 	RECORD_ROW(18, TEXT, struct call, payer),
+	RECORD_ROW(19, NUMBER, struct call, redirects),
 };
 
 static const struct record_row leg_rows[] = {
@@ -556,6 +557,7 @@ static bool call_begin(struct gateway *gateway, struct call *call, struct span b
 	return !bytes.length && legs == 2 && leg_is_sound(&call->legs[CALLER]) && leg_is_sound(&call->legs[CALLEE]) &&
 	       call->legs[CALLER].remote_tag && call->legs[CALLEE].target &&
 	       strlen(call->legs[CALLEE].local_tag) == TAG_LENGTH && call->id && call->state <= CALL_ENDING &&
+	       call->redirects <= REDIRECTS_MAXIMUM &&
 	       !table_find(gateway->calls, table_hash(gateway->calls, &call->id, sizeof(call->id)), &call->id);
 }
 

@@ -3,8 +3,6 @@
  * makes. A phone is never told where it is sent, but a token of ours, good once and for a minute. */
 #include "call/internal.h"
 
-#define REFERS_OF_CALL 4 /* whose results are still told; beyond them the oldest is forgotten */
-
 /* What a token leads to. */
 struct transfer {
 	struct table_link link;

@@ -682,6 +682,24 @@ static void an_ended_call_is_remembered_for_half_a_minute(void **state)
 	kit_silence(&kit);
 }
 
+static void what_is_told_and_who_pays_outlives_the_process(void **state)
+{
+	char event[64];
+
+	(void)state;
+	kit_keep(&kit);
+	refers(&phone, "<sip:2001@voip.example.org>");
+	peer_expect(&kit, &kit.pbx, "REFER ");
+	snprintf(event, sizeof(event), "refer;id=%lu", strtoul(header(&kit.pbx, "CSeq"), NULL, 10));
+	accepts(&kit.pbx, &kit.phone);
+	kit_kill(&kit);
+	assert_string_equal(list_object(kit.gateway->all_calls.next, struct call, in_all)->payer, "1001");
+	notifies(&pbx, event, "terminated", "SIP/2.0 200 OK\n");
+	peer_expect(&kit, &kit.phone, "NOTIFY ");
+	snprintf(event, sizeof(event), "refer;id=%u", phone.cseq);
+	assert_string_equal(header(&kit.phone, "Event"), event);
+}
+
 /* ---- Limits ---- */
 
 static void tokens_are_bounded(void **state)
@@ -777,6 +795,7 @@ int main(void)
 		EACH(the_referrer_asks_again_and_goes),
 		EACH(a_refused_notify_does_not_end_the_call),
 		EACH(an_ended_call_is_remembered_for_half_a_minute),
+		EACH(what_is_told_and_who_pays_outlives_the_process),
 		EACH(tokens_are_bounded),
 		EACH(of_many_refers_the_newest_are_told),
 		EACH(short_of_memory_it_answers),
