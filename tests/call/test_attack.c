@@ -366,7 +366,7 @@ static void s18_nothing_of_the_inside_is_said_outside(void **state)
 		"Authentication-Info: nextnonce=\"pbx.inner\"\nReply-To: <sip:pbx.inner>\nReferred-By: "
 		"<sip:pbx.inner>\n"
 		"History-Info: <sip:pbx.inner>\nDiversion: <sip:pbx.inner>\n";
-	static const char *const statuses[] = {"180 R",         "183 P",         "302 pbx.inner", "407 pbx.inner",
+	static const char *const statuses[] = {"180 R",         "183 P",         "305 pbx.inner", "407 pbx.inner",
 					       "480 pbx.inner", "500 pbx.inner", "604 pbx.inner"};
 	static struct peer request;
 	char name[16];
