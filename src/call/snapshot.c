@@ -648,11 +648,13 @@ static void established_resume(struct call *call)
 /* What was being sent when the process died may not have been: again, which does no harm. */
 static void ending_resume(struct call *call)
 {
-	struct relay *initial = relay_initial(call);
-
 	relays_refuse(call, 487);
-	if (initial && initial->client)
-		sip_client_cancel(initial->client);
+	list_each(link, &call->relays) {
+		struct relay *relay = list_object(link, struct relay, in_call);
+
+		if (relay->client && !relay->final) /* has no effect on other requests than INVITE */
+			sip_client_cancel(relay->client);
+	}
 	if (call->dialog)
 		for (uint8_t leg = 0; leg < 2; leg++)
 			send_own_request(call, call->dialog, leg, SIP_BYE, NULL);
