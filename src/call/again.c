@@ -40,18 +40,22 @@ bool relay_again(struct relay *relay)
 	const struct sip_message *request = relay->server ? sip_server_request(relay->server) : NULL;
 	struct span content_type, body;
 	struct body written;
+	struct flow flow = {0};
 
 	if (!request || relay->answered || relay->registration ||
 	    (!relay->outside && !relay->call && !relay->subscription))
 		return false;
 	if (relay->call && relay->call->state == CALL_ENDING)
 		return false;
-	if (relay->client)
+	timer_stop(relay->gateway->wheel, &relay->patience);
+	if (relay->client) {
+		flow = *sip_client_flow(relay->client);
 		sip_client_user_set(relay->client, NULL); /* it ends by itself */
+	}
 	relay->client = NULL;
 	relay->final = false;
 	if (relay->outside)
-		return outside_again(relay, request);
+		return outside_again(relay, request, flow.remote.family ? &flow : NULL);
 	if (relay->subscription)
 		return subscription_again(relay, request);
 	if (relay->initial)

@@ -26,7 +26,7 @@ struct gateway_callbacks {
 	void *context;
 };
 
-/* NULL when memory is short. The loop outlives the gateway. `config` must be resolved; the gateway refers to it until
+/* NULL when memory is short. The loop outlives the gateway. The gateway refers to it until
  * gateway_configure replaces it. */
 struct gateway *gateway_new(struct event_base *loop, const struct config *config,
 			    const struct gateway_callbacks *callbacks, struct random_source random);
@@ -108,6 +108,19 @@ struct gateway_trunk_view {
 void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_trunk_view *view),
 			 void *context);
 
+/* The servers of peers: where DNS says they are, and whether they answer. */
+struct gateway_peer_view {
+	const char *zone, *peer; /* as configured */
+	struct address address;  /* family NONE: its name has not been found yet */
+	const char *transport;
+	const char *state;  /* "up", "down", "busy", "unknown", "gone" (DNS does not name it any more), "unresolved" */
+	const char *reason; /* "": none */
+	uint32_t since_s;
+	uint32_t round_trip_us; /* of the last OPTIONS; 0: none was answered */
+};
+void gateway_peers_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_peer_view *view),
+			void *context);
+
 /* X(name, help): counters of the gateway, for status. */
 #define GATEWAY_COUNTERS(X) \
 	X(calls_started, "INVITEs that were routed and not challenged") \
@@ -130,6 +143,7 @@ void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, c
 	X(refused_pending, "requests out of order or while another is pending (491, 500)") \
 	X(refused_busy, "requests refused for lack of room or time (503)") \
 	X(calls_refused_encryption, "calls refused because a zone requires encryption (M1)") \
+	X(failovers, "requests that were sent to another server, because the first did not serve them") \
 	X(calls_silent, "calls ended after media silence") \
 	X(reinvites_given_up, "re-INVITEs that were never finally answered; their calls went on") \
 	X(calls_expired, "calls ended because their session was not refreshed (RFC 4028)") \

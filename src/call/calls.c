@@ -122,6 +122,7 @@ void relay_free(struct relay *relay)
 	if (relay->client)
 		sip_client_user_set(relay->client, NULL);
 	timer_stop(relay->gateway->wheel, &relay->timer);
+	timer_stop(relay->gateway->wheel, &relay->patience);
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
 	memory_free(relay->extra);

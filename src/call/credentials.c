@@ -10,7 +10,7 @@ static struct trunk *trunk_of(struct gateway *gateway, const struct flow *flow)
 {
 	struct trunk *trunk = flow->zone < CONFIG_ZONES_MAXIMUM ? gateway->trunks[flow->zone] : NULL;
 
-	return trunk && config_zone_admits(gateway_zone(gateway, flow->zone), &flow->remote) ? trunk : NULL;
+	return trunk && servers_admit(gateway, flow->zone, &flow->remote) ? trunk : NULL;
 }
 
 /* Never 0. */

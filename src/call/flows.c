@@ -263,7 +263,7 @@ bool flows_try_next(struct relay *relay, const struct flow *failed)
 	if (relay->answered || relay->given_up || !relay->server || relay->subscription)
 		return false;
 	if (relay->outside) /* routed anew; a connection that is gone is not found again */
-		return !net_flow_is_open(gateway_net(gateway), failed) && relay_again(relay);
+		return !relay->tried.count && !net_flow_is_open(gateway_net(gateway), failed) && relay_again(relay);
 	if (!relay->call || relay->call->state == CALL_ENDING)
 		return false;
 	leg = &relay->call->legs[other_leg(relay->from)];
@@ -371,12 +371,12 @@ static bool flow_is_present(struct gateway *gateway, const struct leg *leg)
 	       binding_flow_is_of(gateway, &leg->flow, leg->account);
 }
 
-/* A connection to a peer that we dialled is dialled again. */
+/* A connection to a peer that we dialled is dialled again, or one to another server of its name. */
 static bool peer_refresh(struct gateway *gateway, struct leg *leg)
 {
 	struct flow flow;
 
-	if (route_peer_flow(gateway, leg->zone, &flow) || !address_equal_ip(&flow.remote, &leg->flow.remote) ||
+	if (servers_again(gateway, &leg->flow, &flow) ||
 	    (transport_is_secure(leg->flow.transport) && !transport_is_secure(flow.transport)))
 		return false;
 	leg->flow = flow;

@@ -118,6 +118,7 @@ static void on_cancelled(void *context, struct sip_server_transaction *server, c
 	policy_reasons(cancel, &reason);
 	if (!relay || relay->answered || relay->method != SIP_INVITE)
 		return;
+	timer_stop(relay->gateway->wheel, &relay->patience);
 	if (relay->call)
 		call_touch(relay->call);
 	if (relay->initial && relay->call)
@@ -151,7 +152,9 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 	struct sip_server_transaction *server = relay ? relay->server : NULL;
 	struct sip_message plain;
 
-	(void)context;
+	servers_heard(context, sip_client_flow(client), response);
+	if (!relay && sip_client_method(client) == SIP_INVITE && response->status >= 200 && response->status < 300)
+		failover_stray(context, sip_client_flow(client), response);
 	if (relay && relay->own) {
 		own_response(relay->own, response);
 		return;
@@ -160,13 +163,21 @@ static void on_response(void *context, struct sip_client_transaction *client, co
 		return;
 	if (relay->call)
 		call_touch(relay->call);
+	timer_stop(relay->gateway->wheel, &relay->patience);
 	if (relay->client == client && !relay->answered &&
 	    trunk_challenge_take(relay->gateway, sip_client_flow(client), response, &relay->challenged) &&
-	    relay_again(relay))
+	    relay_again(relay)) {
+		failover_arm(relay);
 		return;
+	}
 	/* RFC 5626 section 5.3: the proxy before the phone lost its flow. */
 	if (relay->client == client && response->status == 430 && flows_try_next(relay, sip_client_flow(client)))
 		return;
+	if (relay->client == client && response->status == 503) {
+		relay->final = true;
+		if (failover(relay))
+			return;
+	}
 	response_dispatch(relay, unwrapped(response, &plain));
 	request_release(server); /* it ends in its own timer alone, so it is still there */
 	gateway_records_settle(context);
@@ -179,7 +190,7 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 	uint16_t timeout = sip_client_method(client) == SIP_INVITE ? 408 : 504;
 	uint16_t status = failure == SIP_FAILURE_TIMEOUT ? timeout : 503;
 
-	(void)context;
+	servers_failed(context, sip_client_flow(client), failure == SIP_FAILURE_TIMEOUT);
 	if (!relay)
 		return;
 	if (relay->own) {
@@ -193,6 +204,8 @@ static void on_failed(void *context, struct sip_client_transaction *client, enum
 	if (relay->client == client && flows_try_next(relay, sip_client_flow(client)))
 		return;
 	relay->final = true;
+	if (!relay->given_up && failover(relay))
+		return;
 	if (relay->subscription) {
 		subscription_unanswered(relay, failure);
 		return;
@@ -267,8 +280,7 @@ static bool on_admit(void *context, const struct flow *flow)
 {
 	struct gateway *gateway = context;
 
-	if (flow->zone < gateway->config->zone_count &&
-	    config_zone_admits(gateway_zone(gateway, flow->zone), &flow->remote))
+	if (servers_admit(gateway, flow->zone, &flow->remote))
 		return true;
 	gateway->counters.sources_refused++;
 	return false;
@@ -448,11 +460,13 @@ struct gateway *gateway_new(struct event_base *loop, const struct config *config
 	list_init(&gateway->all_subscriptions);
 	list_init(&gateway->all_transfers);
 	list_init(&gateway->touched);
+	list_init(&gateway->peers);
 	random_fill(random, gateway->nonce_key, sizeof(gateway->nonce_key));
 	random_fill(random, gateway->body_key, sizeof(gateway->body_key));
 	gateway->wheel = timer_wheel_new(clock_monotonic_us());
 	gateway->tick = event_new(loop, -1, EV_PERSIST, on_tick, gateway);
-	if (!gateway->wheel || !gateway->tick || !tables_make(gateway) || !transport_make(gateway)) {
+	if (!gateway->wheel || !gateway->tick || !tables_make(gateway) || !transport_make(gateway) ||
+	    !servers_start(gateway)) {
 		gateway_free(gateway);
 		return NULL;
 	}
@@ -475,6 +489,7 @@ void gateway_free(struct gateway *gateway)
 		return;
 	trunks_free(gateway);
 	gateway->checkpoints = NULL; /* an orderly end has ended its calls; otherwise the next gate goes on with them */
+	servers_free(gateway);
 	list_each(link, &gateway->all_calls)
 		call_free(list_object(link, struct call, in_all));
 	list_each(link, &gateway->all_subscriptions)

@@ -209,6 +209,13 @@ struct trunk_answered {
 	uint64_t nonce; /* a hash of the one its present credentials were made with; 0: it has none */
 };
 
+/* The servers that a request went to already: none gets it twice. */
+#define TRIED_MAXIMUM 8
+struct tried {
+	uint8_t count;
+	uint32_t servers[TRIED_MAXIMUM]; /* ids; the last is where it is now */
+};
+
 struct relay {
 	struct list in_call; /* of call->relays; alone when call is NULL */
 	struct list in_all;  /* of gateway->relays */
@@ -238,6 +245,8 @@ struct relay {
 	struct own_request *own;           /* a request of our own: then there is no server side */
 	struct trunk_answered challenged;  /* of the request that was sent on */
 	struct subscription *subscription; /* whose SUBSCRIBE or NOTIFY this is; then in_call is of its relays */
+	struct tried tried;                /* empty: it went to a phone */
+	struct timer patience;             /* with a server that says nothing (failover.c) */
 };
 
 /* ---- Subscriptions (RFC 6665): the one who subscribes is leg 0, who notifies leg 1 ---- */
@@ -308,6 +317,9 @@ struct gateway {
 	struct table *bindings;                     /* by token */
 	struct table *owners;                       /* by account */
 	struct table *accounts;                     /* by user */
+	struct list peers;              /* the servers of zones' peers (servers.c) */
+	struct net_resolver *resolver;  /* NULL: no peer has a name */
+	uint32_t server_ids;            /* given out so far */
 	struct trunk *trunks[CONFIG_ZONES_MAXIMUM]; /* accounts at providers, by zone; NULL: none */
 	struct table *transfers; /* by token */
 	struct list all_transfers;
@@ -686,6 +698,34 @@ bool call_record_load(struct gateway *gateway, uint32_t slot, struct span bytes)
  * False: it cannot be, or not any more; nothing was answered then. */
 bool relay_again(struct relay *relay);
 
+/* failover.c: another server for what the present one does not serve (RFC 3263 section 4.3) */
+/* Sends the relay's request to another server, if there is one that was not tried; nobody notices. False: nothing changed. */
+bool failover(struct relay *relay);
+/* After the request was sent: not for ever does it wait for a server that says nothing. */
+void failover_arm(struct relay *relay);
+/* A response to a request that went elsewhere since: whoever answers a call nobody waits for is told so. */
+void failover_stray(struct gateway *gateway, const struct flow *flow, const struct sip_message *response);
+
+/* servers.c: the servers of peers */
+/* Those of the configuration; names are looked up. False: no memory. */
+bool servers_start(struct gateway *gateway);
+/* After a reload: zone i is zones[i] from now on. */
+void servers_configure(struct gateway *gateway, const uint8_t zones[256]);
+void servers_free(struct gateway *gateway);
+/* Whether a source address is one of the zone's peers' (THREATS N7). Access zones admit all. */
+bool servers_admit(const struct gateway *gateway, uint8_t zone, const struct address *source);
+/* Any response to us, and its lack. */
+void servers_heard(struct gateway *gateway, const struct flow *flow, const struct sip_message *response);
+void servers_failed(struct gateway *gateway, const struct flow *flow, bool timeout);
+/* Whether one of the zone's servers that were not tried is thought to be there. */
+bool servers_are_well(struct gateway *gateway, uint8_t zone, const struct tried *tried);
+/* A flow to the best server of the zone that was not tried, which is added to the tried (NULL: none was). 0 or -ENOENT. */
+int servers_route(struct gateway *gateway, uint8_t zone, struct tried *tried, struct flow *flow);
+/* The same of the other servers of the peer that *flow goes to. */
+int servers_beside(struct gateway *gateway, struct tried *tried, struct flow *flow);
+/* A flow to the same server as before, or to another of its peer. */
+int servers_again(struct gateway *gateway, const struct flow *before, struct flow *flow);
+
 /* own.c: requests of the gateway's own */
 
 /* Called once: with the final response (never a challenge that was answered), or with NULL and 408 or 503. */
@@ -790,7 +830,8 @@ void subscription_free(struct subscription *subscription);
 
 /* outside.c: MESSAGE, OPTIONS, PUBLISH and unsolicited NOTIFY outside dialogs */
 void outside_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
-bool outside_again(struct relay *relay, const struct sip_message *request);
+/* Once more on the flow that it went on, or (NULL) to another server. */
+bool outside_again(struct relay *relay, const struct sip_message *request, const struct flow *flow);
 void outside_response(struct relay *relay, const struct sip_message *response);
 
 /* route.c */
@@ -804,11 +845,12 @@ struct route_target {
 	/* Numbers as this zone writes them, by the rows of `rewrite`; "": as they came. */
 	char called[ROUTE_NUMBER_CAPACITY], caller[ROUTE_NUMBER_CAPACITY];
 };
-/* Where a request from `flow`'s zone to `uri` goes; `from` is the caller's, or NULL. 0, or the status to refuse with. */
+/* Where a request from `flow`'s zone to `uri` goes, but to none of the servers that were tried; where it goes is added to them
+ * (`tried` NULL: none was). `from` is the caller's, or NULL. 0, or the status to refuse with. */
 int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
-		    const struct sip_uri *from, struct route_target *out);
-int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out);
-int route_peer_flow(struct gateway *gateway, uint8_t zone, struct flow *flow);
+		    const struct sip_uri *from, struct tried *tried, struct route_target *out);
+int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct tried *tried,
+	       struct route_target *out);
 /* Domain of our URIs toward a zone. */
 const char *route_domain(const struct gateway *gateway, uint8_t zone);
 
@@ -893,6 +935,8 @@ void bindings_free(struct gateway *gateway);
 bool registrar_zone(const struct gateway *gateway, uint8_t from, uint8_t *zone);
 void register_receive(struct gateway *gateway, struct sip_server_transaction *server,
 		      const struct sip_message *request);
+/* Of a phone's REGISTER under way, to another server of the registrar's. */
+bool register_again(struct relay *relay, const struct sip_message *request);
 void register_response(struct relay *relay, const struct sip_message *response);
 void registration_free(struct registration *registration);
 void registration_zone_set(struct registration *registration, uint8_t zone);

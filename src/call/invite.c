@@ -44,6 +44,7 @@ static void full(struct gateway *gateway, struct sip_server_transaction *server)
 struct invitation {
 	struct sip_message request;
 	struct route_target target;
+	struct tried tried;
 	struct transfer *transfer; /* it came with this token; or NULL */
 	char text[2048];
 	struct buffer extra; /* header lines of ours */
@@ -97,6 +98,7 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 	if (invitation->transfer)
 		transfer_take(invitation->transfer, call);
 	relay->initial = true;
+	relay->tried = invitation->tried;
 	call->caller_cseq = request->cseq;
 	dialog_learn(call, NULL, CALLER, request, true);
 	status = invite_forward(relay, request);
@@ -106,6 +108,7 @@ static bool call_start(struct gateway *gateway, struct sip_server_transaction *s
 		call_end(call, -1, (uint16_t)status, "Refused");
 		return true;
 	}
+	failover_arm(relay);
 	call_timer_set(call, gateway->config->calls.ring_s * 1000ull);
 	return true;
 }
@@ -117,6 +120,7 @@ static int invitation_read(struct gateway *gateway, const struct flow *flow, con
 	int status = transfer_find(gateway, flow, request, &invitation->transfer);
 
 	invitation->request = *request;
+	invitation->tried = (struct tried){0};
 	invitation->extra = BUFFER_OVER(invitation->text);
 	if (status)
 		return status;
@@ -125,7 +129,7 @@ static int invitation_read(struct gateway *gateway, const struct flow *flow, con
 		flow = transfer_flow(invitation->transfer, flow);
 	}
 	status = route_find_from(gateway, flow, &invitation->request.request_uri, &invitation->request.from.uri,
-				 &invitation->target);
+				 &invitation->tried, &invitation->target);
 	if (status)
 		return status;
 	if (sip_message_header(request, SIP_HEADER_JOIN))

@@ -101,6 +101,7 @@ static void forward(const struct dialog *dialog, struct sip_server_transaction *
 	}
 	relay->fork = dialog->fork;
 	status = send_on(relay, request);
+	failover_arm(relay);
 	if (status)
 		relay_refuse(relay, (uint16_t)status, NULL);
 }

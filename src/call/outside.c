@@ -104,7 +104,7 @@ static int body_of(const struct relay *relay, const struct sip_message *request,
 }
 
 static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
-		  struct route_target *target)
+		  struct route_target *target, const struct tried *tried)
 {
 	struct relay *relay = relay_new(gateway, NULL, CALLER, server, request);
 	struct body body;
@@ -118,6 +118,7 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		target->routes =
 			flows_service_route(gateway, sip_server_flow(server), &request->from.uri, target->zone);
 	relay->outside = true;
+	relay->tried = *tried;
 	relay->zones[0] = sip_server_flow(server)->zone;
 	relay->zones[1] = target->zone;
 	status = body_of(relay, request, &body);
@@ -126,6 +127,7 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		relay_refuse(relay, (uint16_t)status, NULL);
 	} else if (send_on(relay, request, target, &body)) {
 		count(gateway, request->method);
+		failover_arm(relay);
 	} else {
 		relay_refuse(relay, 503, "Retry-After: 10\r\n");
 	}
@@ -135,6 +137,7 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 {
 	const struct account *user;
 	struct route_target target;
+	struct tried tried = {0};
 	int status;
 
 	if (refuse_unserved(gateway, server, request))
@@ -146,26 +149,34 @@ void outside_receive(struct gateway *gateway, struct sip_server_transaction *ser
 	}
 	if (refuse_event(gateway, server, request) || !authenticate(gateway, server, request, &user))
 		return;
-	status = route_find(gateway, sip_server_flow(server), &request->request_uri, &target);
+	status = route_find(gateway, sip_server_flow(server), &request->request_uri, &tried, &target);
 	if (!status && request->method == SIP_NOTIFY && !target.binding)
 		status = 481;
 	if (status) {
 		request_refuse(gateway, server, (uint16_t)status, NULL);
 		return;
 	}
-	start(gateway, server, request, &target);
+	start(gateway, server, request, &target, &tried);
 }
 
-bool outside_again(struct relay *relay, const struct sip_message *request)
+bool outside_again(struct relay *relay, const struct sip_message *request, const struct flow *flow)
 {
+	struct tried tried = relay->tried, fresh = {0};
 	struct route_target target;
 	struct body body;
 
-	if (route_find(relay->gateway, sip_server_flow(relay->server), &request->request_uri, &target))
+	if (route_find(relay->gateway, sip_server_flow(relay->server), &request->request_uri, flow ? &fresh : &tried,
+		       &target) ||
+	    (!flow && target.binding))
 		return false;
 	if (!target.binding && !target.routes)
 		target.routes = flows_service_route(relay->gateway, sip_server_flow(relay->server), &request->from.uri,
 						    target.zone);
+	if (flow && !target.binding && flow->zone == target.zone &&
+	    net_flow_is_open(gateway_net(relay->gateway), flow))
+		target.flow = *flow;
+	else
+		relay->tried = flow ? fresh : tried;
 	relay->zones[1] = target.zone;
 	return !body_of(relay, request, &body) && send_on(relay, request, &target, &body);
 }

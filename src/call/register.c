@@ -377,7 +377,7 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 	struct buffer value = BUFFER_OVER(text);
 	struct flow flow;
 
-	if (route_peer_flow(gateway, zone, &flow))
+	if (servers_route(gateway, zone, &relay->tried, &flow))
 		return false;
 	sip_branch_make(gateway->random, branch);
 	random_token(gateway->random, tag, TAG_LENGTH);
@@ -409,6 +409,21 @@ static bool relay_register(struct relay *relay, const struct sip_message *reques
 	relay->client =
 		sip_client_start(gateway_transactions(gateway), &flow, SIP_REGISTER, branch, buffer_span(&out), relay);
 	return relay->client != NULL;
+}
+
+bool register_again(struct relay *relay, const struct sip_message *request)
+{
+	struct sip_client_transaction *client = relay->client;
+
+	relay->client = NULL;
+	if (!relay_register(relay, request, relay->zones[1])) {
+		relay->client = client;
+		return false;
+	}
+	if (client)
+		sip_client_user_set(client, NULL);
+	relay->final = false;
+	return true;
 }
 
 /* ---- What the registrar granted ---- */
@@ -648,6 +663,7 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 	gateway->counters.registrations_relayed++;
 	if (!relay_register(relay, request, zone))
 		relay_refuse(relay, 503, "Retry-After: 10\r\n");
+	failover_arm(relay);
 }
 
 /* Whose registrations, from where they came, end within how many seconds; UINT32_MAX: there is none. */

@@ -157,6 +157,7 @@ void gateway_configure(struct gateway *gateway, const struct config *config)
 		tombstone_map(&visit, tombstone_of_link(link));
 	trunks_zones_map(gateway, map.to);
 	transfers_map(gateway, map.to);
+	servers_configure(gateway, map.to);
 	table_each(gateway->bindings, binding_map, &visit);
 	net_zones_map(gateway_net(gateway), map.to);
 }

@@ -11,29 +11,6 @@ const char *route_domain(const struct gateway *gateway, uint8_t zone)
 	return domain ? domain : gateway->config->site.domain;
 }
 
-int route_peer_flow(struct gateway *gateway, uint8_t zone_index, struct flow *flow)
-{
-	const struct config_zone *zone = gateway_zone(gateway, zone_index);
-
-	if (!zone->peer_count)
-		return -ENOENT;
-
-	const struct config_peer *peer = &zone->peers[0];
-	struct net_peer target = {.address = peer->address, .transport = peer->transport, .verify = zone->verify};
-	struct address literal;
-
-	target.address.port = peer->port;
-	if (address_parse_ip(span_from(peer->host), &literal))
-		target.name = span_from(peer->host);
-	for (uint8_t i = 0; i < zone->listener_count; i++)
-		if (zone->listeners[i].transport == peer->transport &&
-		    zone->listeners[i].address.family == peer->address.family)
-			return net_flow_open(gateway_net(gateway), &target, zone_index, i, flow);
-	/* A stream needs no listener of its own transport to be dialled. */
-	return transport_is_stream(peer->transport) ? net_flow_open(gateway_net(gateway), &target, zone_index, 0, flow)
-						    : -ENOENT;
-}
-
 /* The phone a URI from inside means: by the token of its binding's contact, or by its account. */
 static struct binding *binding_for(struct gateway *gateway, const struct sip_uri *uri)
 {
@@ -118,7 +95,7 @@ static void numbers_take(const struct gateway *gateway, const struct numbers *nu
 }
 
 static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *uri, const struct numbers *numbers,
-		   struct route_target *out)
+		   struct tried *tried, struct route_target *out)
 {
 	struct buffer text = BUFFER_OVER(out->uri);
 	const struct binding *named = flows_binding_of_gruu(gateway, uri);
@@ -134,7 +111,28 @@ static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *
 	buffer_text(&text);
 	if (text.overflow)
 		return 414;
-	return route_peer_flow(gateway, zone, &out->flow) ? 503 : 0;
+	return servers_route(gateway, zone, tried, &out->flow) ? 503 : 0;
+}
+
+/* The first of the route's zones that can be called through, in its order or as the load is shared; one whose servers are all
+ * down only when there is no other. */
+static int to_zones(struct gateway *gateway, const struct config_route *route, const struct sip_uri *uri,
+		    const struct numbers *numbers, struct tried *tried, struct route_target *out)
+{
+	uint8_t zones[CONFIG_ROUTE_ZONES_MAXIMUM];
+	uint8_t count = config_route_zones(route, random_u64(gateway->random), zones);
+	int status = 503;
+
+	for (int desperate = 0; desperate < 2; desperate++) {
+		for (uint8_t i = 0; i < count; i++) {
+			if (!desperate && count > 1 && !servers_are_well(gateway, zones[i], tried))
+				continue;
+			status = to_peer(gateway, zones[i], uri, numbers, tried, out);
+			if (!status)
+				return 0;
+		}
+	}
+	return status;
 }
 
 /* The phone that the number as it came, or as it was rewritten, means. */
@@ -162,7 +160,7 @@ static bool has_routes(const struct config *config, uint8_t from)
 }
 
 int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
-		    const struct sip_uri *from, struct route_target *out)
+		    const struct sip_uri *from, struct tried *tried, struct route_target *out)
 {
 	const struct config *config = gateway->config;
 	struct config_question question;
@@ -184,12 +182,13 @@ int route_find_from(struct gateway *gateway, const struct flow *flow, const stru
 			return to_binding(gateway, binding, out);
 		}
 		if (route->when == ROUTE_ALWAYS)
-			return to_peer(gateway, route->to, uri, &numbers, out);
+			return to_zones(gateway, route, uri, &numbers, tried, out);
 	}
 	return has_routes(config, flow->zone) ? 404 : 403;
 }
 
-int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct route_target *out)
+int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct tried *tried,
+	       struct route_target *out)
 {
-	return route_find_from(gateway, flow, uri, NULL, out);
+	return route_find_from(gateway, flow, uri, NULL, tried, out);
 }

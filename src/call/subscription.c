@@ -276,7 +276,7 @@ static void subscribe_receive(struct gateway *gateway, struct sip_server_transac
 	}
 	if (!authenticate(gateway, server, request, &user))
 		return;
-	status = route_find(gateway, flow, &request->request_uri, &target);
+	status = route_find(gateway, flow, &request->request_uri, NULL, &target);
 	if (status) {
 		gateway->counters.calls_refused_policy++;
 		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);

@@ -277,7 +277,7 @@ static void trunk_register(struct trunk *trunk)
 	if (trunk->request)
 		return;
 	trunk->refusal = NULL;
-	if (!route_peer_flow(trunk->gateway, trunk->zone, &trunk->flow))
+	if (!servers_route(trunk->gateway, trunk->zone, NULL, &trunk->flow))
 		trunk->request = register_send(trunk, trunk->expires_s, on_answer);
 	if (trunk->flow.connection != connection)
 		trunk->connected_us = clock_monotonic_us();

@@ -154,6 +154,38 @@ static void trunks_print(const json_t *trunks)
 	text_table_print(table, "");
 }
 
+/* The servers of core and trunk zones. */
+static void peers_print(const json_t *peers)
+{
+	static const char *const headline[] = {"ZONE", "PEER", "SERVER", "STATE", "SINCE", "ROUND TRIP", "WHY"};
+	struct text_table *table;
+	const json_t *peer;
+	char duration[32];
+	size_t i;
+
+	if (!json_array_size(peers))
+		return;
+	table = text_table_new(headline, 7);
+	json_array_foreach(peers, i, peer)
+	{
+		double round_trip = json_real_value(json_object_get(peer, "round_trip_ms"));
+		bool known = *text_of(peer, "address");
+
+		text_table_cell(table, "%s", text_of(peer, "zone"));
+		text_table_cell(table, "%s", text_of(peer, "peer"));
+		text_table_cell(table, "%s%s%s", text_of(peer, "transport"), known ? ":" : "-", text_of(peer, "address"));
+		text_table_cell(table, "%s", text_of(peer, "state"));
+		text_table_cell(table, "%s", known ? duration_text(number_of(peer, "since_s"), duration) : "-");
+		if (round_trip > 0)
+			text_table_cell(table, "%.1f ms", round_trip);
+		else
+			text_table_cell(table, "-");
+		text_table_cell(table, "%s", *text_of(peer, "reason") ? text_of(peer, "reason") : "-");
+	}
+	printf("\n");
+	text_table_print(table, "");
+}
+
 /* Only what happened: a list of zeros hides the one that is not. */
 static void counters_print(const json_t *answer, const char *member, const char *prefix)
 {
@@ -191,6 +223,7 @@ static void status_print(const json_t *answer)
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),
 	       number_of(answer, "accounts"), number_of(answer, "connections"), number_of(answer, "transactions"));
 	zones_print(json_object_get(answer, "zones"));
+	peers_print(json_object_get(answer, "peers"));
 	trunks_print(json_object_get(answer, "trunks"));
 	printf("\nSince the start\n");
 	counters_print(answer, "counters", "");

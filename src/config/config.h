@@ -68,17 +68,15 @@ struct config_listener {
 	char *text; /* as written: "tls:203.0.113.7:5061" */
 };
 
-#define CONFIG_PEER_FURTHER_MAXIMUM 7
 struct config_peer {
 	char *text;             /* as written: a sip URI */
 	char *host;             /* name or IP address */
-	struct address address; /* of an IP-address host; family NONE for a name, which config_resolve fills in */
+	struct address address; /* of an IP-address host; family NONE for a name, whose servers DNS says (RFC 3263) */
 	enum transport transport;
 	uint16_t port; /* never 0 */
-	struct address
-		further[CONFIG_PEER_FURTHER_MAXIMUM]; /* of a name: its other addresses, which are admitted too */
-	uint8_t further_count;
-	uint32_t line; /* where it is written, for config_resolve */
+	bool secure;   /* a sips URI */
+	bool port_written, transport_written;
+	uint32_t line;
 };
 
 struct config_zone {
@@ -99,6 +97,9 @@ struct config_zone {
 	uint32_t accept_risks; /* bits by enum zone_risk */
 	enum zone_transfers transfers;
 	enum zone_redirects redirects; /* 3xx that come from this zone */
+	uint32_t watch_s;     /* how often peers are asked whether they are there; 0: never */
+	uint32_t failover_ms; /* how long a peer may stay silent before the next is tried */
+	bool balance;         /* calls are shared among the peers, rather than all going to the first */
 	struct {
 		/* Port 0; default: that of the first listener. The second is of the other IP version, with family NONE where the zone
 		 * has one version alone: config_media_address chooses. */
@@ -192,6 +193,7 @@ struct config {
 		uint32_t duration_s;        /* longest call; 0: no limit */
 		uint32_t session_expires_s; /* asked of each peer (RFC 4028); 0: no session timers */
 	} calls;
+	char **dns_servers; /* "address:port", NULL-terminated; NULL: the system's */
 	uint32_t media_workers; /* 0: one a core */
 	enum log_level log_level;
 };
@@ -219,10 +221,6 @@ void config_free(struct config *config); /* NULL is allowed */
  * one. Empty text gives the default. Returns 0; or -ENOENT when there is no default or it does not fit. */
 int config_state_directory(struct span text, char *out, size_t capacity);
 
-/* Looks names of peers up with getaddrinfo (blocking). Only addresses that the zone can reach from a listener of the peer's
- * transport are taken. Names that cannot be found are errors. Returns 0 or -EHOSTUNREACH. */
-int config_resolve(struct config *config, struct config_errors *errors);
-
 /* The embedded default, as YAML: one access zone on this machine's address, the test PBX as core. The text is
  * written into `out` (CONFIG_EMBEDDED_BYTES are enough). `address` is what phones reach us at, and `beside` what they do over IPv6 (NULL:
  * they do not); `state_directory` is quoted into it. The PBX is expected at 127.0.0.1:5070 on UDP. */
@@ -234,9 +232,6 @@ void config_embedded(struct buffer *out, const struct address *address, const st
  * none of this version has the other alone: that is returned. */
 const struct address *config_media_address(const struct config_zone *zone, uint8_t family);
 const struct address *config_media_shown(const struct config_zone *zone, uint8_t family);
-
-/* Whether a source address is one of the zone's peers (THREATS N7). Access zones admit all. */
-bool config_zone_admits(const struct config_zone *zone, const struct address *source);
 
 /* ---- Numbers and routes: pure ---- */
 

@@ -133,6 +133,7 @@ static const char *peer_parse(struct span text, struct config_peer *peer, struct
 	ptrdiff_t semicolon;
 	uint64_t number;
 
+	peer->secure = is_sips;
 	if (!is_sips && !span_starts_with(text, SPAN("sip:")))
 		return "does not begin with sip: or sips:; write sip:host:port;transport=udp, tcp or tls";
 	rest = span_slice(text, is_sips ? 5 : 4, text.length);
@@ -143,6 +144,7 @@ static const char *peer_parse(struct span text, struct config_peer *peer, struct
 	problem = peer_parameters(span_slice(rest, authority.length, rest.length), is_sips, &peer->transport);
 	if (problem)
 		return problem;
+	peer->transport_written = rest.length > authority.length;
 
 	authority_split(authority, host, &port);
 	if (host->length > 2 && host->data[0] == '[' && value_is_link_local(span_slice(*host, 1, host->length - 2)))
@@ -156,6 +158,7 @@ static const char *peer_parse(struct span text, struct config_peer *peer, struct
 		if (port.data[0] != ':' || span_to_uint(span_slice(port, 1, port.length), 65535, &number) || !number)
 			return "has no port that can be read; write a number from 1 to 65535, or none";
 		peer->port = (uint16_t)number;
+		peer->port_written = true;
 	}
 	if (peer->address.family)
 		peer->address.port = peer->port;

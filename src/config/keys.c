@@ -81,7 +81,7 @@ const struct config_key config_keys[] = {
 		 "words that this version does not serve."},
 	{"zones.peers", KEY_PEERS, IN_ZONE(peers), RANGE(1, CONFIG_PEERS_MAXIMUM),
 	 .fallback_words = "none; mandatory for core and trunk, not allowed for access",
-	 .help = "Who is on the other side of a core or trunk zone: requests go to the first, and nobody but them may send. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
+	 .help = "Who is on the other side of a core or trunk zone: requests go to the first that is there, and nobody but them may send. A name stands for all servers that DNS says. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
 	{"zones.authentication", KEY_WORD, IN_ZONE(authentication), .words = words_authentication, .fallback = "relay",
 	 .fallback_core = "none", .fallback_trunk = "none",
 	 .help = "Who asks callers of an access zone for their password: `relay` the PBX behind does, `local` the gateway does "
@@ -117,6 +117,13 @@ const struct config_key config_keys[] = {
 	 .fallback_core = "follow", .fallback_trunk = "refuse",
 	 .help = "When this zone answers a call with \"moved\" (3xx): `follow` sends the call on, where the routes lead, and charges it to "
 		 "the phone that redirected; `pass` tells the caller the number, and no host; `refuse` answers 480."},
+	{"zones.watch", KEY_SECONDS, IN_ZONE(watch_s), RANGE(0, HOUR), .fallback = "30s",
+	 .help = "How often each server of a core or trunk zone is asked with OPTIONS whether it is there. One that is not is passed over "
+		 "until it answers again. 0: never asked."},
+	{"zones.failover", KEY_MILLISECONDS, IN_ZONE(failover_ms), RANGE(500, 32 * SECOND), .fallback = "4s",
+	 .help = "How long a server of a core or trunk zone may leave a request without any answer before it is sent to the next one."},
+	{"zones.balance", KEY_BOOLEAN, IN_ZONE(balance), .fallback = "false",
+	 .help = "Requests are shared evenly among the `peers`, rather than going to the first as long as it answers."},
 	{"zones.media", KEY_SECTION, .help = "Voice and video of this zone."},
 	{"zones.media.address", KEY_ADDRESSES, IN_ZONE(media.address), RANGE(1, 2),
 	 .fallback_words = "the address of the first listener, and of the first on the other IP version",
@@ -247,6 +254,10 @@ const struct config_key config_keys[] = {
 	{"calls.session_expires", KEY_SECONDS, IN_CONFIG(calls.session_expires_s), RANGE(0, DAY), .fallback = "30m",
 	 .help = "Each side of a call shows within this time that it is still there, or the call ends (session timers, "
 		 "RFC 4028); where the peer can, at least 90 seconds. 0: never asked."},
+
+	{"dns", KEY_SECTION, .help = "How names of peers are looked up (RFC 3263: NAPTR, SRV, A, AAAA)."},
+	{"dns.servers", KEY_SERVERS, IN_CONFIG(dns_servers), RANGE(1, 8), .fallback_words = "those of /etc/resolv.conf",
+	 .help = "Name servers to ask instead, each an address or address:port."},
 
 	{"media", KEY_SECTION, .help = "The media process."},
 	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 256), .fallback = "0", .unit = "threads",

@@ -444,7 +444,16 @@ static bool is_number(struct span text)
 	return true;
 }
 
-static void value_numbers(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+static bool is_server(struct span text)
+{
+	struct address address;
+
+	return !address_parse(text, &address) && !address_is_any(&address) && !address_is_multicast(&address);
+}
+
+/* A list of texts of one form, kept as they are. */
+static void value_texts(struct reader *reader, const struct config_key *key, struct node *node, void *field,
+			bool (*is_valid)(struct span text), const char *problem)
 {
 	char **numbers;
 	uint32_t count = 0;
@@ -460,15 +469,25 @@ static void value_numbers(struct reader *reader, const struct config_key *key, s
 	for (struct node *item = node->children; item; item = item->next) {
 		if (item->faulty || !value_is_text(reader, key, item))
 			continue;
-		if (!is_number(node_text(item))) {
-			reader_error(reader, item, key->path, "%s is no number; write 2 to 15 digits",
-				     quote(node_text(item)).text);
+		if (!is_valid(node_text(item))) {
+			reader_error(reader, item, key->path, "%s %s", quote(node_text(item)).text, problem);
 			continue;
 		}
 		store_text(reader, &numbers[count], node_text(item));
 		if (numbers[count])
 			count++;
 	}
+}
+
+static void value_numbers(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	value_texts(reader, key, node, field, is_number, "is no number; write 2 to 15 digits");
+}
+
+static void value_servers(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	value_texts(reader, key, node, field, is_server,
+		    "is no address of a server; write an IP address, with a port if it is not 53");
 }
 
 /* The index of the zone that a node names, or -1 with the error reported. */
@@ -653,6 +672,7 @@ static const struct {
 	[KEY_LISTENERS] = {value_listeners, true},
 	[KEY_PEERS] = {value_peers, true},
 	[KEY_NUMBERS] = {value_numbers},
+	[KEY_SERVERS] = {value_servers},
 	[KEY_PORTS] = {value_ports, true},
 	[KEY_WORD] = {value_word},
 	[KEY_WORDS] = {value_words},

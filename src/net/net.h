@@ -155,6 +155,55 @@ void net_flow_deadline(struct net *net, const struct flow *flow, bool waiting);
 #define NET_ZONE_NONE 255
 void net_zones_map(struct net *net, uint8_t zones[256]);
 
+/* ---- Finding servers (RFC 3263), with c-ares ---- */
+
+#define NET_SERVERS_MAXIMUM 64 /* of one name; more are left out */
+#define NET_TTL_LEAST_S 5
+#define NET_TTL_LONGEST_S 86400
+
+struct net_resolver;
+
+/* One server of a name. Among those of the least priority one is chosen by weight (RFC 2782); the order of transports (NAPTR) is
+ * part of the priority. */
+struct net_server {
+	struct address address;
+	enum transport transport;
+	uint32_t priority;
+	uint16_t weight;
+};
+
+/* What a URI says of where to send to, and what can be reached. */
+struct net_wanted {
+	struct span host;         /* a name, not an address */
+	uint16_t port;            /* 0: none was written, so SRV says */
+	bool secure;              /* sips: TLS only */
+	bool transport_written;   /* then no NAPTR is asked for */
+	enum transport transport; /* the written one, or the one to fall back on */
+	uint8_t reachable[2];     /* transports, bits by enum transport, to IPv4 and IPv6 addresses */
+};
+
+enum net_finding {
+	NET_FOUND,
+	NET_FOUND_NOTHING, /* the name servers say that there is nothing (that can be reached) */
+	NET_FOUND_NOBODY,  /* no name server gave an answer that can be used: nothing is known */
+};
+
+/* Called once, from the loop. `servers` are the callee's during the call; ttl_s is how long they are good for, within the limits
+ * above. */
+typedef void net_servers_found(void *context, enum net_finding finding, const struct net_server *servers,
+			       uint16_t count, uint32_t ttl_s);
+
+/* Asks `servers` (NULL-terminated, "address" or "address:port"), or those of /etc/resolv.conf when it is NULL; /etc/hosts comes
+ * first. Both files and /dev/urandom are read here or when a name is looked up. NULL when memory is short. The loop outlives it. */
+struct net_resolver *net_resolver_new(struct event_base *loop, char *const *servers);
+void net_resolver_free(struct net_resolver *resolver); /* lookups under way are cancelled; NULL is allowed */
+
+/* NULL when memory is short or the name is too long. The texts are copied. */
+struct net_lookup *net_lookup_start(struct net_resolver *resolver, const struct net_wanted *wanted,
+				    net_servers_found *found, void *context);
+/* `found` will not be called any more. NULL is allowed; not after it was called. */
+void net_lookup_cancel(struct net_lookup *lookup);
+
 struct net_statistics {
 	uint64_t datagrams_in, datagrams_out, datagrams_dropped;
 	uint64_t connections_accepted, connections_refused, handshakes_failed;

@@ -116,7 +116,7 @@ int confine_process(void)
 	(ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 	 LANDLOCK_ACCESS_FS_TRUNCATE)
 
-/* What a role may open. The gate resolves the names of peers, for which the C library reads these. */
+/* What a role may open. The gate resolves the names of peers, for which c-ares reads these. */
 static const struct {
 	enum ipc_role role;
 	const char *path;
@@ -127,8 +127,7 @@ static const struct {
 	{IPC_ROLE_GATE, "/etc/hosts", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/host.conf", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/nsswitch.conf", LANDLOCK_ACCESS_FS_READ_FILE},
-	{IPC_ROLE_GATE, "/etc/gai.conf", LANDLOCK_ACCESS_FS_READ_FILE},
-	{IPC_ROLE_GATE, "/etc/services", LANDLOCK_ACCESS_FS_READ_FILE},
+	{IPC_ROLE_GATE, "/dev/urandom", LANDLOCK_ACCESS_FS_READ_FILE}, /* numbers of queries that cannot be guessed */
 #if CONFINE_SANITIZED
 	{IPC_ROLE_GATE, "/proc", ACCESS_READ},
 	{IPC_ROLE_MEDIA, "/proc", ACCESS_READ},

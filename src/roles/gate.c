@@ -269,22 +269,8 @@ static void recover(struct gate *gate, struct handover *handover)
 
 static int config_take(const struct handover *handover, struct config **config, char *error, size_t error_capacity)
 {
-	struct config_errors *errors = config_errors_new();
-	int result = errors ? 0 : -ENOMEM;
-
 	*config = handover_config(handover, error, error_capacity);
-	if (!*config)
-		result = -EINVAL;
-	else if (errors && config_resolve(*config, errors)) {
-		snprintf(error, error_capacity, "%s", config_errors_text(errors, 0));
-		result = -EHOSTUNREACH;
-	}
-	if (result) {
-		config_free(*config);
-		*config = NULL;
-	}
-	config_errors_free(errors);
-	return result;
+	return *config ? 0 : -EINVAL;
 }
 
 /* Asks for what is on disk, once: a store that was restarted knows no more than we do. */

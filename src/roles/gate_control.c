@@ -117,6 +117,26 @@ static json_t *trunks_json(struct gateway *gateway)
 	return trunks;
 }
 
+static void peer_add(void *context, const struct gateway_peer_view *view)
+{
+	char text[ADDRESS_TEXT_BYTES] = "";
+
+	if (view->address.family)
+		address_text(&view->address, text);
+	json_array_append_new(context, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:f}", "zone", view->zone, "peer",
+						 view->peer, "address", text, "transport", view->transport, "state",
+						 view->state, "reason", view->reason, "since_s", (int)view->since_s,
+						 "round_trip_ms", view->round_trip_us / 1000.0));
+}
+
+static json_t *peers_json(struct gateway *gateway)
+{
+	json_t *peers = json_array();
+
+	gateway_peers_each(gateway, peer_add, peers);
+	return peers;
+}
+
 static json_t *counters_json(const struct gateway_counters *counters)
 {
 	json_t *object = json_object();
@@ -176,6 +196,7 @@ static void handle_status(void *context, struct control_request *request, const 
 		network_json(gate), "zones", zones_json(gate->config), "trunks", trunks_json(gate->gateway));
 	json_object_set_new(answer, "store_error", json_string(gate->store_error ? strerror(gate->store_error) : ""));
 	json_object_set_new(answer, "store_waiting", json_integer(journal_count(gate->journal)));
+	json_object_set_new(answer, "peers", peers_json(gate->gateway));
 	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));
 	control_answer(request, answer);
 }

@@ -72,7 +72,7 @@ static int socket_bound(struct address *address, bool six)
 static struct config *config_make(const struct kit *kit)
 {
 	static const char both[] = "[127.0.0.1, \"::1\"]";
-	char yaml[4096], access[2048], core[1024];
+	char yaml[4096], access[2048], core[1024], second[80] = "";
 	struct config_errors *errors = config_errors_new();
 	struct config *config;
 	int length;
@@ -85,15 +85,20 @@ static struct config *config_make(const struct kit *kit)
 		 "%s",
 		 kit->six[0] ? "[::1]" : "127.0.0.1", kit->access.port, kit->six[0] ? both : "127.0.0.1",
 		 kit->encryption, kit->zone_extra);
+	if (kit->pair)
+		snprintf(second, sizeof(second), ", \"sip:127.0.0.1:%u;transport=udp\"", kit->stranger.address.port);
 	snprintf(core, sizeof(core),
 		 "  - name: pbx\n"
 		 "    kind: %s\n"
 		 "    listen: [\"udp:%s:%u\"]\n"
-		 "    peers: [\"sip:%s:%u;transport=udp\"]\n"
+		 "    peers: [\"sip:%s:%u;transport=udp\"%s]\n"
+		 "%s"
 		 "    media: {address: %s, ports: \"21000-21099\", encryption: none}\n"
 		 "%s",
-		 kit->trunk_extra ? "trunk" : "core", kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port,
-		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, kit->six[1] ? both : "127.0.0.1",
+		 kit->trunk_extra && !kit->pair ? "trunk" : "core", kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port,
+		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, second,
+		 kit->trunk_extra && strstr(kit->trunk_extra, "watch:") ? "" : "    watch: 0\n",
+		 kit->six[1] ? both : "127.0.0.1",
 		 kit->trunk_extra ? kit->trunk_extra : "");
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
@@ -194,9 +199,10 @@ void kit_kill(struct kit *kit)
 }
 
 static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
-		  const char *limits, bool phones_six, bool pbx_six)
+		  const char *limits, bool phones_six, bool pbx_six, bool pair)
 {
 	memset(kit, 0, sizeof(*kit));
+	kit->pair = pair;
 	kit->six[0] = phones_six;
 	kit->six[1] = pbx_six;
 	kit->phone.descriptor = socket_bound(&kit->phone.address, phones_six);
@@ -216,22 +222,27 @@ static void start(struct kit *kit, const char *zone_extra, const char *encryptio
 
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 {
-	start(kit, zone_extra, encryption, NULL, "", false, false);
+	start(kit, zone_extra, encryption, NULL, "", false, false, false);
 }
 
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
 {
-	start(kit, zone_extra, encryption, trunk_extra, "", false, false);
+	start(kit, zone_extra, encryption, trunk_extra, "", false, false, false);
+}
+
+void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra)
+{
+	start(kit, zone_extra, "none", core_extra, "", false, false, true);
 }
 
 void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits)
 {
-	start(kit, zone_extra, encryption, NULL, limits, false, false);
+	start(kit, zone_extra, encryption, NULL, limits, false, false, false);
 }
 
 void kit_start_on(struct kit *kit, const char *zone_extra, const char *encryption, bool phones_six, bool pbx_six)
 {
-	start(kit, zone_extra, encryption, NULL, "", phones_six, pbx_six);
+	start(kit, zone_extra, encryption, NULL, "", phones_six, pbx_six, false);
 }
 
 static void tls_listen(struct kit *kit)
@@ -378,7 +389,7 @@ static size_t crlf(const char *from, char *to, size_t capacity)
 
 void peer_send_bytes(struct kit *kit, struct peer *peer, const char *bytes, size_t length)
 {
-	const struct address *to = peer == &kit->pbx ? &kit->core : &kit->access;
+	const struct address *to = peer == &kit->pbx || (kit->pair && peer == &kit->stranger) ? &kit->core : &kit->access;
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_length = address_to_sockaddr(to, &sockaddr);
 

@@ -34,6 +34,7 @@ struct kit {
 	struct media_stream streams[KIT_STREAMS]; /* the last ones told, by index */
 	struct ipc_binding binding;               /* the last one saved */
 	bool stopped;
+	bool pair;  /* `stranger` is the PBX's second server, told by DNS of nobody: a second peer of its zone */
 	bool hasty; /* sending does not wait for what may come of it */
 	char sent[KIT_MESSAGE];
 	size_t sent_length; /* the last that a peer sent */
@@ -49,6 +50,8 @@ struct kit {
 
 /* `zone_extra` are more lines of YAML for the access zone (indented by four), or "". */
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
+/* With two PBXs, of which `stranger` is the second. */
+void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra);
 /* The same with a provider in the place of the PBX. */
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
 /* With lines of YAML at the end: "limits: {…}\n". */

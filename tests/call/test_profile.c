@@ -165,7 +165,7 @@ static void options_say_where_we_are(void **state)
 
 	(void)state;
 	kit_start_trunk(&kit, "", "none", "    repairs: [contact_name]\n");
-	assert_int_equal(route_peer_flow(kit.gateway, 1, &flow), 0);
+	assert_int_equal(servers_route(kit.gateway, 1, NULL, &flow), 0);
 	assert_non_null(own_request_send(kit.gateway, &flow, SIP_OPTIONS, 1, &texts, NULL, NULL));
 	peer_expect(&kit, &kit.pbx, "OPTIONS ");
 	assert_non_null(strstr(header(&kit.pbx, "Contact"), "<sip:voip.example.org:"));

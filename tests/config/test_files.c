@@ -185,77 +185,6 @@ static void unchecked_files_are_not_looked_for(void **state)
 	assert_null(config_parse(span_from(text), "x.yaml", true, errors));
 }
 
-static struct config *read_peers(const char *listen, const char *peers)
-{
-	char text[1024];
-
-	snprintf(
-		text, sizeof(text),
-		"site: {domain: a.example}\nzones:\n"
-		"  - {name: pbx, kind: core, listen: [%s], media: {ports: \"20000-29999\"},\n     peers: [%s]}\n"
-		"  - {name: phones, kind: access, listen: [\"tls:127.0.0.1:5061\"], media: {ports: \"20000-29999\"}}\n",
-		listen, peers);
-	return config_parse(span_from(text), "x.yaml", false, errors);
-}
-
-static void names_of_peers_are_found(void **state)
-{
-	struct config *config = read_peers("\"udp:127.0.0.1:5080\"", "\"sip:localhost:5070\", \"sip:192.0.2.9\"");
-
-	(void)state;
-	assert_non_null(config);
-	assert_int_equal(config->zones[0].peers[0].address.family, ADDRESS_NONE);
-	assert_int_equal(config_resolve(config, errors), 0);
-	assert_int_equal(config->zones[0].peers[0].address.family, ADDRESS_IPV4);
-	assert_true(address_is_loopback(&config->zones[0].peers[0].address));
-	assert_int_equal(config->zones[0].peers[0].address.port, 5070);
-	assert_int_equal(config->zones[0].peers[1].address.port, 5060);
-	config_free(config);
-}
-
-/* ".invalid" is never found (RFC 6761 section 6.4). */
-static void names_that_cannot_be_found_are_errors(void **state)
-{
-	struct config *config = read_peers("\"udp:127.0.0.1:5080\"", "\"sip:192.0.2.9\",\n  \"sip:pbx.invalid\"");
-
-	(void)state;
-	assert_non_null(config);
-	assert_int_equal(config_resolve(config, errors), -EHOSTUNREACH);
-	assert_int_equal(config_errors_count(errors), 1);
-	assert_error(0, "x.yaml:5: zones.peers: \"pbx.invalid\" of zone pbx cannot be found", "or write its address");
-	config_free(config);
-}
-
-static bool admits(const struct config_zone *zone, const char *source)
-{
-	struct address address;
-
-	assert_int_equal(address_parse(span_from(source), &address), 0);
-	return config_zone_admits(zone, &address);
-}
-
-/* THREATS N7: only peers reach trunk and PBX listeners. */
-static void only_peers_may_speak(void **state)
-{
-	struct config *config = read_peers("\"udp:127.0.0.1:5080\", \"udp:[::1]:5080\"",
-					   "\"sip:192.0.2.9:5070\", \"sip:[2001:db8::9]\", \"sip:pbx.example.org\"");
-
-	(void)state;
-	assert_non_null(config);
-	assert_true(admits(&config->zones[0], "192.0.2.9:5070"));
-	assert_true(admits(&config->zones[0], "192.0.2.9:40000")); /* TCP comes from any port */
-	assert_true(admits(&config->zones[0], "[2001:db8::9]:5060"));
-	assert_false(admits(&config->zones[0], "192.0.2.10:5070"));
-	assert_false(admits(&config->zones[0], "[2001:db8::a]:5060"));
-	assert_false(admits(&config->zones[0], "0.0.0.0:5060")); /* a name not looked up yet admits nobody */
-	assert_true(admits(&config->zones[1], "192.0.2.10:5070"));
-
-	assert_int_equal(address_parse(SPAN("198.51.100.3:5060"), &config->zones[0].peers[2].further[0]), 0);
-	config->zones[0].peers[2].further_count = 1;
-	assert_true(admits(&config->zones[0], "198.51.100.3:5060"));
-	config_free(config);
-}
-
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 int main(void)
 {
@@ -266,9 +195,6 @@ int main(void)
 		IN_DIRECTORY(what_is_no_file_is_refused),
 		IN_DIRECTORY(a_pair_of_our_own_is_made_once),
 		IN_DIRECTORY(unchecked_files_are_not_looked_for),
-		IN_DIRECTORY(names_of_peers_are_found),
-		IN_DIRECTORY(names_that_cannot_be_found_are_errors),
-		IN_DIRECTORY(only_peers_may_speak),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -323,6 +323,7 @@ zones:
     kind: core
     listen: ["udp:{inside_host}:5060"]
     peers: ["{peer}"]
+    watch: 0
     media: {{address: "{inside}", ports: "30000-30999", encryption: none}}
 
 routes:
