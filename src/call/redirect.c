@@ -90,7 +90,7 @@ static const struct leg *dialler_of(const struct call *call)
 
 /* The first Contact that the routes lead to. False: none. */
 static bool target_find(struct call *call, const struct sip_message *response, struct sip_uri *uri,
-			struct route_target *target)
+			struct tried *tried, struct route_target *target)
 {
 	struct gateway *gateway = call->gateway;
 	struct contact contacts[CONTACTS_MAXIMUM];
@@ -98,8 +98,9 @@ static bool target_find(struct call *call, const struct sip_message *response, s
 
 	for (size_t i = 0; i < count; i++) {
 		*target = (struct route_target){0};
+		*tried = (struct tried){0};
 		if (is_caller(call, &contacts[i].uri) ||
-		    route_find(gateway, &dialler_of(call)->flow, &contacts[i].uri, target) ||
+		    route_find(gateway, &dialler_of(call)->flow, &contacts[i].uri, tried, target) ||
 		    was_there(call, target_hash(gateway, target->zone, target->uri)))
 			continue;
 		*uri = contacts[i].uri;
@@ -181,6 +182,7 @@ static bool redirect_follow(struct relay *relay, const struct sip_message *respo
 {
 	struct call *call = relay->call;
 	const struct sip_message *request = relay->server ? sip_server_request(relay->server) : NULL;
+	struct tried tried;
 	struct sip_message meant;
 	struct route_target target;
 
@@ -189,7 +191,7 @@ static bool redirect_follow(struct relay *relay, const struct sip_message *respo
 	meant = *request;
 	/* Each of them counts as a hop, so that a circle of calls through the PBX ends as well (RFC 3261 section 8.1.3.4). */
 	meant.max_forwards = (request->max_forwards < 0 ? 70 : request->max_forwards) - call->redirects - 1;
-	if (meant.max_forwards <= 0 || !target_find(call, response, &meant.request_uri, &target) ||
+	if (meant.max_forwards <= 0 || !target_find(call, response, &meant.request_uri, &tried, &target) ||
 	    !leg_replace(relay, &meant, &target))
 		return false;
 	if (relay->client)
@@ -198,6 +200,7 @@ static bool redirect_follow(struct relay *relay, const struct sip_message *respo
 	relay->final = false;
 	relay->exchange = 0;
 	relay->challenged = (struct trunk_answered){0};
+	relay->tried = tried;
 	call->state = CALL_CALLING;
 	call->gateway->counters.redirects_followed++;
 	int status = invite_forward(relay, &meant);
