@@ -159,7 +159,7 @@ def test_status_is_told_as_json_and_as_text(kit):
     check("1001" in gateway.command("registrations").stdout, "the phone is not listed")
     check(re.search(r"\d+\.\d+", kit.run([kit.binary, "version"]).stdout), "no version")
     for command in ("run", "check", "status", "calls", "registrations", "account", "hangup", "reload", "testpbx",
-                    "testcall", "version"):
+                    "testcall", "route", "version"):
         check(command in kit.run([kit.binary, "help"]).stdout, "help does not name " + command)
     gateway.stop()
     check(gateway.command("status", ok=False).returncode != 0, "status of a stopped gateway is 0")
@@ -188,3 +188,18 @@ def test_unreadable_key_is_named(kit):
     result = kit.run([kit.binary, "run", "-c", gateway.file], ok=False)
     check(result.returncode != 0 and "tls.key" in result.stdout + result.stderr, "the key is not named: " +
           result.stdout + result.stderr)
+
+
+def test_route_tells_where_a_number_goes(kit):
+    """Without a running gateway: routes, hours, rewriting."""
+    gateway = kit.gateway(start=False, more="""\
+  - {from: pbx, to: phones, number: "7"}
+rewrite:
+  - {zone: pbx, match: "00", strip: 2, prepend: "+"}
+""")
+    answer = json.loads(gateway.command("route", "0044123", "--from", "phones", "--json").stdout)
+    check(answer["routes"][0]["zones"][0]["called"] == "+44123", "rewritten to %s" % answer)
+    check(answer["routes"][0]["zones"][0]["zone"] == "pbx", "sent to %s" % answer)
+    check("if registered" in gateway.command("route", "1001", "--from", "pbx").stdout, "a phone is not told of")
+    for wrong in (["--from", "nowhere"], ["--from", "phones", "--time", "noon"], []):
+        check(gateway.command("route", "1", *wrong, ok=False).returncode == 2, "%s was taken" % wrong)
