@@ -143,6 +143,53 @@ static void new_register(struct drive *drive, struct peer *peer)
 		  chance(drive, 8) ? "Contact: " : "X: ", contact, "\n", any_extra(drive));
 }
 
+static const char *any_event(struct drive *drive)
+{
+	static const char *const events[] = {
+		"Event: presence\nSubscription-State: active;expires=60\nExpires: 600\n",
+		"Event: presence\nSubscription-State: active\n",
+		"Event: presence\nSubscription-State: pending\n",
+		"Event: presence\nSubscription-State: terminated;reason=timeout\nExpires: 0\n",
+		"Event: presence\nExpires: 4294967295\n",
+		"Event: dialog;id=1\nSubscription-State: active\n",
+		"Event: message-summary\nSubscription-State: active\n",
+		"Event: check-sync\n",
+		"Event: nonsense\n",
+		"",
+	};
+
+	return events[chance(drive, 3) ? chance(drive, 4) : chance(drive, COUNT(events))];
+}
+
+static const char *any_document(struct drive *drive)
+{
+	static const char *const documents[] = {
+		"Content-Type: application/pidf+xml\nContent-Length: 42\n\n<presence "
+		"entity=\"sip:a@10.0.0.1\"></presence",
+		"Content-Type: application/pidf+xml\nContent-Length: 41\n\n<presence "
+		"entity=\"sip:a@10.0.0.1:5060\"/>\n",
+		"Content-Type: application/sdp\nContent-Length: 2\n\nv=",
+		"Content-Length: 0\n\n",
+		"Content-Length: 0\n\n",
+	};
+
+	return documents[chance(drive, COUNT(documents))];
+}
+
+static void new_subscribe(struct drive *drive, struct peer *peer)
+{
+	static const char *const methods[] = {"SUBSCRIBE", "SUBSCRIBE", "SUBSCRIBE", "NOTIFY", "PUBLISH"};
+	const char *method = methods[chance(drive, COUNT(methods))];
+
+	drive->count++;
+	peer_send(&drive->kit, peer,
+		  "%s sip:%s@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs%u;rport\n"
+		  "From: <sip:1001@voip.example.org>;tag=s%u\nTo: <sip:1002@voip.example.org>\nCall-ID: s%u\n"
+		  "CSeq: 1 %s\nContact: <sip:me@127.0.0.1:%u>\n%s%s%s",
+		  method, chance(drive, 2) ? "1001" : "600", peer->address.port, drive->count, drive->count,
+		  drive->count, method, peer->address.port, any_extra(drive), any_event(drive), any_document(drive));
+}
+
 static void new_outside(struct drive *drive, struct peer *peer)
 {
 	static const char *const methods[] = {"MESSAGE", "OPTIONS", "SUBSCRIBE", "REFER",
@@ -199,6 +246,24 @@ static const char *transfer_extra(struct drive *drive, const struct peer *peer, 
 	snprintf(text, sizeof(text), "Refer-To: <sip:600@10.0.0.1?Replaces=%s%%3Bto-tag%%3D%s%%3Bfrom-tag%%3D%s>\n",
 		 header(peer, "Call-ID"), tag(peer, kind == 6 ? "To" : "From"), tag(peer, kind == 6 ? "From" : "To"));
 	return text;
+}
+
+/* A request in the dialog of the message that the peer has before it, were it one of a subscription. */
+static void in_subscription(struct drive *drive, struct peer *peer)
+{
+	bool caller = !strncmp(peer->text, "SIP/2.0", 7);
+	const char *method = chance(drive, 6) ? (caller ? "SUBSCRIBE" : "NOTIFY") : caller ? "NOTIFY" : "SUBSCRIBE";
+	char from[1100];
+
+	snprintf(from, sizeof(from), "%s%s", header(peer, caller ? "From" : "To"),
+		 strstr(header(peer, caller ? "From" : "To"), ";tag=") ? "" : ";tag=t1");
+	drive->count++;
+	peer_send(&drive->kit, peer,
+		  "%s sip:gw@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKn%u;rport\n"
+		  "From: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:me@127.0.0.1:%u>\n%s%s",
+		  method, peer->address.port, drive->count, from, header(peer, caller ? "To" : "From"),
+		  header(peer, "Call-ID"), (unsigned)strtoul(header(peer, "CSeq"), NULL, 10) + chance(drive, 5), method,
+		  peer->address.port, any_event(drive), any_document(drive));
 }
 
 /* A request in the dialog of the message that the peer has before it: as the caller or as the callee. */
@@ -264,6 +329,7 @@ static void calls_count(struct drive *drive)
 
 	gateway_status_get(drive->kit.gateway, &status);
 	drive->answered += status.counters.calls_answered;
+	drive->subscribed += status.counters.subscriptions_started;
 }
 
 static void gateway_hears(struct drive *drive)
@@ -359,9 +425,9 @@ static void act(struct drive *drive, uint32_t index)
 		else if (is_response && what < 3)
 			cancel(drive, peer);
 		else
-			in_dialog(drive, peer);
+			(strstr(header(peer, "CSeq"), "SUBSCRIBE") ? in_subscription : in_dialog)(drive, peer);
 	} else if (what < 25) {
-		new_invite(drive, peer);
+		(chance(drive, 3) ? new_invite : new_subscribe)(drive, peer);
 	} else if (what < 28) {
 		new_register(drive, peer);
 	} else if (what < 29) {

@@ -17,6 +17,7 @@ struct drive {
 	uint64_t deaths;
 	uint64_t received, responses, requests;
 	uint64_t answered, registered; /* calls and bindings that came about */
+	uint64_t subscribed;           /* SUBSCRIBEs that were passed on */
 	struct {
 		char texts[DRIVE_REMEMBERED][4096];
 		uint32_t next;

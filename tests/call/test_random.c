@@ -39,7 +39,8 @@ static void whatever_comes_nothing_is_left(void **state)
 		(unsigned long long)drive.answered, (unsigned long long)drive.registered,
 		(unsigned long long)drive.deaths);
 	/* Chance that led nowhere would test nothing. */
-	assert_true(wanted || (drive.requests > 500 && drive.answered > 30 && drive.registered > 10));
+	assert_true(wanted ||
+		    (drive.requests > 500 && drive.answered > 30 && drive.registered > 10 && drive.subscribed > 30));
 }
 
 int main(void)
