@@ -31,7 +31,7 @@ loadmodule "siputils.so"
 loadmodule "xlog.so"
 loadmodule "auth.so"
 loadmodule "nathelper.so"
-{tls_module}
+{tls_module}{presence_modules}
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_contacts", 10)
 modparam("registrar|nathelper", "received_avp", "$avp(received)")
@@ -51,7 +51,7 @@ request_route {{
 		exit;
 	}}
 	if (has_totag()) {{
-		if (loose_route() || is_method("ACK") && t_check_trans()) {{
+{presence_inside}		if (loose_route() || is_method("ACK") && t_check_trans()) {{
 			t_relay();
 			exit;
 		}}
@@ -71,7 +71,7 @@ request_route {{
 		save("location");
 		exit;
 	}}
-	if (is_method("INVITE|SUBSCRIBE"))
+{presence_outside}	if (is_method("INVITE|SUBSCRIBE"))
 		record_route();
 	$var(found) = 0;
 {routes}	if ($var(found) == 0 && !lookup("location")) {{
@@ -115,12 +115,41 @@ modparam("tls", "tls_method", "TLSv1.2+")
 """
 
 
+# Presentities and watchers in memory; whoever is authenticated may watch.
+PRESENCE_MODULES = """
+loadmodule "presence.so"
+loadmodule "presence_xml.so"
+loadmodule "presence_dialoginfo.so"
+loadmodule "presence_mwi.so"
+modparam("presence", "publ_cache", 2)
+modparam("presence", "subs_db_mode", 0)
+modparam("presence", "server_address", "sip:{address}:{port}")
+modparam("presence_xml", "force_active", 1)
+modparam("presence_xml", "integrated_xcap_server", 1)"""
+PRESENCE_INSIDE = """\
+		if (is_method("SUBSCRIBE") && uri == myself && t_newtran()) {
+			handle_subscribe();
+			exit;
+		}
+"""
+PRESENCE_OUTSIDE = """\
+	if (is_method("PUBLISH") && t_newtran()) {
+		handle_publish();
+		exit;
+	}
+	if (is_method("SUBSCRIBE") && t_newtran()) {
+		handle_subscribe();
+		exit;
+	}
+"""
+
+
 class Kamailio:
     """`routes`: {user: URI} for users that are not registered; `trusted`: a condition under which nobody is asked for
-    a password; `algorithm`: "" for MD5 or "SHA-256"."""
+    a password; `algorithm`: "" for MD5 or "SHA-256"; `presence`: it keeps presence, lines and message counts too."""
 
     def __init__(self, kit, address=library.PBX, port=5060, users=None, routes=None, trusted='$si == "%s"' % library.PBX,
-                 algorithm="", tls_port=0):
+                 algorithm="", tls_port=0, presence=False):
         self.kit, self.address, self.port = kit, address, port
         listen = "listen=udp:%s:%d\nlisten=tcp:%s:%d" % (address, port, address, port)
         tls_module = ""
@@ -133,6 +162,8 @@ class Kamailio:
         text = CONFIGURATION.format(
             tls="yes" if tls_port else "no", no_tcp="no", domain=library.DOMAIN, listen=listen, tls_module=tls_module,
             passwords=passwords, trusted=trusted,
+            presence_modules=PRESENCE_MODULES.format(address=address, port=port) if presence else "",
+            presence_inside=PRESENCE_INSIDE if presence else "", presence_outside=PRESENCE_OUTSIDE if presence else "",
             algorithm='modparam("auth", "algorithm", "%s")' % algorithm if algorithm else "",
             routes="".join('\tif ($rU == "%s") {\n\t\t$ru = "%s";\n\t\t$var(found) = 1;\n\t}\n' % pair
                            for pair in (routes or {}).items()))

@@ -46,7 +46,7 @@ module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
-ctrl_tcp_listen 127.0.0.1:4444
+{more}ctrl_tcp_listen 127.0.0.1:4444
 snd_path {directory}/sound
 """
 
@@ -55,7 +55,8 @@ class Baresip:
     """`tone_hz`: what it says; 0: it echoes what it hears. What it hears is written to files (see heard)."""
 
     def __init__(self, kit, user, transport="tls", encryption="srtp-mand", tone_hz=440, server=library.OUTSIDE,
-                 answer=False, password=None, register=True, port=0, where=None, domain=library.DOMAIN, outbound=False):
+                 answer=False, password=None, register=True, port=0, where=None, domain=library.DOMAIN, outbound=False,
+                 modules=()):
         self.kit, self.user, self.domain = kit, user, domain
         self.where = where or kit.phone()
         self.directory = kit.path("baresip-%s-%d" % (user, kit.phones))
@@ -65,6 +66,7 @@ class Baresip:
         bridge = "aubridge,echo" if tone_hz == 0 else "aubridge,sink"
         kit.write(name + "/config", BARESIP_CONFIGURATION.format(
             address=self.where.address, directory=self.directory, modules=BARESIP_MODULES, interface="eth0",
+            more="".join("module_app %s.so\n" % name for name in modules),
             source="ausine,%d" % tone_hz if tone_hz else bridge, player=bridge))
         kit.write(name + "/contacts", "")
         kit.write(name + "/accounts", (
