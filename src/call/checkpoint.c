@@ -12,6 +12,7 @@ static const struct {
 	bool (*load)(struct gateway *gateway, uint32_t slot, struct span bytes);
 } loaders[] = {
 	{RECORD_CALL, 1, call_record_load},
+	{RECORD_SUBSCRIPTION, 1, subscription_record_load},
 };
 
 static uint16_t version_of(enum record_kind kind)

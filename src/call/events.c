@@ -86,7 +86,7 @@ static struct span parameters_of(struct span value)
 	return end < 0 ? SPAN_EMPTY : span_slice(value, (size_t)end, value.length);
 }
 
-static const struct event_package *package_find(struct span name)
+const struct event_package *event_named(struct span name)
 {
 	for (size_t i = 0; i < PACKAGES; i++)
 		if (span_is(name, packages[i].name))
@@ -98,7 +98,7 @@ const struct event_package *event_find(const struct sip_message *message)
 {
 	const struct sip_header *header = sip_message_header(message, SIP_HEADER_EVENT);
 
-	return header ? package_find(package_name(header->value)) : NULL;
+	return header ? event_named(package_name(header->value)) : NULL;
 }
 
 struct span event_id(const struct sip_message *message)
@@ -184,7 +184,7 @@ void event_list_write(struct buffer *out, struct span value)
 	struct buffer list = BUFFER_OVER(text);
 
 	while (sip_list_next(&value, &element)) {
-		const struct event_package *package = package_find(element);
+		const struct event_package *package = event_named(element);
 
 		if (package)
 			buffer_printf(&list, "%s%s", list.length ? ", " : "", package->name);

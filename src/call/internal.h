@@ -17,9 +17,9 @@
 
 #include "sdp/sdp.h"
 
-#define TAG_LENGTH 20    /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
-#define FORKS_MAXIMUM 12 /* early dialogs of one call */
-#define FORKS_FINAL 4    /* beyond them, for those who answer */
+#define TAG_LENGTH 20       /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
+#define FORKS_MAXIMUM 12    /* early dialogs of one call */
+#define FORKS_FINAL 4       /* beyond them, for those who answer */
 #define REDIRECTS_MAXIMUM 5 /* of one call */
 #define CALLER 0
 #define CALLEE 1
@@ -187,14 +187,14 @@ struct call {
 	struct fork *early;   /* before that: whose media plays, which is the last that sent an answer; or NULL */
 	struct session session;
 	struct refresh refreshes[2]; /* by leg */
-	char *payer;                 /* the account that is charged (THREATS S13): call.h; NULL: nobody behind this gateway */
-	struct refer *refers;        /* the newest first; while there are any, an ended call stays for a while */
-	uint8_t redirects;           /* how often it was sent on (redirect.c), and from which targets */
+	char *payer;          /* the account that is charged (THREATS S13): call.h; NULL: nobody behind this gateway */
+	struct refer *refers; /* the newest first; while there are any, an ended call stays for a while */
+	uint8_t redirects;    /* how often it was sent on (redirect.c), and from which targets */
 	uint64_t redirected_from[REDIRECTS_MAXIMUM];
-	struct transfer *transfer;   /* whose token the caller's INVITE came with, until that is used up; or NULL */
-	struct timer timer;          /* rings too long, then lasts too long; then it is remembered for refers */
+	struct transfer *transfer; /* whose token the caller's INVITE came with, until that is used up; or NULL */
+	struct timer timer;        /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
-	bool counted; /* as started */
+	bool counted;          /* as started */
 	uint16_t streams_told; /* bits by index: media knows the stream */
 	uint64_t started_us;
 	struct list touched; /* in gateway->touched until what touched it is done */
@@ -266,6 +266,7 @@ struct subscription {
 	char *event_id;        /* RFC 6665 section 4.4.4; NULL without one */
 	uint32_t next_cseq[2]; /* the lowest that a request from each leg may have */
 	bool ended;            /* it goes when what is under way is answered */
+	uint32_t record;       /* slot of its checkpoint; 0: none */
 	struct timer expiry;
 };
 
@@ -317,18 +318,18 @@ struct gateway {
 	struct table *bindings;                     /* by token */
 	struct table *owners;                       /* by account */
 	struct table *accounts;                     /* by user */
-	struct list peers;              /* the servers of zones' peers (servers.c) */
-	struct net_resolver *resolver;  /* NULL: no peer has a name */
-	uint32_t server_ids;            /* given out so far */
+	struct list peers;                          /* the servers of zones' peers (servers.c) */
+	struct net_resolver *resolver;              /* NULL: no peer has a name */
+	uint32_t server_ids;                        /* given out so far */
 	struct trunk *trunks[CONFIG_ZONES_MAXIMUM]; /* accounts at providers, by zone; NULL: none */
-	struct table *transfers; /* by token */
+	struct table *transfers;                    /* by token */
 	struct list all_transfers;
 	struct pool *transfer_pool;
 	struct gateway_counters counters;
 	struct checkpoint_area *checkpoints; /* NULL: nothing outlives this process */
 	struct log_limit checkpoint_limit;
-	struct list touched; /* calls */
-	char *record;        /* CHECKPOINT_LONGEST: the record being written */
+	struct list touched;                             /* calls */
+	char *record;                                    /* CHECKPOINT_LONGEST: the record being written */
 	struct log_limit refused_limit, registrar_limit; /* of what strangers and a registrar can fill the log with */
 	struct admission admission;
 	struct admission_load load;
@@ -433,8 +434,7 @@ void respond(struct gateway *gateway, struct sip_server_transaction *server, uin
 /* A request of our own in the dialog (BYE), nobody waits for its answer. */
 void send_own_request(struct call *call, const struct fork *fork, uint8_t leg, enum sip_method method,
 		      const char *extra);
-#define OWN_ALLOW \
-	"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH"
+#define OWN_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY, PUBLISH"
 
 /* The request's Record-Route, as an answer that makes a dialog carries it (RFC 3261 section 12.1.1). */
 void build_record_routes(struct buffer *out, const struct sip_message *request);
@@ -686,7 +686,7 @@ void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
 /* The call has changed, or is about to: its record is written before the next message leaves, and after what is being done now.
  * Every message and timer that changes a call says so (those in a dialog do by finding it). */
 void call_touch(struct call *call);
-void gateway_records_write(struct gateway *gateway); /* before a message leaves */
+void gateway_records_write(struct gateway *gateway);  /* before a message leaves */
 void gateway_records_settle(struct gateway *gateway); /* when all is done: with what changed after the last message */
 
 /* snapshot.c: a call as a record, and back */
@@ -783,6 +783,7 @@ struct event_package {
 	uint32_t expires_s;         /* of a subscription that names no time */
 	const char *bodies[EVENT_BODIES_MAXIMUM];
 };
+const struct event_package *event_named(struct span name);
 /* Of a message's Event; NULL: it has none, or an unknown one. */
 const struct event_package *event_find(const struct sip_message *message);
 /* Its id parameter (RFC 6665 section 4.4.4); empty without one. */
@@ -824,6 +825,14 @@ void subscription_response(struct relay *relay, const struct sip_message *respon
 bool subscription_again(struct relay *relay, const struct sip_message *request);
 /* No answer will come to what was sent on. */
 void subscription_unanswered(struct relay *relay, enum sip_failure failure);
+/* NULL: the table is full or memory is short. Known by the tags of its legs from subscription_enter on. */
+struct subscription *subscription_new(struct gateway *gateway, const struct event_package *package);
+void subscription_enter(struct subscription *subscription);
+/* So many seconds from now, and a grace. */
+void subscription_expire_in(struct subscription *subscription, uint32_t seconds);
+/* subscription_record.c: what outlives the process, once there is a notifier; before each message that says what has changed. */
+void subscription_record_save(struct subscription *subscription);
+bool subscription_record_load(struct gateway *gateway, uint32_t slot, struct span bytes);
 /* Goes without a word to either side; what waits is answered `status`. */
 void subscription_forget(struct subscription *subscription, uint16_t status);
 void subscription_free(struct subscription *subscription);

@@ -41,6 +41,8 @@ struct record_rows {
 };
 #define RECORD_ROWS(array) ((struct record_rows){(array), sizeof(array) / sizeof((array)[0])})
 
+extern const struct record_rows record_leg; /* of struct leg: snapshot.c */
+
 /* Writes all fields of an object that are not zero. */
 void record_write(const struct gateway *gateway, struct record_rows rows, const void *object, struct buffer *out);
 /* One field of the caller's own. */

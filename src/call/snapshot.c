@@ -52,6 +52,8 @@ static const struct record_row leg_rows[] = {
 	RECORD_ROW(13, CHARS, struct leg, token),     RECORD_ROW(14, NUMBER, struct leg, instance),
 };
 
+const struct record_rows record_leg = RECORD_ROWS(leg_rows);
+
 static const struct record_row fork_rows[] = {
 	RECORD_ROW(1, CHARS, struct fork, caller_tag), RECORD_ROW(2, TEXT, struct fork, callee_tag),
 	RECORD_ROW(3, TEXT, struct fork, target),      RECORD_ROW(4, TEXT, struct fork, routes),
@@ -242,7 +244,7 @@ void call_record_write(struct call *call, struct buffer *out)
 
 	record_write(gateway, RECORD_ROWS(call_rows), call, out);
 	for (int leg = 0; leg < 2; leg++)
-		put_object(gateway, LEG, RECORD_ROWS(leg_rows), &call->legs[leg], out);
+		put_object(gateway, LEG, record_leg, &call->legs[leg], out);
 	put_session(gateway, &call->session, out);
 	put_forks(gateway, call->forks, out);
 	if (call->dialog)
@@ -548,8 +550,7 @@ static bool call_begin(struct gateway *gateway, struct call *call, struct span b
 
 	call->gateway = gateway;
 	while (record_next(&bytes, &tag, &value)) {
-		if (tag == LEG &&
-		    (legs > CALLEE || !take_object(gateway, RECORD_ROWS(leg_rows), &call->legs[legs++], value)))
+		if (tag == LEG && (legs > CALLEE || !take_object(gateway, record_leg, &call->legs[legs++], value)))
 			return false;
 		if (tag < SESSION && !record_take(gateway, RECORD_ROWS(call_rows), call, tag, value))
 			return false;

@@ -8,7 +8,7 @@
 
 /* ---- Its life ---- */
 
-static struct subscription *subscription_new(struct gateway *gateway, const struct event_package *package)
+struct subscription *subscription_new(struct gateway *gateway, const struct event_package *package)
 {
 	struct subscription *subscription = pool_take(gateway->subscription_pool);
 
@@ -17,16 +17,24 @@ static struct subscription *subscription_new(struct gateway *gateway, const stru
 	subscription->gateway = gateway;
 	subscription->package = package;
 	list_init(&subscription->relays);
+	list_init(&subscription->in_all);
+	return subscription;
+}
+
+void subscription_enter(struct subscription *subscription)
+{
+	struct gateway *gateway = subscription->gateway;
+
 	list_append(&gateway->all_subscriptions, &subscription->in_all);
 	for (int leg = 0; leg < 2; leg++) {
 		char *tag = subscription->legs[leg].local_tag;
 
-		random_token(gateway->random, tag, TAG_LENGTH);
+		if (!*tag)
+			random_token(gateway->random, tag, TAG_LENGTH);
 		subscription->keys[leg] = (struct dialog_key){.tag = tag, .subscription = subscription};
 		table_add(gateway->dialogs, &subscription->keys[leg].link,
 			  table_hash(gateway->dialogs, tag, TAG_LENGTH));
 	}
-	return subscription;
 }
 
 void subscription_free(struct subscription *subscription)
@@ -34,6 +42,7 @@ void subscription_free(struct subscription *subscription)
 	struct gateway *gateway = subscription->gateway;
 
 	timer_stop(gateway->wheel, &subscription->expiry);
+	gateway_record_remove(gateway, &subscription->record);
 	list_each(link, &subscription->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
@@ -41,7 +50,8 @@ void subscription_free(struct subscription *subscription)
 		relay->subscription = NULL;
 	}
 	for (int leg = 0; leg < 2; leg++) {
-		table_remove(gateway->dialogs, &subscription->keys[leg].link);
+		if (subscription->keys[leg].tag)
+			table_remove(gateway->dialogs, &subscription->keys[leg].link);
 		leg_clear(&subscription->legs[leg]);
 	}
 	memory_free(subscription->event_id);
@@ -62,7 +72,7 @@ static void expired(void *context)
 	subscription_forget(context, 481);
 }
 
-static void expiry_set(struct subscription *subscription, uint32_t seconds)
+void subscription_expire_in(struct subscription *subscription, uint32_t seconds)
 {
 	struct timer_wheel *wheel = subscription->gateway->wheel;
 
@@ -167,6 +177,7 @@ static bool send_on(struct relay *relay, const struct sip_message *request, cons
 	sip_write_body(&out, body->content_type, body->bytes);
 	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
+	subscription_record_save(relay->subscription);
 	relay->client = sip_client_start(gateway_transactions(gateway), &leg->flow, request->method, branch,
 					 buffer_span(&out), relay);
 	return relay->client != NULL;
@@ -233,12 +244,14 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		return;
 	}
 	subscription = subscription_new(gateway, package);
+	if (subscription)
+		subscription_enter(subscription);
 	relay = subscription && legs_set(subscription, sip_server_flow(server), request, target)
 			? relay_start(subscription, SUBSCRIBER, server, request)
 			: NULL;
 	if (relay && send_on(relay, request, &body)) {
 		gateway->counters.subscriptions_started++;
-		expiry_set(subscription, PENDING_S);
+		subscription_expire_in(subscription, PENDING_S);
 		return;
 	}
 	gateway->counters.subscriptions_refused++;
@@ -409,7 +422,7 @@ static void accepted(struct subscription *subscription, const struct sip_message
 
 	if (notifier_is(subscription, response, response->to.tag, true))
 		dialog_learn_target(&subscription->legs[NOTIFIER].target, response);
-	expiry_set(subscription, granted_s);
+	subscription_expire_in(subscription, granted_s);
 }
 
 void subscription_response(struct relay *relay, const struct sip_message *response)
@@ -427,7 +440,7 @@ void subscription_response(struct relay *relay, const struct sip_message *respon
 	if (relay->method == SIP_NOTIFY) {
 		ends = is_terminated(request, &expires_s) || is_end(status);
 		if (status < 300 && expires_s != UINT32_MAX)
-			expiry_set(subscription, expires_s);
+			subscription_expire_in(subscription, expires_s);
 		if (status < 300) /* a 2xx refreshes the target too (RFC 6665 section 4.4.1) */
 			dialog_learn_target(&subscription->legs[SUBSCRIBER].target, response);
 	} else {
@@ -435,6 +448,8 @@ void subscription_response(struct relay *relay, const struct sip_message *respon
 		if (status < 300)
 			accepted(subscription, request, response);
 	}
+	subscription->ended |= ends;
+	subscription_record_save(subscription);
 	/* The subscriber would not know of it, and nobody else can end it. */
 	if (!answer(relay, response) && relay->initial)
 		ends = true;

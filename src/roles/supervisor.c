@@ -22,7 +22,7 @@
 #define STOP_PATIENCE_MS 4400 /* of the 5 s in which SIGTERM ends everything */
 #define RESTART_FIRST_MS 100
 #define RESTART_LONGEST_MS 10000
-#define RECORDS_PER_CALL 2 /* of checkpoints: a call, and what else has a dialog */
+#define RECORDS_PER_CALL 2 /* of checkpoints */
 #define RECORDS_BEYOND_CALLS 64
 #define LONG_LIFE_US (60u * 1000000u)
 
@@ -410,8 +410,12 @@ static int state_take(struct supervisor *supervisor, struct buffer *complaints)
 /* For as many calls as there may be when we start: a later limit takes effect at the next start. */
 static int memory_make(struct supervisor *supervisor, struct buffer *complaints)
 {
+	const struct config *config = supervisor->current.configuration.config;
+	uint64_t records =
+		(uint64_t)config->limits.calls * RECORDS_PER_CALL + config->limits.subscriptions + RECORDS_BEYOND_CALLS;
+
 	supervisor->memory_records =
-		supervisor->current.configuration.config->limits.calls * RECORDS_PER_CALL + RECORDS_BEYOND_CALLS;
+		records < CHECKPOINT_RECORDS_MAXIMUM ? (uint32_t)records : CHECKPOINT_RECORDS_MAXIMUM;
 	supervisor->memory = checkpoint_file_make(supervisor->memory_records);
 	if (supervisor->memory >= 0)
 		return 0;

@@ -534,6 +534,108 @@ static void a_reload_keeps_subscriptions_and_a_stop_forgets_them(void **state)
 	kit_stop(&kit);
 }
 
+/* The gate dies at any point after the first answer or notification: the next goes on, and no peer can tell. */
+static void a_subscription_outlives_the_process(void **state)
+{
+	struct side subscriber, notifier;
+	struct checkpoint_statistics kept;
+
+	(void)state;
+	kit_start(&kit, "", "none");
+	kit_keep(&kit);
+	subscribed(&subscriber, &notifier, "");
+	kit_kill(&kit);
+	assert_int_equal(subscriptions(), 1);
+	notifies(&notifier, "active", "<presence entity='sip:600@10.9.8.7'/>");
+	peer_expect(&kit, &kit.phone, "NOTIFY sip:1001@127.0.0.1");
+	assert_int_equal(strtoul(header(&kit.phone, "CSeq"), NULL, 10), 1);
+	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	kit_kill(&kit);
+	notifies(&notifier, "active", "");
+	peer_expect(&kit, &kit.phone, "NOTIFY ");
+	assert_int_equal(strtoul(header(&kit.phone, "CSeq"), NULL, 10), 2);
+	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	notifier.cseq = 1; /* an old one is as old as before */
+	notifies(&notifier, "terminated", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 500");
+	side_sends(&kit, &subscriber, "SUBSCRIBE", "Event: presence\nExpires: 60\n", "");
+	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+	assert_string_equal(tag(&kit.pbx, "To"), "ntag");
+	peer_answer(&kit, &kit.pbx, "200 OK", "", "Expires: 60\n", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	kit_kill(&kit);
+	assert_int_equal(subscriptions(), 1);
+	kit_skip(&kit, 140000); /* nobody refreshes it */
+	assert_int_equal(subscriptions(), 0);
+	checkpoint_statistics_get(kit.area, &kept);
+	assert_int_equal(kept.records, 0);
+	everything_goes();
+}
+
+/* Nobody has answered yet: the phone sends its SUBSCRIBE again, as to a gateway that was never there. */
+static void one_that_nobody_accepted_yet_does_not(void **state)
+{
+	(void)state;
+	kit_start(&kit, "", "none");
+	kit_keep(&kit);
+	subscribes(&kit.phone, "sub", "presence", "");
+	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+	kit_kill(&kit);
+	assert_int_equal(subscriptions(), 0);
+	subscribes(&kit.phone, "sub", "presence", "");
+	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+	assert_int_equal(subscriptions(), 1);
+	kit_skip(&kit, 140000);
+	everything_goes();
+}
+
+static void record_copy(void *context, uint32_t slot, uint16_t kind, uint16_t version, struct span bytes)
+{
+	(void)slot;
+	(void)version;
+	if (kind == RECORD_SUBSCRIPTION)
+		buffer_put_span(context, bytes);
+}
+
+/* Records that a broken process wrote: any byte of one, changed. */
+static void no_record_breaks_the_next_process(void **state)
+{
+	struct side subscriber, notifier;
+	char record[4096];
+	struct buffer out = BUFFER_OVER(record);
+	size_t length;
+	uint32_t loaded = 0;
+
+	(void)state;
+	kit_start(&kit, "", "none");
+	kit_keep(&kit);
+	subscribed(&subscriber, &notifier, "");
+	checkpoint_each(kit.area, record_copy, &out);
+	length = out.length;
+	assert_true(length > 200);
+	subscription_forget(list_object(kit.gateway->all_subscriptions.next, struct subscription, in_all), 481);
+	for (size_t at = 0; at < length; at++)
+		for (int bit = 0; bit < 8; bit += 3) {
+			record[at] ^= (char)(1 << bit);
+			if (subscription_record_load(kit.gateway, 0, (struct span){record, length})) {
+				subscription_forget(
+					list_object(kit.gateway->all_subscriptions.next, struct subscription, in_all),
+					481);
+				loaded++;
+			}
+			record[at] ^= (char)(1 << bit);
+		}
+	assert_true(loaded > 0); /* with another name in it, say */
+	for (size_t cut = 0; cut < length; cut++)
+		assert_false(subscription_record_load(kit.gateway, 0, (struct span){record, cut}));
+	assert_true(subscription_record_load(kit.gateway, 0, (struct span){record, length}));
+	assert_false(subscription_record_load(kit.gateway, 0, (struct span){record, length})); /* twice: whose tags? */
+	kit_skip(&kit, 700000);
+	everything_goes();
+}
+
 /* Whatever allocation fails: an answer comes, and nothing is left. */
 static void short_memory_loses_no_place(void **state)
 {
@@ -748,6 +850,9 @@ int main(void)
 		cmocka_unit_test(a_subscriber_that_does_not_answer_ends_it),
 		cmocka_unit_test(a_notifier_that_does_not_answer_a_refresh_ends_nothing),
 		cmocka_unit_test(a_reload_keeps_subscriptions_and_a_stop_forgets_them),
+		cmocka_unit_test(a_subscription_outlives_the_process),
+		cmocka_unit_test(one_that_nobody_accepted_yet_does_not),
+		cmocka_unit_test(no_record_breaks_the_next_process),
 		cmocka_unit_test(short_memory_loses_no_place),
 		cmocka_unit_test(the_pbx_may_tell_a_phone_of_its_messages),
 		cmocka_unit_test(s6_nobody_outside_notifies_without_a_subscription),
