@@ -60,7 +60,7 @@ static const char *payer_of(const struct relay *relay, const struct invitation *
 	struct sip_address address;
 
 	if (named)
-		return named;
+		return *named ? named : NULL;
 	if (kind == ZONE_CORE && header && sip_address_parse(header->value, &address) == SIP_OK &&
 	    !address.unknown_scheme && !sip_user_decode(address.uri.user, text, capacity))
 		return text;

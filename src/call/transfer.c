@@ -150,12 +150,11 @@ const char *transfer_payer(const struct transfer *transfer)
 	return transfer->payer;
 }
 
-/* What a phone names is dialled as that phone would dial it; what the PBX names is its own, and reached as who is sent there
- * reaches the PBX. */
+/* What a phone or a provider names is dialled as that one would dial it, not with what the transferred phone may; what the PBX
+ * names is its own, and reached as who is sent there reaches the PBX (THREATS S13). */
 const struct flow *transfer_flow(const struct transfer *transfer, const struct flow *flow)
 {
-	return gateway_zone(transfer->gateway, transfer->referrer.zone)->kind == ZONE_ACCESS ? &transfer->referrer
-											     : flow;
+	return gateway_zone(transfer->gateway, transfer->referrer.zone)->kind == ZONE_CORE ? flow : &transfer->referrer;
 }
 
 static int transfer_replaces(const struct transfer *transfer, const struct route_target *target,
@@ -383,9 +382,14 @@ static int target_plain(struct gateway *gateway, const struct referral *referral
 	return 0;
 }
 
-static char *payer_of(const struct call *call, const struct referral *referral)
+/* NULL: it is not said; "": nobody behind this gateway, for what a provider names is not charged to who talked to it. */
+static char *payer_of(struct gateway *gateway, const struct call *call, const struct referral *referral,
+		      const struct leg *from)
 {
 	char account[256];
+
+	if (gateway_zone(gateway, from->zone)->kind == ZONE_TRUNK)
+		return memory_copy_text(SPAN_EMPTY);
 
 	if (referral->referrer.length && !sip_user_decode(referral->referrer, account, sizeof(account)))
 		return memory_copy_text(span_from(account));
@@ -408,7 +412,7 @@ static struct transfer *transfer_make(struct gateway *gateway, const struct call
 	transfer->transferee.flow = to->flow;
 	transfer->transferee.account = memory_copy_text(span_from(to->account));
 	transfer->referrer = from->flow;
-	transfer->payer = payer_of(call, referral);
+	transfer->payer = payer_of(gateway, call, referral, from);
 	complete = transfer->uri && transfer->transferee.account;
 	if (referral->has_replaces)
 		complete &= (transfer->replaces = memory_copy_text(span_from(referral->text))) != NULL;
