@@ -6,6 +6,7 @@
 #define INTERVAL_LEAST_S 90   /* RFC 4028 section 5 */
 #define INTERVAL_MOST_S 86400 /* a longer demand (Min-SE) is nobody's but an attacker's */
 #define PAUSE_MS 10000        /* before a refresh that came to nothing is tried again */
+#define DEMANDS_MAXIMUM 5     /* of longer intervals (422), by as many proxies; more are a peer that plays with us */
 #define TRIES_MAXIMUM 3       /* of them; then the session expires */
 
 /* "1800;refresher=uac". False: absent or no number. */
@@ -187,8 +188,9 @@ bool refresh_demand_learn(struct call *call, uint8_t leg, const struct sip_messa
 	uint32_t least_s = 0;
 
 	if (!refresh_is_on(call->gateway) || !interval_take(response, SIP_HEADER_MIN_SE, &least_s, NULL) ||
-	    least_s > INTERVAL_MOST_S || least_s <= wanted_s(call, leg))
+	    least_s > INTERVAL_MOST_S || least_s <= wanted_s(call, leg) || refresh->demands >= DEMANDS_MAXIMUM)
 		return false;
+	refresh->demands++;
 	refresh->least_s = least_s;
 	return true;
 }
