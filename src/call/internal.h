@@ -156,6 +156,7 @@ struct refresh {
 	bool ours;           /* the gateway refreshes, not the peer */
 	bool by_update;      /* the peer takes UPDATE */
 	uint8_t tries;       /* of refreshes that came to nothing */
+	uint8_t demands;     /* of longer intervals, that were met */
 	struct timer timer;
 };
 
@@ -251,6 +252,7 @@ struct relay {
 
 /* ---- Subscriptions (RFC 6665): the one who subscribes is leg 0, who notifies leg 1 ---- */
 
+#define SUBSCRIBER_COUNTS 4096 /* of what the accounts of phones hold, by their hash */
 #define SUBSCRIBER CALLER
 #define NOTIFIER CALLEE
 
@@ -266,6 +268,7 @@ struct subscription {
 	char *event_id;        /* RFC 6665 section 4.4.4; NULL without one */
 	uint32_t next_cseq[2]; /* the lowest that a request from each leg may have */
 	bool ended;            /* it goes when what is under way is answered */
+	uint32_t *held;        /* where it counts for the phone that subscribed; NULL: it does not */
 	uint32_t record;       /* slot of its checkpoint; 0: none */
 	struct timer expiry;
 };
@@ -312,6 +315,7 @@ struct gateway {
 	struct table *dialogs; /* forks and calls, by our tag */
 	struct table *calls;   /* by id */
 	struct list all_calls, all_relays, all_subscriptions;
+	uint32_t subscriber_counts[SUBSCRIBER_COUNTS];
 	struct table *tombstones; /* of calls that ended, by our tag */
 	struct list all_tombstones;
 	struct pool *call_pool, *relay_pool, *fork_pool, *binding_pool, *tombstone_pool, *subscription_pool;

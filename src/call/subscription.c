@@ -21,9 +21,34 @@ struct subscription *subscription_new(struct gateway *gateway, const struct even
 	return subscription;
 }
 
+/* A phone must not take what all share (THREATS S8): a sixteenth is its part, and never less than a console of lines needs. */
+#define PART_LEAST 256
+
+static uint32_t *count_of(struct gateway *gateway, uint8_t zone, const char *account)
+{
+	if (gateway_zone(gateway, zone)->kind != ZONE_ACCESS)
+		return NULL;
+	return &gateway->subscriber_counts[table_hash(gateway->dialogs, account, strlen(account)) % SUBSCRIBER_COUNTS];
+}
+
+static bool has_its_part(const struct subscription *subscription)
+{
+	const struct gateway *gateway = subscription->gateway;
+	const struct leg *leg = &subscription->legs[SUBSCRIBER];
+	const uint32_t *count = count_of(subscription->gateway, leg->zone, leg->account);
+	uint32_t part = (uint32_t)gateway->config->limits.subscriptions / 16;
+
+	return count && *count >= (part > PART_LEAST ? part : PART_LEAST);
+}
+
 void subscription_enter(struct subscription *subscription)
 {
 	struct gateway *gateway = subscription->gateway;
+	const struct leg *subscriber = &subscription->legs[SUBSCRIBER];
+
+	subscription->held = subscriber->account ? count_of(gateway, subscriber->zone, subscriber->account) : NULL;
+	if (subscription->held)
+		++*subscription->held;
 
 	list_append(&gateway->all_subscriptions, &subscription->in_all);
 	for (int leg = 0; leg < 2; leg++) {
@@ -43,6 +68,8 @@ void subscription_free(struct subscription *subscription)
 
 	timer_stop(gateway->wheel, &subscription->expiry);
 	gateway_record_remove(gateway, &subscription->record);
+	if (subscription->held)
+		--*subscription->held;
 	list_each(link, &subscription->relays) {
 		struct relay *relay = list_object(link, struct relay, in_call);
 
@@ -244,11 +271,12 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		return;
 	}
 	subscription = subscription_new(gateway, package);
-	if (subscription)
+	relay = NULL;
+	if (subscription && legs_set(subscription, sip_server_flow(server), request, target) &&
+	    !has_its_part(subscription)) {
 		subscription_enter(subscription);
-	relay = subscription && legs_set(subscription, sip_server_flow(server), request, target)
-			? relay_start(subscription, SUBSCRIBER, server, request)
-			: NULL;
+		relay = relay_start(subscription, SUBSCRIBER, server, request);
+	}
 	if (relay && send_on(relay, request, &body)) {
 		gateway->counters.subscriptions_started++;
 		subscription_expire_in(subscription, PENDING_S);

@@ -516,8 +516,7 @@ static void what_media_learned_outlives_it(void **state)
 	gateway_media_back(kit.gateway);
 	assert_int_equal(kit.streams[0].sides[1].roll_overs_out[0].ssrc, 9);
 
-	side_sends(&kit, &caller, "INVITE", "",
-		   sdp_with("RTP/SAVP", "a=crypto:2 AES_CM_128_HMAC_SHA1_80 " KEY_B "\n"));
+	side_sends(&kit, &caller, "INVITE", "", sdp_with("RTP/SAVP", "a=crypto:2 AES_CM_128_HMAC_SHA1_80 " KEY_B "\n"));
 	peer_expect(&kit, &kit.pbx, "INVITE ");
 	peer_answer(&kit, &kit.pbx, "200 OK", "", "", sdp_plain(5000, "sendrecv"));
 	peer_expect(&kit, &phone, "SIP/2.0 200");
@@ -637,6 +636,88 @@ static void m2_a_phone_names_no_machine_but_its_own(void **state)
 	kit_stop(&kit);
 }
 
+/* ---- S8: what one phone takes of what all share ---- */
+
+static void subscribes(struct peer *peer, const char *user, unsigned number)
+{
+	peer_send(&kit, peer,
+		  "SUBSCRIBE sip:600@" REALM " SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKs%s%u;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:%s@" REALM ">;tag=s%u\nTo: <sip:600@" REALM ">\nCall-ID: s%s%u\n"
+		  "CSeq: 1 SUBSCRIBE\nContact: <sip:%s@127.0.0.1:%u>\nEvent: presence\nContent-Length: 0\n\n",
+		  peer->address.port, user, number, user, number, user, number, user, peer->address.port);
+}
+
+static void s8_a_phone_cannot_take_all_subscriptions(void **state)
+{
+	struct gateway_status status;
+
+	(void)state;
+	kit_start_limited(&kit, "", "none", "limits: {subscriptions: 300}\n");
+	for (unsigned i = 0; i < 300; i++) {
+		subscribes(&kit.phone, "1001", i);
+		while (peer_receive(&kit, &kit.pbx, 0))
+			continue;
+	}
+	peer_expect(&kit, &kit.phone, "SIP/2.0 503");
+	gateway_status_get(kit.gateway, &status);
+	assert_int_equal(status.counters.subscriptions_started, 256);
+	subscribes(&kit.stranger, "1002", 0); /* another account has its own part */
+	gateway_status_get(kit.gateway, &status);
+	assert_int_equal(status.counters.subscriptions_started, 257);
+	kit_skip(&kit, 100000); /* and what ended is given back */
+	while (peer_receive(&kit, &kit.pbx, 1))
+		continue;
+	subscribes(&kit.phone, "1001", 1000);
+	gateway_status_get(kit.gateway, &status);
+	assert_int_equal(status.counters.subscriptions_started, 258);
+	kit_stop(&kit);
+}
+
+/* ---- S13: a provider whose zone takes part in transfers ---- */
+
+static void s13_a_provider_cannot_have_a_phone_dial_at_its_cost(void **state)
+{
+	char token[64], *at;
+
+	(void)state;
+	kit_start_trunk(&kit, "", "none", "    transfers: pass\n");
+	kit_establish(&kit, &kit.phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+	side_sends(&kit, &callee, "REFER", "Refer-To: <sip:0900123456@127.0.0.1>\n", "");
+	peer_expect(&kit, &kit.phone, "REFER ");
+	at = strstr(header(&kit.phone, "Refer-To"), "<sip:");
+	assert_non_null(at);
+	snprintf(token, sizeof(token), "%.*s", (int)strcspn(at + 5, "@"), at + 5);
+	peer_answer(&kit, &kit.phone, "202 Accepted", "", "", "");
+	peer_send(&kit, &kit.phone,
+		  "INVITE sip:%s@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKsent;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@" REALM ">;tag=sent\nTo: <sip:%s@" REALM ">\nCall-ID: sent\n"
+		  "CSeq: 7 INVITE\nContact: <sip:1001@127.0.0.1:%u>\nContent-Type: application/sdp\n"
+		  "Content-Length: %%LENGTH%%\n\n%s",
+		  token, kit.phone.address.port, token, kit.phone.address.port, sdp_plain(4004, "sendrecv"));
+	peer_expect(&kit, &kit.phone, "SIP/2.0 404"); /* what a provider dials are phones */
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE sip:0900123456");
+	kit_stop(&kit);
+}
+
+/* ---- S10: a callee that is never pleased ---- */
+
+static void s10_a_callee_cannot_have_an_invite_sent_for_ever(void **state)
+{
+	char extra[40];
+
+	(void)state;
+	start("", "none");
+	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
+	for (unsigned i = 0; i < 6; i++) {
+		peer_expect(&kit, &kit.pbx, "INVITE ");
+		snprintf(extra, sizeof(extra), "Min-SE: %u\n", 4000 + i);
+		peer_answer(&kit, &kit.pbx, "422 Session Interval Too Small", "x", extra, "");
+	}
+	peer_expect(&kit, &kit.phone, "SIP/2.0 500"); /* it is between us and the callee */
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+	kit_stop(&kit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -660,6 +741,9 @@ int main(void)
 		cmocka_unit_test(m1_an_encrypted_dialog_is_not_moved_to_clear_signalling),
 		cmocka_unit_test(m2_a_phone_names_no_machine_but_its_own),
 		cmocka_unit_test(what_media_learned_outlives_it),
+		cmocka_unit_test(s8_a_phone_cannot_take_all_subscriptions),
+		cmocka_unit_test(s13_a_provider_cannot_have_a_phone_dial_at_its_cost),
+		cmocka_unit_test(s10_a_callee_cannot_have_an_invite_sent_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
