@@ -8,7 +8,7 @@ ulimit -c 0
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export RINGWALL_BUILT=1
 fuzz_seconds=60
-e2e_limit_s=600
+e2e_limit_s=1200
 
 scripts/setup.sh build test || {
 	echo "FAILED packages: scripts/setup.sh build test"

@@ -115,7 +115,7 @@ static int to_peer(struct gateway *gateway, uint8_t zone, const struct sip_uri *
 }
 
 /* The first of the route's zones that can be called through, in its order or as the load is shared; one whose servers are all
- * down only when there is no other. */
+ * down, or that is not registered where it must be, only when there is no other. */
 static int to_zones(struct gateway *gateway, const struct config_route *route, const struct sip_uri *uri,
 		    const struct numbers *numbers, struct tried *tried, struct route_target *out)
 {
@@ -125,7 +125,8 @@ static int to_zones(struct gateway *gateway, const struct config_route *route, c
 
 	for (int desperate = 0; desperate < 2; desperate++) {
 		for (uint8_t i = 0; i < count; i++) {
-			if (!desperate && count > 1 && !servers_are_well(gateway, zones[i], tried))
+			if (!desperate && count > 1 &&
+			    (!servers_are_well(gateway, zones[i], tried) || !trunk_is_usable(gateway, zones[i])))
 				continue;
 			status = to_peer(gateway, zones[i], uri, numbers, tried, out);
 			if (!status)

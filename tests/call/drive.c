@@ -80,8 +80,7 @@ static const char *any_extra(struct drive *drive)
 		"RAck: 1 1 INVITE\n",
 		"RAck: 2  2 INVITE\n",
 		"Retry-After: 5 (10.0.0.1)\n",
-		"Refer-To: <sip:1002@10.0.0.1?Replaces=a%40b%3Bto-tag%3Dc%3Bfrom-tag%3Dd>\nReferred-By: "
-		"<sip:1001@10.0.0.1>\n",
+		"Refer-To: <sip:2@10.0.0.1?Replaces=a%40b%3Bto-tag%3Dc%3Bfrom-tag%3Dd>\nReferred-By: <sip:a@b.c>\n",
 		"Replaces: a@b;to-tag=c;from-tag=d\n",
 		"Refer-Sub: false\n",
 	};

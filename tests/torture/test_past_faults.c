@@ -89,8 +89,7 @@ static void cve_2018_8828_malformed_branch_and_from_tag(void **state)
 		"Via: SIP/2.0/UDP 127.0.0.1:%u;rport;branch=z9hG4bK\nFrom: <sip:1001@voip.example.org>;tag=f\n",
 		"Via: SIP/2.0/UDP 127.0.0.1:%u;rport;branch=z9hG4bKx\nFrom: <sip:1001@voip.example.org>;tag=\n",
 		"Via: SIP/2.0/UDP 127.0.0.1:%u;rport;branch=z9hG4bKx\nFrom: <sip:1001@voip.example.org>;tag=a;tag=b\n",
-		"Via: SIP/2.0/UDP 127.0.0.1:%u;rport;branch=z9hG4bKx\nFrom: \"unclosed "
-		"<sip:1001@voip.example.org>;tag=f\n",
+		"Via: SIP/2.0/UDP 127.0.0.1:%u;rport;branch=z9hG4bKx\nFrom: \"unclosed <sip:1001@a.example>;tag=f\n",
 	};
 
 	(void)state;
@@ -347,8 +346,7 @@ static void cve_2023_28098_credentials_that_end_too_soon(void **state)
 		"Digest ,,,,",
 		"Digest username=\"1001\", realm=\"",
 		"Digest username=\"1001\", realm=\"voip.example.org\", nonce=\"\", uri=\"\", response=\"\"",
-		"Digest username=\"1001\", realm=\"voip.example.org\", nonce=\"x\", uri=\"x\", response=\"x\", "
-		"qop=auth, nc=",
+		"Digest username=\"1001\", realm=\"voip.example.org\", nonce=\"x\", uri=\"x\", qop=auth, nc=",
 		"Digest username=\"1001\\",
 		"Digest =",
 		"Basic MTAwMTpzZWNyZXQ=",
