@@ -160,7 +160,7 @@ static void chain_give(struct checkpoint_area *area, uint32_t number)
 
 static uint32_t chain_write(struct checkpoint_area *area, const struct record *record, struct span bytes)
 {
-	uint32_t first = block_take(area), number = first;
+	uint32_t first = block_take(area), number;
 	struct block *block = block_at(area, first);
 	size_t at = bytes.length < FIRST_PAYLOAD ? bytes.length : FIRST_PAYLOAD;
 

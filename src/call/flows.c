@@ -60,8 +60,10 @@ static bool came_through_a_proxy(const struct sip_message *request)
 	const struct sip_header *header = sip_message_header(request, SIP_HEADER_VIA);
 	struct span rest = header->value, element;
 
-	return sip_message_header_next(request, header) ||
-	       (sip_list_next(&rest, &element) && sip_list_next(&rest, &element));
+	if (sip_message_header_next(request, header))
+		return true;
+	sip_list_next(&rest, &element);
+	return sip_list_next(&rest, &element); /* a second one on the first line */
 }
 
 int flows_asked(const struct sip_message *request, bool *outbound)

@@ -105,7 +105,7 @@ static void *copy_of(const void *bytes, size_t length)
 {
 	void *copy = memory_alloc(length);
 
-	if (copy)
+	if (copy && bytes)
 		memcpy(copy, bytes, length);
 	return copy;
 }
@@ -540,6 +540,8 @@ static int answer_streams(struct call *call, uint8_t leg, const struct session *
 	const struct exchange *exchange = session->exchange;
 	int status = 0;
 
+	if (!streams && from->stream_count)
+		return 488;
 	if (from->stream_count != exchange->stream_count)
 		return 488; /* RFC 3264 section 6: as many as the offer had */
 	for (uint8_t i = 0; !status && i < from->stream_count; i++)
@@ -587,7 +589,7 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 		return status;
 	if (session && session->stream_count)
 		streams = copy_of(session->streams, session->stream_count * sizeof(*streams));
-	if (!session || (session->stream_count && !streams))
+	if (!session || !session->exchange || (session->stream_count && !streams))
 		status = 503;
 	if (!status)
 		status = answer_streams(call, leg, session, &from, streams, locals);
@@ -609,8 +611,10 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 
 static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct session_stream *stream)
 {
-	struct session_stream before = *stream;
-	bool changed;
+	struct address peer = stream->peers[leg], rtcp = stream->peers_rtcp[leg];
+	uint16_t port = stream->peer_ports[leg];
+	uint8_t direction = stream->directions[leg];
+	bool changed = false;
 
 	if (!stream->active || !answer->port || is_rtp(answer->protocol) != (stream->kind == MEDIA_RTP))
 		return false;
@@ -618,15 +622,15 @@ static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct
 	if (stream->suites[leg] != SDP_SUITE_NONE) {
 		if (answer->crypto_count != 1 || answer->cryptos[0].suite != stream->suites[leg])
 			return false;
+		changed = memcmp(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM) != 0;
 		memcpy(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM);
 	}
 	stream->peer_ports[leg] = answer->port;
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
 	stream->directions[leg] = answer->direction;
-	changed = memcmp(&before, stream, sizeof(before)) != 0;
-	memory_wipe(&before, sizeof(before));
-	return changed;
+	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
+	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
 }
 
 void session_reaffirm(struct call *call, uint8_t leg, struct span description)

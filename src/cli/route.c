@@ -171,7 +171,7 @@ static int routes_tell(const struct arguments *arguments, const struct config *c
 int route_command(const struct arguments *arguments)
 {
 	struct configuration configuration;
-	struct asked asked;
+	struct asked asked = {0};
 	int result = configuration_of(arguments, false, &configuration);
 
 	if (result)

@@ -224,7 +224,7 @@ static int execute(struct supervisor *supervisor, int program)
 {
 	char number[16], command[] = "run", option[] = "-c";
 	char *arguments[] = {program_invocation_name, command, NULL, NULL, NULL};
-	int descriptors[TAKEOVER_DESCRIPTORS], description, error = channels_drain(supervisor);
+	int descriptors[TAKEOVER_DESCRIPTORS] = {-1}, description, error = channels_drain(supervisor);
 
 	description = error ? error : takeover_write(supervisor, descriptors);
 	if (description < 0)
@@ -427,7 +427,7 @@ bool upgrade_role_ended(struct supervisor *supervisor, struct child *child, cons
 {
 	char text[200];
 
-	if (child != current(supervisor))
+	if (!child || child != current(supervisor))
 		return false;
 	if (child->is_due) {
 		replacement_start(supervisor, child);
@@ -439,7 +439,7 @@ bool upgrade_role_ended(struct supervisor *supervisor, struct child *child, cons
 
 bool upgrade_role_ready(struct supervisor *supervisor, const struct child *child)
 {
-	if (child != current(supervisor) || child->is_due)
+	if (!child || child != current(supervisor) || child->is_due)
 		return false;
 	log_write(LOG_NOTICE, "supervisor", "upgrade: the %s process was replaced", ipc_role_name(child->role));
 	supervisor->upgrade.replaced++;
@@ -451,7 +451,7 @@ bool upgrade_role_failed(struct supervisor *supervisor, const struct child *chil
 {
 	char text[400];
 
-	if (child != current(supervisor) || child->is_due)
+	if (!child || child != current(supervisor) || child->is_due)
 		return false;
 	snprintf(text, sizeof(text), "the new %s process cannot work: %.300s", ipc_role_name(child->role), reason);
 	return go_back(supervisor, text);
