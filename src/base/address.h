@@ -43,7 +43,7 @@ bool address_equal(const struct address *a, const struct address *b);
 bool address_equal_ip(const struct address *a, const struct address *b); /* port ignored */
 bool address_is_any(const struct address *address);                      /* 0.0.0.0 or :: */
 bool address_is_loopback(const struct address *address);
-bool address_is_private(const struct address *address); /* RFC 1918, 6598, 4193, link-local, loopback */
+bool address_is_private(const struct address *address);    /* RFC 1918, 6598, 4193, link-local, loopback */
 bool address_is_link_local(const struct address *address); /* IPv6 alone: fe80::/10 */
 bool address_is_multicast(const struct address *address);
 

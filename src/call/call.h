@@ -99,11 +99,11 @@ void gateway_accounts_each(struct gateway *gateway, void (*visit)(void *context,
 /* The gateway's own accounts at providers, one for each zone with `register`. */
 struct gateway_trunk_view {
 	const char *zone, *user;
-	const char *state;      /* "starting", "registered", "not registered" */
-	const char *failure;    /* of the last attempt, in plain words; "": none */
-	uint32_t registered_s;  /* since when */
-	uint32_t expires_s;     /* from now; 0: not registered */
-	uint32_t next_s;        /* until the next attempt */
+	const char *state;     /* "starting", "registered", "not registered" */
+	const char *failure;   /* of the last attempt, in plain words; "": none */
+	uint32_t registered_s; /* since when */
+	uint32_t expires_s;    /* from now; 0: not registered */
+	uint32_t next_s;       /* until the next attempt */
 };
 void gateway_trunks_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_trunk_view *view),
 			 void *context);

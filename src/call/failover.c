@@ -30,7 +30,8 @@ static bool initial_elsewhere(struct relay *relay, const struct sip_message *req
 	abandon(relay);
 	relay->tried = tried;
 	relay->exchange = 0;
-	session_close(call); /* no description went to the caller: ports and addresses of the other server are as good */
+	session_close(
+		call); /* no description went to the caller: ports and addresses of the other server are as good */
 	call->legs[CALLEE].flow = flow;
 	status = invite_forward(relay, request);
 	if (status)
@@ -143,7 +144,8 @@ static bool is_of_a_dialog(struct gateway *gateway, const struct sip_message *re
 /* ACK and BYE for a 2xx from a server that was given up: the call is elsewhere (RFC 3261 section 13.2.2.4). */
 void failover_stray(struct gateway *gateway, const struct flow *flow, const struct sip_message *response)
 {
-	char *target = NULL, *routes = NULL, branch[SIP_BRANCH_CAPACITY], from[2048], to[2048], call_id[512], number[32];
+	char *target = NULL, *routes = NULL, branch[SIP_BRANCH_CAPACITY], from[2048], to[2048], call_id[512],
+	     number[32];
 	struct buffer out = gateway_scratch(gateway), from_text = BUFFER_OVER(from), to_text = BUFFER_OVER(to),
 		      id_text = BUFFER_OVER(call_id), cseq = BUFFER_OVER(number);
 	struct own_texts texts = {.from = from, .to = to, .call_id = call_id};

@@ -50,8 +50,7 @@ static void request_dispatch(struct gateway *gateway, struct sip_server_transact
 	case SIP_MESSAGE:
 	case SIP_OPTIONS: (in_dialog ? midcall_receive : outside_receive)(gateway, server, request); return;
 	case SIP_REGISTER: register_receive(gateway, server, request); return;
-	default:
-		request_refuse(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL);
+	default: request_refuse(gateway, server, request->method == SIP_METHOD_OTHER ? 501 : 405, NULL);
 	}
 }
 

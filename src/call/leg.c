@@ -119,8 +119,7 @@ bool leg_takes_flow(struct gateway *gateway, struct leg *leg, const struct flow 
 		return false;
 	/* A peer that came back with a new connection is answered there. */
 	if (gateway_zone(gateway, leg->zone)->kind == ZONE_ACCESS ||
-	    (!net_flow_is_open(gateway_net(gateway), &leg->flow) &&
-	     address_equal_ip(&flow->remote, &leg->flow.remote)))
+	    (!net_flow_is_open(gateway_net(gateway), &leg->flow) && address_equal_ip(&flow->remote, &leg->flow.remote)))
 		leg->flow = *flow;
 	return true;
 }

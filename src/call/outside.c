@@ -172,8 +172,7 @@ bool outside_again(struct relay *relay, const struct sip_message *request, const
 	if (!target.binding && !target.routes)
 		target.routes = flows_service_route(relay->gateway, sip_server_flow(relay->server), &request->from.uri,
 						    target.zone);
-	if (flow && !target.binding && flow->zone == target.zone &&
-	    net_flow_is_open(gateway_net(relay->gateway), flow))
+	if (flow && !target.binding && flow->zone == target.zone && net_flow_is_open(gateway_net(relay->gateway), flow))
 		target.flow = *flow;
 	else
 		relay->tried = flow ? fresh : tried;

@@ -89,8 +89,8 @@ static const struct leg *dialler_of(const struct call *call)
 }
 
 /* The first Contact that the routes lead to. False: none. */
-static bool target_find(struct call *call, const struct sip_message *response, struct sip_uri *uri,
-			struct tried *tried, struct route_target *target)
+static bool target_find(struct call *call, const struct sip_message *response, struct sip_uri *uri, struct tried *tried,
+			struct route_target *target)
 {
 	struct gateway *gateway = call->gateway;
 	struct contact contacts[CONTACTS_MAXIMUM];

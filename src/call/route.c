@@ -32,8 +32,8 @@ static void write_uri(struct gateway *gateway, const struct sip_uri *uri, const 
 	if (*target->called || uri->user.length)
 		buffer_put_byte(out, '@');
 	buffer_put_text(out, route_domain(gateway, target->zone));
-	if (uri->scheme == SIP_SCHEME_TEL ||
-	    build_is_phone(gateway_zone(gateway, target->zone), *target->called ? span_from(target->called) : uri->user))
+	if (uri->scheme == SIP_SCHEME_TEL || build_is_phone(gateway_zone(gateway, target->zone),
+							    *target->called ? span_from(target->called) : uri->user))
 		buffer_put_text(out, ";user=phone");
 }
 

@@ -12,7 +12,7 @@
 #define ANSWER_MS 5000              /* for an OPTIONS */
 #define MISSED_MAXIMUM 2
 #define BACKOFF_LONGEST_S 120
-#define BUSY_LONGEST_S 300     /* of what a peer may ask for with Retry-After */
+#define BUSY_LONGEST_S 300 /* of what a peer may ask for with Retry-After */
 #define UNWATCHED_DOWN_US (30 * SECOND)
 
 static uint64_t now_us(void)
@@ -134,8 +134,8 @@ static void watch_send(struct server *server)
 	struct gateway *gateway = server->peer->gateway;
 	const char *domain = route_domain(gateway, server->peer->zone);
 	char uri[300], from[400], to[320], call_id[TAG_LENGTH + 1], tag[TAG_LENGTH + 1];
-	struct own_texts texts = {.uri = uri, .from = from, .to = to, .call_id = call_id,
-				  .extra = "Accept: application/sdp\r\n"};
+	struct own_texts texts = {
+		.uri = uri, .from = from, .to = to, .call_id = call_id, .extra = "Accept: application/sdp\r\n"};
 
 	random_token(gateway->random, call_id, TAG_LENGTH);
 	random_token(gateway->random, tag, TAG_LENGTH);
@@ -144,7 +144,8 @@ static void watch_send(struct server *server)
 	snprintf(from, sizeof(from), "<%s>;tag=%s", uri, tag);
 	server->asked_us = now_us();
 	if (!server_flow(server, &server->flow))
-		server->request = own_request_send(gateway, &server->flow, SIP_OPTIONS, 1, &texts, on_watch_answer, server);
+		server->request =
+			own_request_send(gateway, &server->flow, SIP_OPTIONS, 1, &texts, on_watch_answer, server);
 }
 
 static void on_watch(void *context)
@@ -191,8 +192,11 @@ static void server_name(struct peer_servers *peer, const struct net_server *foun
 	if (!server && peer->count < SERVERS_MAXIMUM) {
 		server = memory_alloc(sizeof(*server));
 		if (server) {
-			*server = (struct server){.peer = peer, .id = ++gateway->server_ids, .address = found->address,
-						  .transport = found->transport, .reason = ""};
+			*server = (struct server){.peer = peer,
+						  .id = ++gateway->server_ids,
+						  .address = found->address,
+						  .transport = found->transport,
+						  .reason = ""};
 			server->watch = (struct timer){.fire = on_watch, .context = server};
 			server->since_us = now_us();
 			list_append(&peer->servers, &server->in_peer);
@@ -494,8 +498,7 @@ static bool is_well(const struct server *server)
 {
 	if (server->busy_until_us > now_us())
 		return false;
-	return server->state != SERVER_DOWN ||
-	       (!watch_s(server) && now_us() - server->since_us > UNWATCHED_DOWN_US);
+	return server->state != SERVER_DOWN || (!watch_s(server) && now_us() - server->since_us > UNWATCHED_DOWN_US);
 }
 
 static bool may_take(const struct server *server, const struct tried *tried, bool desperate)
@@ -570,8 +573,8 @@ static int pick_flow(struct gateway *gateway, uint8_t zone, struct peer_servers 
 		tried = &local;
 	for (int desperate = 0; desperate < 2; desperate++) {
 		while (tried->count < TRIED_MAXIMUM) {
-			struct server *server = only ? peer_pick(only, tried, desperate)
-						     : zone_pick(gateway, zone, tried, desperate);
+			struct server *server =
+				only ? peer_pick(only, tried, desperate) : zone_pick(gateway, zone, tried, desperate);
 
 			if (!server)
 				break;

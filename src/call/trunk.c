@@ -12,7 +12,7 @@
 #define REFRESH_MARGIN_S 30
 #define CONNECTION_LASTED_US 60000000
 #define SERVICE_ROUTE_MAXIMUM 1023 /* bytes */
-#define SHORT_S 60 /* below it half the time must do */
+#define SHORT_S 60                 /* below it half the time must do */
 
 static const char *zone_name(const struct trunk *trunk)
 {

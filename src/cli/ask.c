@@ -173,7 +173,8 @@ static void peers_print(const json_t *peers)
 
 		text_table_cell(table, "%s", text_of(peer, "zone"));
 		text_table_cell(table, "%s", text_of(peer, "peer"));
-		text_table_cell(table, "%s%s%s", text_of(peer, "transport"), known ? ":" : "-", text_of(peer, "address"));
+		text_table_cell(table, "%s%s%s", text_of(peer, "transport"), known ? ":" : "-",
+				text_of(peer, "address"));
 		text_table_cell(table, "%s", text_of(peer, "state"));
 		text_table_cell(table, "%s", known ? duration_text(number_of(peer, "since_s"), duration) : "-");
 		if (round_trip > 0)
@@ -218,7 +219,8 @@ static void status_print(const json_t *answer)
 	if (*text_of(answer, "store_error"))
 		printf("The store cannot write: %s. Calls and registrations go on; %lld changes wait for it.\n\n",
 		       text_of(answer, "store_error"), number_of(answer, "store_waiting"));
-	printf("  calls %lld   registrations %lld   subscriptions %lld   accounts %lld   connections %lld   transactions "
+	printf("  calls %lld   registrations %lld   subscriptions %lld   accounts %lld   connections %lld   "
+	       "transactions "
 	       "%lld\n\n",
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),
 	       number_of(answer, "accounts"), number_of(answer, "connections"), number_of(answer, "transactions"));
@@ -259,8 +261,8 @@ static void leg_print(struct text_table *table, const json_t *leg, const char *w
 
 static void calls_print(const json_t *answer)
 {
-	static const char *const headline[] = {"CALL", "STATE", "TIME",  "PAID BY",    "LEG",           "ZONE", "USER",
-					       "VIA",  "PEER",  "CODEC", "ENCRYPTION", "SOUND RECEIVED"};
+	static const char *const headline[] = {"CALL", "STATE", "TIME", "PAID BY", "LEG",        "ZONE",
+					       "USER", "VIA",   "PEER", "CODEC",   "ENCRYPTION", "SOUND RECEIVED"};
 	struct text_table *table = text_table_new(headline, 12);
 	const json_t *call;
 	char duration[32];

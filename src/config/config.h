@@ -25,12 +25,12 @@ enum register_digest {
 	REGISTER_BOTH,
 };
 enum zone_profile { /* what kind of peer is there: its dialect (call/profile.c) */
-	PROFILE_GENERIC,
-	PROFILE_ASTERISK,
-	PROFILE_FREESWITCH,
-	PROFILE_3CX,
-	PROFILE_TEAMS,
-	PROFILE_LYNC,
+		    PROFILE_GENERIC,
+		    PROFILE_ASTERISK,
+		    PROFILE_FREESWITCH,
+		    PROFILE_3CX,
+		    PROFILE_TEAMS,
+		    PROFILE_LYNC,
 };
 enum zone_repair {
 	REPAIR_CONTACT_NAME,
@@ -93,13 +93,13 @@ struct config_zone {
 	enum zone_client_certificate client_certificate;
 	char *authorities; /* path; NULL: tls.authorities */
 	enum zone_profile profile;
-	uint32_t repairs; /* bits by enum zone_repair, beside those of the profile */
+	uint32_t repairs;      /* bits by enum zone_repair, beside those of the profile */
 	uint32_t accept_risks; /* bits by enum zone_risk */
 	enum zone_transfers transfers;
 	enum zone_redirects redirects; /* 3xx that come from this zone */
-	uint32_t watch_s;     /* how often peers are asked whether they are there; 0: never */
-	uint32_t failover_ms; /* how long a peer may stay silent before the next is tried */
-	bool balance;         /* calls are shared among the peers, rather than all going to the first */
+	uint32_t watch_s;              /* how often peers are asked whether they are there; 0: never */
+	uint32_t failover_ms;          /* how long a peer may stay silent before the next is tried */
+	bool balance;                  /* calls are shared among the peers, rather than all going to the first */
 	struct {
 		/* Port 0; default: that of the first listener. The second is of the other IP version, with family NONE where the zone
 		 * has one version alone: config_media_address chooses. */
@@ -193,7 +193,7 @@ struct config {
 		uint32_t duration_s;        /* longest call; 0: no limit */
 		uint32_t session_expires_s; /* asked of each peer (RFC 4028); 0: no session timers */
 	} calls;
-	char **dns_servers; /* "address:port", NULL-terminated; NULL: the system's */
+	char **dns_servers;     /* "address:port", NULL-terminated; NULL: the system's */
 	uint32_t media_workers; /* 0: one a core */
 	enum log_level log_level;
 };

@@ -16,8 +16,8 @@ const char *const words_digest[] = {"sha256", "both", "md5", NULL};
 const char *const words_register_digest[] = {"strongest", "sha256", "both", NULL};
 const char *const words_client_certificate[] = {"none", "ask", "require", NULL};
 const char *const words_profile[] = {"generic", "asterisk", "freeswitch", "3cx", "teams", "lync", NULL};
-const char *const words_repairs[] = {"contact_name", "contact_user", "preferred_identity", "remote_party",
-				     "user_phone",   "one_suite",    NULL};
+const char *const words_repairs[] = {
+	"contact_name", "contact_user", "preferred_identity", "remote_party", "user_phone", "one_suite", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};

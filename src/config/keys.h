@@ -21,7 +21,7 @@ enum key_type {
 	KEY_TEXT,     /* that may stand in quotes as it is */
 	KEY_HOST,     /* a name or IP address as it stands in a SIP URI */
 	KEY_COUNTRY,
-	KEY_PATH, /* absolute */
+	KEY_PATH,      /* absolute */
 	KEY_ADDRESSES, /* one, or a list of two, one of each IP version */
 	KEY_LISTENERS,
 	KEY_PEERS,

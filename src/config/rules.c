@@ -40,10 +40,12 @@ static const struct {
 		 "port of "
 		 "a UDP listener."},
 	{.zone = rule_profile,
-	 .help = "`profile` or `repairs` on an access zone; a peer of profile teams that is not reached over TLS, or of lync "
+	 .help = "`profile` or `repairs` on an access zone; a peer of profile teams that is not reached over TLS, or "
+		 "of lync "
 		 "over UDP."},
 	{.zone = rule_client_certificate,
-	 .help = "`client_certificate` or `authorities` on an access zone; `client_certificate` without a tls listener, or "
+	 .help = "`client_certificate` or `authorities` on an access zone; `client_certificate` without a tls "
+		 "listener, or "
 		 "`require` beside listeners that are not tls."},
 	{.zone = rule_register, .help = "`register` on a zone that is no trunk."},
 	{.zone = rule_served, .help = "A zone none of whose listeners this version serves."},

@@ -653,7 +653,7 @@ static const struct {
 	value_function *read;
 	bool takes_record; /* the whole struct rather than one field of it */
 } types[KEY_TYPE_COUNT] = {
-/* clang-format off: a table */
+	/* clang-format off: a table */
 	[KEY_NAME] = {value_text},
 	[KEY_ZONE] = {value_zone},
 	[KEY_ZONES] = {value_zones, true},
@@ -681,7 +681,7 @@ static const struct {
 	[KEY_INTEGER] = {value_integer},
 	[KEY_SECONDS] = {value_duration},
 	[KEY_MILLISECONDS] = {value_duration},
-/* clang-format on */
+	/* clang-format on */
 };
 
 void value_read(struct reader *reader, const struct config_key *key, struct node *node, void *record)

@@ -26,7 +26,7 @@ enum ipc_file_kind {
 	IPC_FILE_KEY,
 	IPC_FILE_AUTHORITIES,
 	IPC_FILE_ZONE_AUTHORITIES, /* "zone length\n" and so many bytes of PEM, for each zone that has its own */
-	IPC_FILE_PASSWORDS, /* of accounts at providers: a line "zone password" for each */
+	IPC_FILE_PASSWORDS,        /* of accounts at providers: a line "zone password" for each */
 	IPC_FILE_COUNT,
 };
 

@@ -144,7 +144,7 @@ enum media_event_kind {
 	                         * again only after packets have come */
 	MEDIA_PORT_UNAVAILABLE, /* somebody else has the port (stream and side say which; `peer` is the local address) */
 	MEDIA_LOCKED,           /* the side's RTP peer, which was to be learned or has moved, is now `peer` */
-	MEDIA_ROLL_OVER,        /* the side's keys (`outward`: those toward its peer) have been used as far as `roll_over`; told
+	MEDIA_ROLL_OVER, /* the side's keys (`outward`: those toward its peer) have been used as far as `roll_over`; told
 	                         * at an SSRC's first packet and at every half of its sequence numbers, at most five times a
 	                         * second; again after media_stream_set. So is MEDIA_LOCKED. */
 	MEDIA_EVENT_COUNT,

@@ -67,7 +67,7 @@ struct relay_side {
 	uint8_t open_attempts; /* left; 0: open, or given up */
 	struct relay_reception reception;
 	struct relay_port ports[RELAY_PORTS];
-	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
+	uint64_t told_us[2];                 /* MEDIA_ROLL_OVER of keys in and out */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))

@@ -81,9 +81,9 @@ struct srtp_context {
 	struct srtp_crypto crypto;
 	struct srtp_stream *streams;
 	uint32_t stream_count, stream_capacity, stream_last; /* last: of the last packet, found without searching */
-	bool is_untold; /* the last RTP packet's stream is where nobody was told that it is */
-	uint32_t rtcp_start;                                 /* index of a source's first packet */
-	uint64_t packets[SRTP_KIND_COUNT];                   /* protected or unprotected with this key */
+	bool is_untold;                    /* the last RTP packet's stream is where nobody was told that it is */
+	uint32_t rtcp_start;               /* index of a source's first packet */
+	uint64_t packets[SRTP_KIND_COUNT]; /* protected or unprotected with this key */
 };
 
 /* Returns 0 or -ENOMEM. clear wipes. */

@@ -11,10 +11,10 @@
 #include "base/memory.h"
 #include "net/net.h"
 
-#define NAME_BYTES 256      /* RFC 1035 section 2.3.4, and the end */
-#define SERVICES_MAXIMUM 8  /* of one name: transports, each at a few places */
-#define HOSTS_MAXIMUM 32    /* that SRV records name */
-#define ANSWER_RECORDS 512  /* of one answer that are looked at */
+#define NAME_BYTES 256     /* RFC 1035 section 2.3.4, and the end */
+#define SERVICES_MAXIMUM 8 /* of one name: transports, each at a few places */
+#define HOSTS_MAXIMUM 32   /* that SRV records name */
+#define ANSWER_RECORDS 512 /* of one answer that are looked at */
 #define QUERY_TIMEOUT_MS 1500
 #define QUERY_TRIES 2 /* of each name server */
 
@@ -282,7 +282,8 @@ static void host_add(struct net_lookup *lookup, const char *name, enum transport
 	if (lookup->host_count == HOSTS_MAXIMUM || !can_reach(lookup, transport) ||
 	    span_copy(span_from(name), host->name, sizeof(host->name)))
 		return;
-	*host = (struct host){.lookup = lookup, .transport = transport, .port = port, .priority = priority, .weight = weight};
+	*host = (struct host){
+		.lookup = lookup, .transport = transport, .port = port, .priority = priority, .weight = weight};
 	span_copy(span_from(name), host->name, sizeof(host->name));
 	lookup->host_count++;
 }
@@ -458,12 +459,13 @@ static void host_itself(struct net_lookup *lookup)
 {
 	uint16_t usual = lookup->wanted.transport == TRANSPORT_TLS ? 5061 : 5060;
 
-	host_add(lookup, lookup->name, lookup->wanted.transport, lookup->wanted.port ? lookup->wanted.port : usual, 0, 0);
+	host_add(lookup, lookup->name, lookup->wanted.transport, lookup->wanted.port ? lookup->wanted.port : usual, 0,
+		 0);
 }
 
 static void lookup_finish(struct net_lookup *lookup)
 {
-	enum net_finding finding = lookup->server_count   ? NET_FOUND
+	enum net_finding finding = lookup->server_count ? NET_FOUND
 				   : lookup->unanswered ? NET_FOUND_NOBODY
 							: NET_FOUND_NOTHING;
 	uint32_t ttl_s = lookup->ttl_s < NET_TTL_LEAST_S ? NET_TTL_LEAST_S : lookup->ttl_s;

@@ -27,7 +27,7 @@ struct gate {
 	struct event *again;  /* while the store cannot write */
 	uint32_t store_epoch; /* of what the store was told last from the beginning */
 	int store_error;      /* why it cannot write: an errno, 0: it can */
-	struct list waiting; /* commands that wait for the store, the supervisor or media */
+	struct list waiting;  /* commands that wait for the store, the supervisor or media */
 	uint64_t last_request;
 	uint64_t started_us;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */

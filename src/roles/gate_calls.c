@@ -36,8 +36,8 @@ static void call_add(void *context, const struct gateway_call_view *view)
 
 	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
 	row = json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:o}", "id", id, "state", view->state, "duration_s",
-			view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller", leg_json(&view->legs[0]), "callee",
-			leg_json(&view->legs[1]));
+			view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller",
+			leg_json(&view->legs[0]), "callee", leg_json(&view->legs[1]));
 	json_array_append(calls->rows, row);
 	json_object_set_new(calls->by_id, id, row);
 }

@@ -98,11 +98,11 @@ struct upgrade {
 	uint32_t number; /* of the last one; 0: none yet */
 	uint8_t state;   /* enum ipc_upgrade_progress, of the last one */
 	uint64_t request, started_us;
-	pid_t checker; /* the new program, which looks at what it will be left; 0: none */
-	int output;    /* what that says */
-	char from[32]; /* version that ran before */
+	pid_t checker;  /* the new program, which looks at what it will be left; 0: none */
+	int output;     /* what that says */
+	char from[32];  /* version that ran before */
 	char text[512]; /* what was done, or why not */
-	int previous;  /* the program of before, to go back to; -1: none */
+	int previous;   /* the program of before, to go back to; -1: none */
 	bool is_going_back;
 	size_t replaced; /* so many of the roles */
 	struct event *timer;

@@ -285,7 +285,7 @@ struct sip_message {
 	struct span content_type;   /* empty when absent */
 	struct span body;
 	struct span from_written, to_written, cseq_written; /* after a reject: of malformed ones, to answer with */
-	struct sip_header *headers; /* in the order they stood */
+	struct sip_header *headers;                         /* in the order they stood */
 	uint16_t header_count;
 	struct span bytes; /* the whole message as received */
 };
@@ -556,7 +556,8 @@ void sip_transactions_zones_map(struct sip_transactions *transactions, const uin
  * the transaction, valid until it changes. */
 struct sip_server_state {
 	struct flow flow, target;
-	struct span key, request, response; /* request: empty when it was released; response: when it need not go again */
+	struct span key, request,
+		response; /* request: empty when it was released; response: when it need not go again */
 	uint8_t state, method;
 	bool cancelled, acknowledged;
 };

@@ -25,7 +25,7 @@ struct sip_transactions {
 	struct table *connections; /* clients on streams, by connection */
 	struct pool *server_pool, *client_pool;
 	struct list server_list, client_list; /* for sip_transactions_free */
-	struct list unproven_list; /* server transactions that a full table gives up first, oldest first */
+	struct list unproven_list;            /* server transactions that a full table gives up first, oldest first */
 	struct sip_transaction_statistics statistics;
 	uint8_t tag_key[HASH_KEY_BYTES]; /* of the tags in stateless answers */
 	char *scratch;                   /* messages are written here */
@@ -51,7 +51,7 @@ struct sip_server_transaction {
 	struct sip_transactions *transactions;
 	struct table_link link;
 	struct list all;
-	struct list unproven; /* alone when it is not given up */
+	struct list unproven;       /* alone when it is not given up */
 	struct transaction_key key; /* bytes: key_inline or the heap's */
 	char key_inline[TRANSACTION_KEY_INLINE];
 	struct flow flow;   /* the request came on */

@@ -180,8 +180,7 @@ struct sip_client_transaction *sip_client_start(struct sip_transactions *transac
 						enum sip_method method, const char *branch, struct span bytes,
 						void *user)
 {
-	struct sip_client_transaction *client =
-		sip_client_prepare(transactions, flow, method, branch, bytes, user);
+	struct sip_client_transaction *client = sip_client_prepare(transactions, flow, method, branch, bytes, user);
 
 	if (client)
 		sip_client_send(client, bytes);

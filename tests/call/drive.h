@@ -13,7 +13,7 @@ struct drive {
 	size_t length;
 	uint64_t seed;
 	uint32_t count; /* makes branches and Call-IDs */
-	bool keeps; /* the gateway keeps checkpoints, and dies at times */
+	bool keeps;     /* the gateway keeps checkpoints, and dies at times */
 	uint64_t deaths;
 	uint64_t received, responses, requests;
 	uint64_t answered, registered; /* calls and bindings that came about */

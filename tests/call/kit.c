@@ -98,8 +98,7 @@ static struct config *config_make(const struct kit *kit)
 		 kit->trunk_extra && !kit->pair ? "trunk" : "core", kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port,
 		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, second,
 		 kit->trunk_extra && strstr(kit->trunk_extra, "watch:") ? "" : "    watch: 0\n",
-		 kit->six[1] ? both : "127.0.0.1",
-		 kit->trunk_extra ? kit->trunk_extra : "");
+		 kit->six[1] ? both : "127.0.0.1", kit->trunk_extra ? kit->trunk_extra : "");
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
 			  "state_directory: /tmp\n"
@@ -389,7 +388,8 @@ static size_t crlf(const char *from, char *to, size_t capacity)
 
 void peer_send_bytes(struct kit *kit, struct peer *peer, const char *bytes, size_t length)
 {
-	const struct address *to = peer == &kit->pbx || (kit->pair && peer == &kit->stranger) ? &kit->core : &kit->access;
+	const struct address *to =
+		peer == &kit->pbx || (kit->pair && peer == &kit->stranger) ? &kit->core : &kit->access;
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_length = address_to_sockaddr(to, &sockaddr);
 

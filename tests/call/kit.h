@@ -44,7 +44,7 @@ struct kit {
 	struct checkpoint_area *area;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
 	const char *zone_extra, *encryption, *limits;
-	bool six[2]; /* the phones' side, the PBX's */
+	bool six[2];         /* the phones' side, the PBX's */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 

@@ -160,9 +160,9 @@ static void the_gateway_refreshes_by_invite_with_the_same_description(void **sta
 	strcpy(kit.pbx.text, invite.text);
 	peer_answer(&kit, &kit.pbx, "491 Request Pending", "", "", "");
 	peer_expect(&kit, &kit.pbx, "ACK ");
-	skip_s(2);
+	skip_s(1);
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
-	skip_s(3);
+	skip_s(4);
 	expect_newest("INVITE ");
 	/* The interval became too short for somebody on the way. */
 	peer_answer(&kit, &kit.pbx, "422 Session Interval Too Small", "", "Min-SE: 3600\n", "");

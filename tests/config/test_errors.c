@@ -119,7 +119,8 @@ static const struct wrong types[] = {
 	 "5: zones.media.address: \"there\" is not valid", "203.0.113.7"},
 	{GOOD ACCESS("media: {ports: 30000-30999, address: \"fe80::1%eth0\"}"),
 	 "5: zones.media.address: \"fe80::1%eth0\" is a link-local address", "a global one"},
-	{GOOD ACCESS("media: {ports: 30000-30999, address: {a: b}}"), "5: zones.media.address: is a map", "203.0.113.7"},
+	{GOOD ACCESS("media: {ports: 30000-30999, address: {a: b}}"), "5: zones.media.address: is a map",
+	 "203.0.113.7"},
 };
 
 static const struct wrong endpoints[] = {
@@ -251,7 +252,8 @@ static const struct wrong combinations[] = {
 	{GOOD CORE("profile: lync, peers: [\"sip:192.0.2.9\"], " MEDIA),
 	 "5: zones.peers: \"sip:192.0.2.9\" is reached over udp", "TLS or TCP alone"},
 	/* Certificates of who connects. */
-	{GOOD ACCESS("client_certificate: require, " MEDIA), "5: zones.client_certificate: is for core and trunk", "remove it"},
+	{GOOD ACCESS("client_certificate: require, " MEDIA), "5: zones.client_certificate: is for core and trunk",
+	 "remove it"},
 	{GOOD ACCESS("authorities: /a.pem, " MEDIA), "5: zones.authorities: is for core and trunk", "remove it"},
 	{GOOD CORE("client_certificate: ask, peers: [\"sip:192.0.2.9\"], " MEDIA),
 	 "5: zones.client_certificate: does nothing", "no tls listener"},

@@ -88,8 +88,8 @@ static void zone_write(void)
 
 	buffer_put_text(&out, zone_text);
 	for (int i = 0; i < 100; i++)
-		buffer_printf(&out, "_sip._udp.many SRV 1 1 %d m%d\nm%d A 127.0.2.%d\ncrowd A 127.0.3.%d\n", 6000 + i, i, i,
-			      i + 1, i + 1);
+		buffer_printf(&out, "_sip._udp.many SRV 1 1 %d m%d\nm%d A 127.0.2.%d\ncrowd A 127.0.3.%d\n", 6000 + i,
+			      i, i, i + 1, i + 1);
 	file_write("zone", buffer_text(&out));
 	assert_false(out.overflow);
 }
@@ -203,8 +203,9 @@ static void naptr_says_the_transports_in_order(void **state)
 
 static void sips_is_tls_alone(void **state)
 {
-	struct found found = ask("full.example.test",
-				 (struct net_wanted){.secure = true, .transport = TRANSPORT_TLS, .reachable = {UDP | TLS}});
+	struct found found =
+		ask("full.example.test",
+		    (struct net_wanted){.secure = true, .transport = TRANSPORT_TLS, .reachable = {UDP | TLS}});
 
 	(void)state;
 	assert_int_equal(found.count, 1);
@@ -221,9 +222,9 @@ static void without_naptr_srv_of_what_can_be_used(void **state)
 	found = ask("plain.example.test", (struct net_wanted){.reachable = {TCP}});
 	assert_int_equal(found.count, 1);
 	expect(&found, 0, "127.0.1.2:5081", TRANSPORT_TCP);
-	found = ask("plain.example.test", (struct net_wanted){.transport_written = true,
-							      .transport = TRANSPORT_UDP,
-							      .reachable = {UDP | TCP}});
+	found = ask(
+		"plain.example.test",
+		(struct net_wanted){.transport_written = true, .transport = TRANSPORT_UDP, .reachable = {UDP | TCP}});
 	assert_int_equal(found.count, 1);
 	expect(&found, 0, "127.0.1.1:5080", TRANSPORT_UDP);
 }
@@ -265,11 +266,13 @@ static void a_short_life_is_at_least_some_seconds(void **state)
 
 static void what_is_not_there_is_known_not_to_be(void **state)
 {
-	static const char *const names[] = {"missing.example.test", "none.example.test", "lost.example.test", "bad.example.test"};
+	static const char *const names[] = {"missing.example.test", "none.example.test", "lost.example.test",
+					    "bad.example.test"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		assert_int_equal(ask(names[i], (struct net_wanted){.reachable = {UDP, UDP}}).finding, NET_FOUND_NOTHING);
+		assert_int_equal(ask(names[i], (struct net_wanted){.reachable = {UDP, UDP}}).finding,
+				 NET_FOUND_NOTHING);
 }
 
 static void loops_of_names_end(void **state)

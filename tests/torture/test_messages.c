@@ -66,9 +66,9 @@ static const struct {
 	{"zeromf", SIP_OK, 483},
 	{"cparam01", SIP_OK, FORWARDED},
 	{"cparam02", SIP_OK, FORWARDED},
-	{"regescrt", SIP_OK, 400},    /* headers have no place in a registered contact: they would become ours */
+	{"regescrt", SIP_OK, 400}, /* headers have no place in a registered contact: they would become ours */
 	{"sdp01", SIP_OK, 406},
-	{"inv2543", SIP_OK, 400},     /* stricter: without Contact there is no dialog (RFC 3261 section 8.1.1.8) */
+	{"inv2543", SIP_OK, 400}, /* stricter: without Contact there is no dialog (RFC 3261 section 8.1.1.8) */
 	{"ipv6-good", SIP_OK, FORWARDED},
 	{"ipv6-bad", SIP_REJECT_URI, 400},
 	{"port-ambiguous", SIP_OK, FORWARDED},
