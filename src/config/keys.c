@@ -216,7 +216,8 @@ const struct config_key config_keys[] = {
 	 .help = "Registrations that go on to the PBX in a second; refreshes that it need not see do not count. Who comes too many is "
 		 "answered 503 and told when to come again: registered phones before others. No more than the PBX can do."},
 	{"limits.subscriptions", KEY_INTEGER, IN_CONFIG(limits.subscriptions), RANGE(1, 10000000), .fallback = "100000",
-	 .unit = "subscriptions", .help = "Subscriptions to presence, lines, message waiting and the like at a time. The next is answered 503."},
+	 .unit = "subscriptions", .help = "Subscriptions to presence, lines, message waiting and the like at a time. The next is answered 503, as is that of a phone whose "
+		 "account holds a sixteenth of them (256 at least)."},
 	{"limits.connections", KEY_INTEGER, IN_CONFIG(limits.connections), RANGE(1, 1000000), .fallback = "20000",
 	 .unit = "connections", .help = "TCP and TLS connections at a time."},
 	{"limits.connections_per_source", KEY_INTEGER, IN_CONFIG(limits.connections_per_source), RANGE(1, 1000000),
