@@ -2,7 +2,7 @@
 # Measures beside peers, all on loopback; some twenty minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
 # writes bench/RESULTS.md from the last of each work.
 #   bench/run.sh                      everything
-#   bench/run.sh calls parse          only these of: calls delay memory sustained recovery checkpoints storm rtp net parse
+#   bench/run.sh calls parse          only these of: calls delay subscriptions memory sustained recovery checkpoints storm rtp net parse
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -53,9 +53,9 @@ checkpoints() {
 		"\"ours\": %d, \"theirs\": %d, \"ratio\": %.2f, \"peer\": \"without checkpoints\"}\n", n[1], n[2], n[1] / n[2] }'
 }
 
-for name in ${*:-calls delay memory sustained recovery checkpoints storm rtp net parse}; do
+for name in ${*:-calls delay subscriptions memory sustained recovery checkpoints storm rtp net parse}; do
 	case $name in
-	calls | delay | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
+	calls | delay | subscriptions | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
 	recovery) part recovery bench/recovery/recovery.py --binary "$build/ringwall" ;;
 	checkpoints) part checkpoints checkpoints ;;
 	storm) part storm bench/storm/run.py --build "$build" ;;
