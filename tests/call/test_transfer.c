@@ -491,7 +491,7 @@ static void the_pbx_joins_and_the_phone_carries_what_it_is_not_shown(void **stat
 
 	/* One that is with a phone of ours. */
 	second_call();
-	snprintf(replaces, sizeof(replaces), "?Replaces=%s", escaped(names_of(&pbx2)));
+	snprintf(replaces, sizeof(replaces), "?Replaces=%.600s", escaped(names_of(&pbx2)));
 	strcpy(token, pbx_refers_phone(replaces));
 	phone_dials(&kit.phone, token, "newer", "");
 	peer_expect(&kit, &kit.pbx, "INVITE sip:2001@voip.example.org");
