@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages: the first byte chooses datagram or stream and how much memory there is. What is refused but answerable
- * must be answerable indeed, and the answer must be sound. */
+ * must be answerable indeed, and the answer must be sound, but for what of it a refusal repeats (RFC 4475 section 3.1.2.15). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +19,9 @@ static void answer(const struct sip_message *message)
 
 	sip_write_response_start(&out, message, 400, SPAN_EMPTY, SPAN("tag"), &flow);
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
+	if (!out.overflow &&
+	    (message->from_written.length || message->to_written.length || message->cseq_written.length))
+		return;
 	/* A Via line may have grown over the limit of lines by what was added. */
 	if (out.overflow ||
 	    (sip_message_parse(buffer_span(&out), true, &sip_limits_default, &arena, &response, &consumed) != SIP_OK &&

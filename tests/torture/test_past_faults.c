@@ -280,13 +280,13 @@ static void sngrep_long_texts_in_what_is_shown(void **state)
 
 	(void)state;
 	start("");
-	snprintf(description, sizeof(description), SDP_HEAD "m=audio 4000 RTP/AVP 96\na=rtpmap:96 %s/8000\n",
+	snprintf(description, sizeof(description), SDP_HEAD "m=audio 4000 RTP/AVP 96\na=rtpmap:96 %.3000s/8000\n",
 		 repeated("codec", 100));
 	describes(description);
-	snprintf(description, sizeof(description), SDP_HEAD "m=%s 4000 RTP/AVP 0\n", repeated("audio", 200));
+	snprintf(description, sizeof(description), SDP_HEAD "m=%.3000s 4000 RTP/AVP 0\n", repeated("audio", 200));
 	describes(description);
 	snprintf(description, sizeof(description),
-		 "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 %s\nt=0 0\nm=audio 4000 RTP/AVP 0\n",
+		 "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 %.3000s\nt=0 0\nm=audio 4000 RTP/AVP 0\n",
 		 repeated("127.0.0.1", 100));
 	describes(description);
 	while (peer_receive(&kit, &kit.pbx, 20))
