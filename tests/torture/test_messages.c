@@ -30,7 +30,6 @@ static const struct {
 	{"dblreq", SIP_OK, FORWARDED},
 	{"semiuri", SIP_OK, FORWARDED},
 	{"transports", SIP_OK, FORWARDED},
-	{"mpart01", SIP_OK, 415}, /* MESSAGE carries text only */
 	{"unreason", SIP_OK, SILENCE},
 	{"noreason", SIP_OK, SILENCE},
 	{"badinv01", SIP_REJECT_VIA, SILENCE}, /* no 400: its Via is the fault */
