@@ -8,9 +8,9 @@
 /* ---- Writing ---- */
 
 /* Straight into the buffer, for this is done some thousand times a call: room for all is asked for once. */
-void record_put(struct buffer *out, uint8_t tag, struct span bytes)
+static inline void put(struct buffer *out, uint8_t tag, const void *bytes, size_t size)
 {
-	size_t room = out->capacity - out->length, length = bytes.length;
+	size_t room = out->capacity - out->length, length = size;
 	char *to = out->data + out->length;
 
 	if (out->overflow || room < HEAD_LONGEST || room - HEAD_LONGEST < length) {
@@ -21,35 +21,71 @@ void record_put(struct buffer *out, uint8_t tag, struct span bytes)
 	for (; length > 127; length >>= 7)
 		*to++ = (char)(0x80 | (length & 127));
 	*to++ = (char)length;
-	if (bytes.length)
-		memcpy(to, bytes.data, bytes.length);
-	out->length = (size_t)(to - out->data) + bytes.length;
+	if (size)
+		memcpy(to, bytes, size);
+	out->length = (size_t)(to - out->data) + size;
+}
+
+void record_put(struct buffer *out, uint8_t tag, struct span bytes)
+{
+	put(out, tag, bytes.data, bytes.length);
 }
 
 size_t record_begin(struct buffer *out, uint8_t tag)
 {
-	buffer_put_byte(out, (char)tag);
-	buffer_put(out, "\0\0", NESTED_LENGTH_BYTES);
+	static const char length[NESTED_LENGTH_BYTES];
+
+	/* As a field of so many bytes, of which the first stands where put() writes the length. */
+	put(out, tag, length, NESTED_LENGTH_BYTES - 1);
 	return out->length;
 }
 
 void record_end(struct buffer *out, size_t begun)
 {
 	size_t length = out->length - begun;
+	char *at = out->data + begun - NESTED_LENGTH_BYTES;
 
 	if (out->overflow)
 		return;
-	for (size_t i = 0; i < NESTED_LENGTH_BYTES; i++, length >>= 7) {
-		bool more = i + 1 < NESTED_LENGTH_BYTES;
-
-		out->data[begun - NESTED_LENGTH_BYTES + i] = (char)((more ? 0x80 : 0) | (length & 127));
-	}
-	out->overflow = length != 0;
+	for (size_t i = 0; i < NESTED_LENGTH_BYTES - 1; i++, length >>= 7)
+		*at++ = (char)(0x80 | (length & 127));
+	*at = (char)(length & 127);
+	out->overflow = length > 127;
 }
 
 static bool is_zero(const uint8_t *bytes, size_t length)
 {
-	return !length || (!bytes[0] && (length == 1 || !memcmp(bytes, bytes + 1, length - 1)));
+	return !bytes[0] && (length == 1 || !memcmp(bytes, bytes + 1, length - 1));
+}
+
+/* In the machine's own order: it is read on this machine. What is zero is not written. */
+static inline void put_number(struct buffer *out, const struct record_row *row, const uint8_t *member)
+{
+	switch (row->size) {
+	case 1:
+		if (*member)
+			put(out, row->tag, member, 1);
+		return;
+	case 4: {
+		uint32_t value;
+
+		memcpy(&value, member, sizeof(value));
+		if (value)
+			put(out, row->tag, member, 4);
+		return;
+	}
+	case 8: {
+		uint64_t value;
+
+		memcpy(&value, member, sizeof(value));
+		if (value)
+			put(out, row->tag, member, 8);
+		return;
+	}
+	default:
+		if (!is_zero(member, row->size))
+			put(out, row->tag, member, row->size);
+	}
 }
 
 static const struct record_row flow_rows[] = {
@@ -85,43 +121,47 @@ static void put_flow(const struct gateway *gateway, uint8_t tag, const struct fl
 	record_end(out, begun);
 }
 
-static void put_row(const struct gateway *gateway, const struct record_row *row, const uint8_t *object,
-		    struct buffer *out)
+static inline void put_row(const struct gateway *gateway, const struct record_row *row, const uint8_t *object,
+			   struct buffer *out)
 {
 	const uint8_t *member = object + row->offset;
 
 	switch ((enum record_field)row->field) {
-	case RECORD_NUMBER: /* the machine's own order: it is read on this machine */
-	case RECORD_FLAG:
+	case RECORD_NUMBER:
+	case RECORD_FLAG: put_number(out, row, member); break;
 	case RECORD_BYTES:
 		if (!is_zero(member, row->size))
-			record_put(out, row->tag, (struct span){(const char *)member, row->size});
+			put(out, row->tag, member, row->size);
 		break;
 	case RECORD_TEXT: {
 		const char *text = *(char *const *)member;
 
 		if (text)
-			record_put(out, row->tag, span_from(text));
+			put(out, row->tag, text, strlen(text));
 		break;
 	}
 	case RECORD_BLOB:
 		if (*(char *const *)member)
-			record_put(out, row->tag,
-				   (struct span){*(char *const *)member, *(const size_t *)(object + row->size)});
+			put(out, row->tag, *(char *const *)member, *(const size_t *)(object + row->size));
 		break;
 	case RECORD_SPAN:
 		if (((const struct span *)member)->length)
-			record_put(out, row->tag, *(const struct span *)member);
+			put(out, row->tag, ((const struct span *)member)->data, ((const struct span *)member)->length);
 		break;
 	case RECORD_CHARS:
 		if (*member)
-			record_put(out, row->tag, span_from((const char *)member));
+			put(out, row->tag, member, strlen((const char *)member));
 		break;
 	case RECORD_ADDRESS:
 		if (((const struct address *)member)->family)
-			record_put(out, row->tag, (struct span){(const char *)member, sizeof(struct address)});
+			put(out, row->tag, member, sizeof(struct address));
 		break;
-	case RECORD_ZONE: record_put(out, row->tag, span_from(gateway_zone(gateway, *member)->name)); break;
+	case RECORD_ZONE: {
+		const char *name = gateway_zone(gateway, *member)->name;
+
+		put(out, row->tag, name, strlen(name));
+		break;
+	}
 	case RECORD_FLOW: put_flow(gateway, row->tag, (const struct flow *)member, out); break;
 	}
 }
