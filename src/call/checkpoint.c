@@ -11,8 +11,8 @@ static const struct {
 	/* Makes the object again. False: the record cannot be used, and is removed. */
 	bool (*load)(struct gateway *gateway, uint32_t slot, struct span bytes);
 } loaders[] = {
-	{RECORD_CALL, 1, call_record_load},
-	{RECORD_SUBSCRIPTION, 1, subscription_record_load},
+	{RECORD_CALL, 2, call_record_load},
+	{RECORD_SUBSCRIPTION, 2, subscription_record_load},
 };
 
 static uint16_t version_of(enum record_kind kind)

@@ -88,36 +88,33 @@ static inline void put_number(struct buffer *out, const struct record_row *row, 
 	}
 }
 
-static const struct record_row flow_rows[] = {
-	RECORD_ROW(1, NUMBER, struct flow, transport), RECORD_ROW(2, ZONE, struct flow, zone),
-	RECORD_ROW(3, FLAG, struct flow, proven),      RECORD_ROW(4, NUMBER, struct flow, connection),
-	RECORD_ROW(5, ADDRESS, struct flow, local),    RECORD_ROW(6, ADDRESS, struct flow, remote),
-};
-#define FLOW_LISTENER 7 /* transport and address of the listener */
-
-struct flow_listener {
-	struct address address;
-	uint8_t transport;
-};
-static const struct record_row listener_rows[] = {
-	RECORD_ROW(1, NUMBER, struct flow_listener, transport),
-	RECORD_ROW(2, ADDRESS, struct flow_listener, address),
+/* A flow as it is recorded, for a call has many: this, and behind it the name of its zone. */
+struct flow_record {
+	struct address local, remote, listener; /* listener: of the one it came by */
+	uint64_t connection;
+	uint8_t transport, listener_transport, proven;
 };
 
 static void put_flow(const struct gateway *gateway, uint8_t tag, const struct flow *flow, struct buffer *out)
 {
 	const struct config_zone *zone = gateway_zone(gateway, flow->zone);
-	size_t begun = record_begin(out, tag);
+	struct flow_record record;
+	size_t begun;
 
-	record_write(gateway, RECORD_ROWS(flow_rows), flow, out);
+	memset(&record, 0,
+	       sizeof(record)); /* what lies between its members, too: unchanged records are known by their sum */
+	record.local = flow->local;
+	record.remote = flow->remote;
+	record.connection = flow->connection;
+	record.transport = flow->transport;
+	record.proven = flow->proven;
 	if (flow->listener < zone->listener_count) {
-		const struct config_listener *listener = &zone->listeners[flow->listener];
-		struct flow_listener by = {listener->address, (uint8_t)listener->transport};
-		size_t inner = record_begin(out, FLOW_LISTENER);
-
-		record_write(gateway, RECORD_ROWS(listener_rows), &by, out);
-		record_end(out, inner);
+		record.listener = zone->listeners[flow->listener].address;
+		record.listener_transport = (uint8_t)zone->listeners[flow->listener].transport;
 	}
+	begun = record_begin(out, tag);
+	buffer_put(out, &record, sizeof(record));
+	buffer_put_text(out, zone->name);
 	record_end(out, begun);
 }
 
@@ -196,15 +193,24 @@ bool record_next(struct span *rest, uint8_t *tag, struct span *value)
 	return false;
 }
 
-static bool take_address(struct address *address, struct span value)
+/* One that the rest of the program may meet. */
+static bool is_address(const struct address *address)
 {
 	static const uint8_t zero[16];
 
+	switch (address->family) {
+	case ADDRESS_NONE: return !memcmp(address->ip, zero, sizeof(zero));
+	case ADDRESS_IPV4: return !memcmp(address->ip + 4, zero, sizeof(zero) - 4);
+	default: return address->family == ADDRESS_IPV6;
+	}
+}
+
+static bool take_address(struct address *address, struct span value)
+{
 	if (value.length != sizeof(*address))
 		return false;
 	memcpy(address, value.data, sizeof(*address));
-	return (address->family == ADDRESS_IPV4 && !memcmp(address->ip + 4, zero, 12)) ||
-	       address->family == ADDRESS_IPV6;
+	return address->family != ADDRESS_NONE && is_address(address);
 }
 
 static bool take_zone(const struct gateway *gateway, uint8_t *zone, struct span name)
@@ -218,34 +224,31 @@ static bool take_zone(const struct gateway *gateway, uint8_t *zone, struct span 
 }
 
 /* The listener of before, where there still is one: else the first, by which at least the host is written. */
-static uint8_t listener_find(const struct config_zone *zone, const struct flow_listener *by)
+static uint8_t listener_find(const struct config_zone *zone, const struct flow_record *record)
 {
 	for (uint8_t i = 0; i < zone->listener_count; i++)
-		if (zone->listeners[i].transport == by->transport &&
-		    address_equal(&zone->listeners[i].address, &by->address))
+		if (zone->listeners[i].transport == record->listener_transport &&
+		    address_equal(&zone->listeners[i].address, &record->listener))
 			return i;
 	return 0;
 }
 
 static bool take_flow(struct gateway *gateway, struct flow *flow, struct span value)
 {
-	struct flow_listener by = {0};
-	struct span part, inner;
-	uint8_t tag, inner_tag;
+	struct flow_record record;
 
-	while (record_next(&value, &tag, &part)) {
-		if (tag != FLOW_LISTENER) {
-			if (!record_take(gateway, RECORD_ROWS(flow_rows), flow, tag, part))
-				return false;
-			continue;
-		}
-		while (record_next(&part, &inner_tag, &inner))
-			if (!record_take(gateway, RECORD_ROWS(listener_rows), &by, inner_tag, inner))
-				return false;
-	}
-	if (value.length || flow->transport >= TRANSPORT_COUNT)
+	if (value.length < sizeof(record))
 		return false;
-	flow->listener = listener_find(gateway_zone(gateway, flow->zone), &by);
+	memcpy(&record, value.data, sizeof(record));
+	if (record.transport >= TRANSPORT_COUNT || !is_address(&record.local) || !is_address(&record.remote) ||
+	    !take_zone(gateway, &flow->zone, span_slice(value, sizeof(record), value.length)))
+		return false;
+	flow->local = record.local;
+	flow->remote = record.remote;
+	flow->connection = record.connection;
+	flow->transport = record.transport;
+	flow->proven = record.proven != 0;
+	flow->listener = listener_find(gateway_zone(gateway, flow->zone), &record);
 	return true;
 }
 

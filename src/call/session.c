@@ -428,13 +428,14 @@ static struct exchange *exchange_new(struct call *call, struct session *session,
 int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out)
 {
 	struct session *session = session_own(call, fork);
-	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM];
 	struct exchange *exchange = NULL;
 	struct sdp_session from;
 	int status = parse(call, description, &from);
 
 	if (status)
 		return status;
+	memset(locals, 0, from.stream_count * sizeof(locals[0]));
 	if (session)
 		exchange = exchange_new(call, session, leg, from.stream_count);
 	status = exchange ? offer_streams(call, session, leg, &from, exchange, locals) : 503;
@@ -448,7 +449,7 @@ int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span
 	} else {
 		exchange_free(exchange);
 	}
-	memory_wipe(locals, sizeof(locals));
+	memory_wipe(locals, from.stream_count * sizeof(locals[0]));
 	sdp_session_wipe(&from);
 	return status;
 }
@@ -580,13 +581,14 @@ static void answer_apply(struct call *call, struct fork *fork, struct session *s
 int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out)
 {
 	struct session *session = session_own(call, fork);
-	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM] = {0};
+	struct sdp_local_stream locals[SDP_STREAMS_MAXIMUM];
 	struct session_stream *streams = NULL;
 	struct sdp_session from;
 	int status = parse(call, description, &from);
 
 	if (status)
 		return status;
+	memset(locals, 0, from.stream_count * sizeof(locals[0]));
 	if (session && session->stream_count)
 		streams = copy_of(session->streams, session->stream_count * sizeof(*streams));
 	if (!session || !session->exchange || (session->stream_count && !streams))
@@ -602,7 +604,7 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 	} else if (streams) {
 		memory_free_secret(streams, session->stream_count * sizeof(*streams));
 	}
-	memory_wipe(locals, sizeof(locals));
+	memory_wipe(locals, from.stream_count * sizeof(locals[0]));
 	sdp_session_wipe(&from);
 	return status;
 }
