@@ -15,28 +15,89 @@ static void abandon(struct relay *relay)
 	timer_stop(relay->gateway->wheel, &relay->patience);
 }
 
-/* To another server of the same zone. */
-static bool initial_elsewhere(struct relay *relay, const struct sip_message *request)
+static void initial_forward(struct relay *relay, const struct sip_message *request, const struct tried *tried)
 {
-	struct call *call = relay->call;
-	struct tried tried = relay->tried;
-	struct flow flow;
 	int status;
 
-	/* Once somebody answered, however early, the call is under way. */
-	if (call->state != CALL_CALLING || call->forks ||
-	    servers_route(relay->gateway, call->legs[CALLEE].zone, &tried, &flow))
-		return false;
 	abandon(relay);
-	relay->tried = tried;
+	relay->tried = *tried;
 	relay->exchange = 0;
-	session_close(
-		call); /* no description went to the caller: ports and addresses of the other server are as good */
-	call->legs[CALLEE].flow = flow;
+	session_close(relay->call); /* no description went to the caller: other ports and addresses are as good */
 	status = invite_forward(relay, request);
 	if (status)
-		call_end(call, -1, (uint16_t)status, "Refused");
+		call_end(relay->call, -1, (uint16_t)status, "Refused");
+}
+
+/* To another server of the same zone. */
+static bool initial_beside(struct relay *relay, const struct sip_message *request)
+{
+	struct leg *leg = &relay->call->legs[CALLEE];
+	struct tried tried = relay->tried;
+
+	if (servers_route(relay->gateway, leg->zone, &tried, &leg->flow))
+		return false;
+	initial_forward(relay, request, &tried);
 	return true;
+}
+
+/* Where the call goes by the routes, as if it came now, but to no server that was tried, and what it carries there as `extra`. */
+static bool next_zone_find(struct relay *relay, struct sip_message *meant, struct tried *tried,
+			   struct route_target *target, struct buffer *extra)
+{
+	struct gateway *gateway = relay->gateway;
+	struct call *call = relay->call;
+	const struct flow *flow = sip_server_flow(relay->server);
+
+	if (call->transfer) {
+		transfer_uri(call->transfer, &meant->request_uri);
+		flow = transfer_flow(call->transfer, flow);
+	}
+	if (route_find_from(gateway, flow, &meant->request_uri, &meant->from.uri, tried, target) || target->binding ||
+	    target->zone == call->legs[CALLEE].zone)
+		return false;
+	if (!target->routes)
+		target->routes = flows_service_route(gateway, flow, &meant->from.uri, target->zone);
+	return !call->transfer || (!transfer_headers(call->transfer, target, extra) && !extra->overflow);
+}
+
+/* To the next zone of the route. What names a dialog of the present one, or was sent on by who was called, goes nowhere else. */
+static bool initial_next_zone(struct relay *relay, const struct sip_message *request)
+{
+	struct call *call = relay->call;
+	struct leg *leg = &call->legs[CALLEE], fresh = {0};
+	struct tried tried = relay->tried;
+	struct sip_message meant = *request;
+	struct route_target target = {0};
+	char text[2048], *copy = NULL;
+	struct buffer extra = BUFFER_OVER(text);
+
+	if (call->redirects || sip_message_header(request, SIP_HEADER_REPLACES) ||
+	    !next_zone_find(relay, &meant, &tried, &target, &extra))
+		return false;
+	memcpy(fresh.local_tag, leg->local_tag, sizeof(fresh.local_tag));
+	if (extra.length)
+		copy = memory_copy_text(buffer_span(&extra));
+	if (!leg_set_uac(relay->gateway, &fresh, &target, &meant) || (extra.length && !copy)) {
+		leg_clear(&fresh);
+		memory_free(copy);
+		return false;
+	}
+	session_close(call); /* while the ports are still those of its zone */
+	leg_clear(leg);
+	*leg = fresh;
+	memory_free(relay->extra);
+	relay->extra = copy;
+	relay->challenged = (struct trunk_answered){0};
+	initial_forward(relay, &meant, &tried);
+	return true;
+}
+
+static bool initial_elsewhere(struct relay *relay, const struct sip_message *request)
+{
+	/* Once somebody answered, however early, the call is under way. */
+	if (relay->call->state != CALL_CALLING || relay->call->forks)
+		return false;
+	return initial_beside(relay, request) || initial_next_zone(relay, request);
 }
 
 /* In a dialog only another address of the same name may take the place of the one it was made with. */

@@ -72,7 +72,7 @@ static int socket_bound(struct address *address, bool six)
 static struct config *config_make(const struct kit *kit)
 {
 	static const char both[] = "[127.0.0.1, \"::1\"]";
-	char yaml[4096], access[2048], core[1024], second[80] = "";
+	char yaml[4096], access[2048], core[1024], spare[512] = "", second[80] = "";
 	struct config_errors *errors = config_errors_new();
 	struct config *config;
 	int length;
@@ -99,16 +99,28 @@ static struct config *config_make(const struct kit *kit)
 		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, second,
 		 kit->trunk_extra && strstr(kit->trunk_extra, "watch:") ? "" : "    watch: 0\n",
 		 kit->six[1] ? both : "127.0.0.1", kit->trunk_extra ? kit->trunk_extra : "");
+	if (kit->apart)
+		snprintf(spare, sizeof(spare),
+			 "  - name: spare\n"
+			 "    kind: trunk\n"
+			 "    domain: spare.example.net\n"
+			 "    listen: [\"udp:127.0.0.1:%u\"]\n"
+			 "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
+			 "    watch: 0\n"
+			 "    media: {address: 127.0.0.1, ports: \"22000-22099\", encryption: none}\n"
+			 "%s",
+			 kit->spare.port, kit->stranger.address.port, kit->spare_extra);
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
 			  "state_directory: /tmp\n"
 			  "zones:\n"
-			  "%s%s"
+			  "%s%s%s"
 			  "routes:\n"
-			  "  - {from: phones, to: pbx}\n"
+			  "  - {from: phones, to: %s}\n"
 			  "  - {from: pbx, to: phones, when: registered}\n"
 			  "%s",
-			  kit->access_zone ? core : access, kit->access_zone ? access : core, kit->limits);
+			  kit->access_zone ? core : access, kit->access_zone ? access : core, spare,
+			  kit->apart ? "[pbx, spare]" : "pbx", kit->limits);
 
 	config = config_parse((struct span){yaml, (size_t)length}, "test.yaml", false, errors);
 	for (uint32_t i = 0; i < config_errors_count(errors); i++)
@@ -124,6 +136,9 @@ static void listen_udp(struct kit *kit)
 		assert_int_equal(net_listener_add(gateway_net(kit->gateway), dup(kit->listeners[i]), TRANSPORT_UDP,
 						  kit->access_zone ^ i, 0),
 				 0);
+	if (kit->apart)
+		assert_int_equal(
+			net_listener_add(gateway_net(kit->gateway), dup(kit->listeners[2]), TRANSPORT_UDP, 2, 0), 0);
 }
 
 void kit_reload(struct kit *kit)
@@ -197,51 +212,72 @@ void kit_kill(struct kit *kit)
 	kit_follow(kit);
 }
 
-static void start(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra,
-		  const char *limits, bool phones_six, bool pbx_six, bool pair)
+/* What is wanted of it is set already. */
+static void start(struct kit *kit)
 {
-	memset(kit, 0, sizeof(*kit));
-	kit->pair = pair;
-	kit->six[0] = phones_six;
-	kit->six[1] = pbx_six;
-	kit->phone.descriptor = socket_bound(&kit->phone.address, phones_six);
-	kit->pbx.descriptor = socket_bound(&kit->pbx.address, pbx_six);
-	kit->stranger.descriptor = socket_bound(&kit->stranger.address, phones_six);
-	kit->listeners[0] = socket_bound(&kit->access, phones_six);
-	kit->listeners[1] = socket_bound(&kit->core, pbx_six);
-	kit->zone_extra = zone_extra;
-	kit->encryption = encryption;
-	kit->trunk_extra = trunk_extra;
-	kit->limits = limits;
+	kit->phone.descriptor = socket_bound(&kit->phone.address, kit->six[0]);
+	kit->pbx.descriptor = socket_bound(&kit->pbx.address, kit->six[1]);
+	kit->stranger.descriptor = socket_bound(&kit->stranger.address, kit->six[0]);
+	kit->listeners[0] = socket_bound(&kit->access, kit->six[0]);
+	kit->listeners[1] = socket_bound(&kit->core, kit->six[1]);
+	kit->listeners[2] = socket_bound(&kit->spare, false);
 	kit->config = config_make(kit);
 	kit->loop = event_base_new();
 	gateway_start(kit);
 	gateway_loaded(kit->gateway);
 }
 
+static void clear(struct kit *kit, const char *zone_extra, const char *encryption)
+{
+	memset(kit, 0, sizeof(*kit));
+	kit->zone_extra = zone_extra;
+	kit->encryption = encryption;
+	kit->limits = "";
+}
+
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 {
-	start(kit, zone_extra, encryption, NULL, "", false, false, false);
+	clear(kit, zone_extra, encryption);
+	start(kit);
 }
 
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra)
 {
-	start(kit, zone_extra, encryption, trunk_extra, "", false, false, false);
+	clear(kit, zone_extra, encryption);
+	kit->trunk_extra = trunk_extra;
+	start(kit);
 }
 
 void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra)
 {
-	start(kit, zone_extra, "none", core_extra, "", false, false, true);
+	clear(kit, zone_extra, "none");
+	kit->trunk_extra = core_extra;
+	kit->pair = true;
+	start(kit);
+}
+
+void kit_start_apart(struct kit *kit, const char *spare_extra, const char *more)
+{
+	clear(kit, "", "none");
+	kit->apart = true;
+	kit->spare_extra = spare_extra;
+	kit->limits = more;
+	start(kit);
 }
 
 void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits)
 {
-	start(kit, zone_extra, encryption, NULL, limits, false, false, false);
+	clear(kit, zone_extra, encryption);
+	kit->limits = limits;
+	start(kit);
 }
 
 void kit_start_on(struct kit *kit, const char *zone_extra, const char *encryption, bool phones_six, bool pbx_six)
 {
-	start(kit, zone_extra, encryption, NULL, "", phones_six, pbx_six, false);
+	clear(kit, zone_extra, encryption);
+	kit->six[0] = phones_six;
+	kit->six[1] = pbx_six;
+	start(kit);
 }
 
 static void tls_listen(struct kit *kit)
@@ -308,6 +344,7 @@ void kit_stop(struct kit *kit)
 	config_free(kit->config);
 	close(kit->listeners[0]);
 	close(kit->listeners[1]);
+	close(kit->listeners[2]);
 	close(kit->phone.descriptor);
 	close(kit->pbx.descriptor);
 	close(kit->stranger.descriptor);
@@ -388,8 +425,10 @@ static size_t crlf(const char *from, char *to, size_t capacity)
 
 void peer_send_bytes(struct kit *kit, struct peer *peer, const char *bytes, size_t length)
 {
-	const struct address *to =
-		peer == &kit->pbx || (kit->pair && peer == &kit->stranger) ? &kit->core : &kit->access;
+	bool is_inside = peer == &kit->pbx || (kit->pair && peer == &kit->stranger);
+	const struct address *to = kit->apart && peer == &kit->stranger ? &kit->spare
+				   : is_inside                          ? &kit->core
+									: &kit->access;
 	struct sockaddr_storage sockaddr;
 	socklen_t sockaddr_length = address_to_sockaddr(to, &sockaddr);
 

@@ -28,12 +28,13 @@ struct kit {
 	struct config *config;
 	struct gateway *gateway;
 	struct peer phone, pbx, stranger;
-	struct address access, access_tls, core; /* the gateway's listeners */
-	int listeners[2];
+	struct address access, access_tls, core, spare; /* the gateway's listeners */
+	int listeners[3];
 	uint32_t streams_set, sessions_closed, bindings_saved, bindings_removed;
 	struct media_stream streams[KIT_STREAMS]; /* the last ones told, by index */
 	struct ipc_binding binding;               /* the last one saved */
 	bool stopped;
+	bool apart; /* `stranger` is a provider in a zone of its own, the second of the phones' route */
 	bool pair;  /* `stranger` is the PBX's second server, told by DNS of nobody: a second peer of its zone */
 	bool hasty; /* sending does not wait for what may come of it */
 	char sent[KIT_MESSAGE];
@@ -43,7 +44,7 @@ struct kit {
 	int memory; /* of checkpoints, after kit_keep */
 	struct checkpoint_area *area;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
-	const char *zone_extra, *encryption, *limits;
+	const char *zone_extra, *encryption, *limits, *spare_extra;
 	bool six[2];         /* the phones' side, the PBX's */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
@@ -52,6 +53,9 @@ struct kit {
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
 /* With two PBXs, of which `stranger` is the second. */
 void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra);
+/* With a provider beside the PBX in a zone of its own ("spare"), to which calls go when the PBX does not serve them. `more` are
+ * lines of YAML at the end. */
+void kit_start_apart(struct kit *kit, const char *spare_extra, const char *more);
 /* The same with a provider in the place of the PBX. */
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
 /* With lines of YAML at the end: "limits: {…}\n". */

@@ -106,6 +106,74 @@ static void a_late_answer_of_a_server_that_was_given_up_is_ended(void **state)
 	kit_stop(&kit);
 }
 
+/* The PBX is silent: the call goes to the provider in the next zone of the route, as that zone wants it. */
+static void a_silent_zone_is_followed_by_the_next(void **state)
+{
+	struct kit kit;
+	struct side caller, callee;
+
+	(void)state;
+	kit_start_apart(&kit, "", "rewrite: [{zone: spare, match: \"6xx\", prepend: \"+44\"}]\n");
+	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE sip:600@");
+	kit_skip(&kit, 4500);
+	peer_expect(&kit, &kit.stranger, "INVITE sip:+44600@spare.example.net");
+	assert_non_null(strstr(header(&kit.stranger, "From"), "@spare.example.net"));
+	assert_non_null(strstr(body(&kit.stranger), "m=audio 22"));
+	expect_call(&kit, &kit.stranger, &caller, &callee);
+	assert_int_equal(kit.gateway->counters.failovers, 1);
+	assert_int_equal(kit.gateway->counters.calls_started, 1);
+	silence(&kit);
+	kit_stop(&kit);
+}
+
+/* 503 from both, each asked once; then the caller hears of it. A call that rings stays where it rings. */
+static void zones_are_asked_once(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start_apart(&kit, "", "");
+	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "a", "", "");
+	peer_expect(&kit, &kit.pbx, "ACK ");
+	peer_expect(&kit, &kit.stranger, "INVITE ");
+	peer_answer(&kit, &kit.stranger, "503 Service Unavailable", "b", "", "");
+	peer_expect(&kit, &kit.stranger, "ACK ");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 50");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
+
+	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4004, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "180 Ringing", "c", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
+	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "c", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 50");
+	peer_expect_nothing(&kit, &kit.stranger, "INVITE ");
+	silence(&kit);
+	kit_stop(&kit);
+}
+
+/* The gate dies after the call went to the next zone: the next gate goes on there. */
+static void the_next_zone_is_remembered(void **state)
+{
+	struct kit kit;
+	struct side caller, callee;
+
+	(void)state;
+	kit_start_apart(&kit, "", "");
+	kit_keep(&kit);
+	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "a", "", "");
+	peer_expect(&kit, &kit.stranger, "INVITE ");
+	kit_kill(&kit);
+	expect_call(&kit, &kit.stranger, &caller, &callee);
+	silence(&kit);
+	kit_stop(&kit);
+}
+
 /* An answer to the INVITE of which nobody waits any more: ACK and BYE, and the call at the other server goes on. */
 static void a_late_200_gets_ack_and_bye(void **state)
 {
@@ -364,6 +432,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_silent_server_is_followed_by_the_next),
 		cmocka_unit_test(a_late_answer_of_a_server_that_was_given_up_is_ended),
+		cmocka_unit_test(a_silent_zone_is_followed_by_the_next),
+		cmocka_unit_test(zones_are_asked_once),
+		cmocka_unit_test(the_next_zone_is_remembered),
 		cmocka_unit_test(a_late_200_gets_ack_and_bye),
 		cmocka_unit_test(a_503_goes_to_the_next_and_none_is_asked_twice),
 		cmocka_unit_test(a_call_that_rings_stays),
