@@ -13,6 +13,7 @@ static const struct {
 } loaders[] = {
 	{RECORD_CALL, 2, call_record_load},
 	{RECORD_SUBSCRIPTION, 2, subscription_record_load},
+	{RECORD_SERVER, 1, server_record_load},
 };
 
 static uint16_t version_of(enum record_kind kind)
@@ -29,9 +30,9 @@ void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_ki
 	    checkpoint_save(gateway->checkpoints, slot, (uint16_t)kind, version_of(kind), bytes) == 0)
 		return;
 	gateway->counters.checkpoints_refused++;
-	log_limited(
-		&gateway->checkpoint_limit, LOG_WARNING, "call",
-		"the memory for checkpoints is full: a call goes on without one, and will not outlive this process");
+	log_limited(&gateway->checkpoint_limit, LOG_WARNING, "call",
+		    "the memory for checkpoints is full: a call or server goes on without one, and will not outlive "
+		    "this process");
 }
 
 void gateway_record_remove(struct gateway *gateway, uint32_t *slot)
@@ -118,6 +119,6 @@ void gateway_recover(struct gateway *gateway, struct checkpoint_area *area)
 	checkpoint_each(area, record_load, gateway);
 	if (*loaded || *unusable)
 		log_write(LOG_NOTICE, "call",
-			  "%llu calls and dialogs of the process before go on, %llu could not be read",
+			  "%llu calls, dialogs and servers of the process before go on, %llu could not be read",
 			  (unsigned long long)*loaded, (unsigned long long)*unusable);
 }

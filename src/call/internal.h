@@ -683,7 +683,7 @@ bool tombstone_is_of(const struct tombstone *tombstone, uint8_t zone);
 void tombstone_flows_each(struct tombstone *tombstone, void (*visit)(void *context, struct flow *flow), void *context);
 
 /* checkpoint.c: records that outlive the process. How objects become bytes: record.h. */
-enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION };
+enum record_kind { RECORD_NONE, RECORD_CALL, RECORD_SUBSCRIPTION, RECORD_SERVER };
 /* Writes the object's record (anew); *slot is the object's own, 0 at first. Without room there is none, which is counted. */
 void gateway_record_save(struct gateway *gateway, uint32_t *slot, enum record_kind kind, struct span bytes);
 void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
@@ -692,6 +692,9 @@ void gateway_record_remove(struct gateway *gateway, uint32_t *slot);
 void call_touch(struct call *call);
 void gateway_records_write(struct gateway *gateway);  /* before a message leaves */
 void gateway_records_settle(struct gateway *gateway); /* when all is done: with what changed after the last message */
+
+/* servers_record.c */
+bool server_record_load(struct gateway *gateway, uint32_t slot, struct span bytes);
 
 /* snapshot.c: a call as a record, and back */
 void call_record_write(struct call *call, struct buffer *out);

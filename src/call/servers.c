@@ -50,6 +50,7 @@ static void state_set(struct server *server, enum server_state state, const char
 static void server_free(struct server *server)
 {
 	own_request_forget(server->request);
+	gateway_record_remove(server->peer->gateway, &server->record);
 	timer_stop(server->peer->gateway->wheel, &server->watch);
 	list_remove(&server->in_peer);
 	server->peer->count--;
@@ -183,7 +184,7 @@ static struct server *server_find(struct peer_servers *peer, const struct addres
 	return NULL;
 }
 
-static void server_name(struct peer_servers *peer, const struct net_server *found)
+struct server *server_take(struct peer_servers *peer, const struct net_server *found)
 {
 	struct server *server = server_find(peer, &found->address, found->transport);
 	struct gateway *gateway = peer->gateway;
@@ -204,12 +205,21 @@ static void server_name(struct peer_servers *peer, const struct net_server *foun
 		}
 	}
 	if (!server)
-		return;
+		return NULL;
 	server->priority = found->priority;
 	server->weight = found->weight;
 	server->gone_us = 0;
 	if (is_new)
 		watch_next(server);
+	return server;
+}
+
+static void server_name(struct peer_servers *peer, const struct net_server *found)
+{
+	struct server *server = server_take(peer, found);
+
+	if (server)
+		server_record_save(server);
 }
 
 /* What is not named any more is not sent to, but may still speak for a while: DNS changes before everybody knows. */
@@ -296,7 +306,7 @@ static void peer_start(struct peer_servers *peer)
 	if (peer->is_name)
 		on_lookup(peer);
 	else
-		server_name(peer, &literal);
+		server_take(peer, &literal);
 }
 
 /* False: no memory. */

@@ -29,6 +29,7 @@ struct server {
 	struct own_request *request;
 	uint64_t asked_us;
 	struct flow flow; /* the OPTIONS went on */
+	uint32_t record;  /* slot of its checkpoint; 0: none */
 };
 
 /* One entry of `peers`. */
@@ -44,5 +45,11 @@ struct peer_servers {
 	struct net_lookup *lookup;
 	struct timer next; /* lookup */
 };
+
+/* A server that DNS named, or the one of an address: known from now on. NULL: too many, or no memory. */
+struct server *server_take(struct peer_servers *peer, const struct net_server *found);
+
+/* servers_record.c: what DNS said outlives the process. */
+void server_record_save(struct server *server);
 
 #endif

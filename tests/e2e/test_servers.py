@@ -2,8 +2,12 @@
 """Servers of a PBX found by DNS (RFC 3263): nsd answers, sipp are the servers; one that is not there is followed by the next, and calls
 go on when DNS is gone."""
 
+import os
+import signal
+
 from kit import OUTSIDE, PBX, PHONES_BOUND, check, need, wait_for
 from sipp import Sipp
+from test_processes import roles_of, wait_replaced
 
 GATEWAY, CALLER = OUTSIDE + ":5060", PHONES_BOUND[0]
 FIRST, SECOND = 5070, 5072
@@ -104,4 +108,24 @@ def test_start_while_dns_is_away(kit):
     check(list(peers(gateway).values()) == ["unresolved"], "states: %s" % peers(gateway))
     Nsd(kit)
     wait_for("the servers", lambda: "%s:%d" % (PBX, FIRST) in peers(gateway), 25)
+    call(kit, FIRST)
+
+
+def test_servers_by_dns_are_known_after_a_death(kit):
+    """The gate is killed while no name server answers: the PBX may still end its call, and a new call finds it."""
+    name_server = Nsd(kit)
+    gateway = kit.gateway(encryption="offered", peer="sip:pbx.office.test",
+                          more='dns: {servers: ["127.0.0.1:5353"]}\n')
+    wait_for("the servers", lambda: "%s:%d" % (PBX, FIRST) in peers(gateway))
+    answering = Sipp(kit, "uas_bye", PBX, FIRST, user="600")
+    kit.wait_listening("udp", PBX, FIRST)
+    caller = Sipp(kit, "uac_open_held", CALLER, 5060, GATEWAY, to="600")
+    wait_for("the call to be established", lambda: "established" in str(gateway.calls()), 15, 0.05)
+    name_server.process.end()
+    gate = roles_of(gateway.process.pid)["gate"]
+    os.kill(gate, signal.SIGKILL)
+    wait_replaced(gateway, "gate", gate)
+    caller.finish()
+    answering.finish()
+    gateway.wait_calls(0)
     call(kit, FIRST)
