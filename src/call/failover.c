@@ -147,6 +147,8 @@ bool failover(struct relay *relay)
 		moved = relay->tried.count && register_again(relay, request);
 	else if (relay->outside)
 		moved = relay->tried.count && outside_elsewhere(relay, request);
+	else if (relay->subscription)
+		moved = relay->tried.count && subscription_elsewhere(relay, request);
 	else if (relay->call && relay->initial)
 		moved = relay->tried.count && initial_elsewhere(relay, request);
 	else if (relay->call)
@@ -172,9 +174,10 @@ static void on_patience(void *context)
 }
 
 /* What is done twice when both servers got it does harm (a MESSAGE, a digit in INFO): such waits as long as RFC 3261 lets it. */
-static bool may_come_twice(uint8_t method)
+static bool may_come_twice(const struct relay *relay)
 {
-	return method == SIP_INVITE || method == SIP_REGISTER || method == SIP_OPTIONS;
+	return relay->method == SIP_INVITE || relay->method == SIP_REGISTER || relay->method == SIP_OPTIONS ||
+	       (relay->method == SIP_SUBSCRIBE && relay->initial);
 }
 
 void failover_arm(struct relay *relay)
@@ -182,7 +185,7 @@ void failover_arm(struct relay *relay)
 	struct gateway *gateway = relay->gateway;
 	const struct config_zone *zone;
 
-	if (!relay->client || relay->answered || !may_come_twice(relay->method))
+	if (!relay->client || relay->answered || !may_come_twice(relay))
 		return;
 	zone = gateway_zone(gateway, sip_client_flow(relay->client)->zone);
 	if (zone->kind == ZONE_ACCESS)

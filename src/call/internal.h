@@ -830,6 +830,8 @@ void subscription_receive(struct gateway *gateway, struct sip_server_transaction
 void subscription_response(struct relay *relay, const struct sip_message *response);
 /* For relay_again. */
 bool subscription_again(struct relay *relay, const struct sip_message *request);
+/* A SUBSCRIBE that nobody has taken yet, to another server or the next zone of its route. False: it was not sent. */
+bool subscription_elsewhere(struct relay *relay, const struct sip_message *request);
 /* No answer will come to what was sent on. */
 void subscription_unanswered(struct relay *relay, enum sip_failure failure);
 /* NULL: the table is full or memory is short. Known by the tags of its legs from subscription_enter on. */

@@ -218,6 +218,39 @@ bool subscription_again(struct relay *relay, const struct sip_message *request)
 	       send_on(relay, request, &body);
 }
 
+bool subscription_elsewhere(struct relay *relay, const struct sip_message *request)
+{
+	struct gateway *gateway = relay->gateway;
+	const struct flow *flow = sip_server_flow(relay->server);
+	struct leg *leg = &relay->subscription->legs[NOTIFIER], fresh = {0};
+	struct tried tried = relay->tried;
+	struct route_target target = {0};
+	struct body body;
+
+	/* Who has notified has taken it. */
+	if (!relay->initial || relay->method != SIP_SUBSCRIBE || leg->remote_tag ||
+	    route_find(gateway, flow, &request->request_uri, &tried, &target) || target.binding)
+		return false;
+	if (!target.routes)
+		target.routes = flows_service_route(gateway, flow, &request->from.uri, target.zone);
+	memcpy(fresh.local_tag, leg->local_tag, sizeof(fresh.local_tag));
+	if (body_cross(gateway, request, relay->zones[0], target.zone, &body) ||
+	    !leg_set_uac(gateway, &fresh, &target, request)) {
+		leg_clear(&fresh);
+		return false;
+	}
+	leg_clear(leg); /* its Call-ID too: a NOTIFY of the server before is answered 481 */
+	*leg = fresh;
+	if (relay->client)
+		sip_client_user_set(relay->client, NULL);
+	relay->client = NULL;
+	relay->final = false;
+	relay->zones[1] = target.zone;
+	relay->tried = tried;
+	relay->challenged = (struct trunk_answered){0};
+	return send_on(relay, request, &body);
+}
+
 static struct relay *relay_start(struct subscription *subscription, uint8_t from, struct sip_server_transaction *server,
 				 const struct sip_message *request)
 {
@@ -259,7 +292,7 @@ static bool legs_set(struct subscription *subscription, const struct flow *flow,
 }
 
 static void start(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request,
-		  const struct event_package *package, const struct route_target *target)
+		  const struct event_package *package, const struct route_target *target, const struct tried *tried)
 {
 	struct subscription *subscription;
 	struct relay *relay;
@@ -277,7 +310,10 @@ static void start(struct gateway *gateway, struct sip_server_transaction *server
 		subscription_enter(subscription);
 		relay = relay_start(subscription, SUBSCRIBER, server, request);
 	}
+	if (relay)
+		relay->tried = *tried;
 	if (relay && send_on(relay, request, &body)) {
+		failover_arm(relay);
 		gateway->counters.subscriptions_started++;
 		subscription_expire_in(subscription, PENDING_S);
 		return;
@@ -298,6 +334,7 @@ static void subscribe_receive(struct gateway *gateway, struct sip_server_transac
 	const struct flow *flow = sip_server_flow(server);
 	const struct account *user;
 	struct route_target target;
+	struct tried tried = {0};
 	int status;
 
 	if (gateway->stopping) {
@@ -317,7 +354,7 @@ static void subscribe_receive(struct gateway *gateway, struct sip_server_transac
 	}
 	if (!authenticate(gateway, server, request, &user))
 		return;
-	status = route_find(gateway, flow, &request->request_uri, NULL, &target);
+	status = route_find(gateway, flow, &request->request_uri, &tried, &target);
 	if (status) {
 		gateway->counters.calls_refused_policy++;
 		respond(gateway, server, (uint16_t)status, NULL, status == 503 ? "Retry-After: 10\r\n" : NULL);
@@ -325,7 +362,7 @@ static void subscribe_receive(struct gateway *gateway, struct sip_server_transac
 	}
 	if (!target.binding && !target.routes)
 		target.routes = flows_service_route(gateway, flow, &request->from.uri, target.zone);
-	start(gateway, server, request, package, &target);
+	start(gateway, server, request, package, &target, &tried);
 }
 
 /* ---- Within one ---- */

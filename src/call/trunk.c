@@ -205,12 +205,17 @@ static bool longer_wanted(struct trunk *trunk, const struct sip_message *respons
 	return true;
 }
 
+static bool trunk_ask(struct trunk *trunk);
+
 static void on_answer(void *context, const struct sip_message *response, uint16_t status)
 {
 	struct trunk *trunk = context;
 
 	trunk->cseq = trunk->request->cseq;
 	trunk->request = NULL;
+	timer_stop(trunk->gateway->wheel, &trunk->patience);
+	if ((!response || status == 503) && trunk_ask(trunk)) /* RFC 3263 section 4.3 */
+		return;
 	if (response && status < 300)
 		trunk_registered(trunk, response);
 	else if (response && status == 423 && longer_wanted(trunk, response))
@@ -270,18 +275,47 @@ static struct own_request *register_send(struct trunk *trunk, uint32_t expires_s
 	return own_request_send(trunk->gateway, &trunk->flow, SIP_REGISTER, ++trunk->cseq, &texts, answer, trunk);
 }
 
-static void trunk_register(struct trunk *trunk)
+/* Asks the best of the provider's servers that was not asked yet. False: there is none, or it cannot be sent to. */
+static bool trunk_ask(struct trunk *trunk)
 {
+	struct gateway *gateway = trunk->gateway;
 	uint64_t connection = trunk->flow.connection;
 
-	if (trunk->request)
-		return;
 	trunk->refusal = NULL;
-	if (!servers_route(trunk->gateway, trunk->zone, NULL, &trunk->flow))
+	while (!trunk->request && !servers_route(gateway, trunk->zone, &trunk->tried, &trunk->flow))
 		trunk->request = register_send(trunk, trunk->expires_s, on_answer);
 	if (trunk->flow.connection != connection)
 		trunk->connected_us = clock_monotonic_us();
-	if (!trunk->request)
+	if (trunk->request)
+		timer_start(gateway->wheel, &trunk->patience, gateway_zone(gateway, trunk->zone)->failover_ms);
+	return trunk->request != NULL;
+}
+
+/* Silence: the next one is asked; without one, this one is waited for as long as RFC 3261 has it. */
+static void on_patience(void *context)
+{
+	struct trunk *trunk = context;
+	struct own_request *waiting = trunk->request;
+	struct flow silent = trunk->flow;
+
+	if (!waiting)
+		return;
+	trunk->cseq = waiting->cseq;
+	trunk->request = NULL;
+	if (!trunk_ask(trunk)) {
+		trunk->request = waiting;
+		return;
+	}
+	own_request_forget(waiting);
+	servers_failed(trunk->gateway, &silent, true);
+}
+
+static void trunk_register(struct trunk *trunk)
+{
+	if (trunk->request)
+		return;
+	trunk->tried = (struct tried){0};
+	if (!trunk_ask(trunk))
 		trunk_failed(trunk, NULL, 503);
 }
 
@@ -297,6 +331,7 @@ static void trunk_unregister(struct trunk *trunk)
 	trunk->request = NULL;
 	timer_stop(trunk->gateway->wheel, &trunk->next);
 	timer_stop(trunk->gateway->wheel, &trunk->expiry);
+	timer_stop(trunk->gateway->wheel, &trunk->patience);
 	if (trunk->state == TRUNK_REGISTERED)
 		register_send(trunk, 0, NULL);
 	trunk->state = TRUNK_STARTING;
@@ -327,6 +362,7 @@ static void trunk_free(struct trunk *trunk)
 	own_request_forget(trunk->request);
 	timer_stop(trunk->gateway->wheel, &trunk->next);
 	timer_stop(trunk->gateway->wheel, &trunk->expiry);
+	timer_stop(trunk->gateway->wheel, &trunk->patience);
 	memory_free(trunk->account);
 	memory_free(trunk->service_route);
 	memory_free_secret(trunk, sizeof(*trunk));
@@ -352,6 +388,7 @@ static struct trunk *trunk_new(struct gateway *gateway, uint8_t zone_index, char
 	random_token(gateway->random, trunk->tag, TAG_LENGTH);
 	trunk->next = (struct timer){.fire = on_next, .context = trunk};
 	trunk->expiry = (struct timer){.fire = on_expiry, .context = trunk};
+	trunk->patience = (struct timer){.fire = on_patience, .context = trunk};
 	next_in(trunk, 1 + random_u64(gateway->random) % START_LONGEST_MS);
 	return trunk;
 }

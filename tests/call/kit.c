@@ -95,8 +95,9 @@ static struct config *config_make(const struct kit *kit)
 		 "%s"
 		 "    media: {address: %s, ports: \"21000-21099\", encryption: none}\n"
 		 "%s",
-		 kit->trunk_extra && !kit->pair ? "trunk" : "core", kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port,
-		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->pbx.address.port, second,
+		 kit->trunk_extra && (!kit->pair || strstr(kit->trunk_extra, "register:")) ? "trunk" : "core",
+		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port, kit->six[1] ? "[::1]" : "127.0.0.1",
+		 kit->pbx.address.port, second,
 		 kit->trunk_extra && strstr(kit->trunk_extra, "watch:") ? "" : "    watch: 0\n",
 		 kit->six[1] ? both : "127.0.0.1", kit->trunk_extra ? kit->trunk_extra : "");
 	if (kit->apart)
@@ -107,9 +108,8 @@ static struct config *config_make(const struct kit *kit)
 			 "    listen: [\"udp:127.0.0.1:%u\"]\n"
 			 "    peers: [\"sip:127.0.0.1:%u;transport=udp\"]\n"
 			 "    watch: 0\n"
-			 "    media: {address: 127.0.0.1, ports: \"22000-22099\", encryption: none}\n"
-			 "%s",
-			 kit->spare.port, kit->stranger.address.port, kit->spare_extra);
+			 "    media: {address: 127.0.0.1, ports: \"22000-22099\", encryption: none}\n",
+			 kit->spare.port, kit->stranger.address.port);
 	length = snprintf(yaml, sizeof(yaml),
 			  "site: {domain: voip.example.org}\n"
 			  "state_directory: /tmp\n"
@@ -256,11 +256,11 @@ void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_ex
 	start(kit);
 }
 
-void kit_start_apart(struct kit *kit, const char *spare_extra, const char *more)
+void kit_start_apart(struct kit *kit, const char *core_extra, const char *more)
 {
 	clear(kit, "", "none");
 	kit->apart = true;
-	kit->spare_extra = spare_extra;
+	kit->trunk_extra = *core_extra ? core_extra : NULL;
 	kit->limits = more;
 	start(kit);
 }

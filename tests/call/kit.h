@@ -44,7 +44,7 @@ struct kit {
 	int memory; /* of checkpoints, after kit_keep */
 	struct checkpoint_area *area;
 	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
-	const char *zone_extra, *encryption, *limits, *spare_extra;
+	const char *zone_extra, *encryption, *limits;
 	bool six[2];         /* the phones' side, the PBX's */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
@@ -54,8 +54,8 @@ void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
 /* With two PBXs, of which `stranger` is the second. */
 void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra);
 /* With a provider beside the PBX in a zone of its own ("spare"), to which calls go when the PBX does not serve them. `more` are
- * lines of YAML at the end. */
-void kit_start_apart(struct kit *kit, const char *spare_extra, const char *more);
+ * lines of YAML at the end. `core_extra` as for a pair; with an account at it, the "pbx" is a provider as well. */
+void kit_start_apart(struct kit *kit, const char *core_extra, const char *more);
 /* The same with a provider in the place of the PBX. */
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
 /* With lines of YAML at the end: "limits: {…}\n". */

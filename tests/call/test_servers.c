@@ -174,6 +174,51 @@ static void the_next_zone_is_remembered(void **state)
 	kit_stop(&kit);
 }
 
+static void phone_subscribes(struct kit *kit, const char *name)
+{
+	peer_send(kit, &kit->phone,
+		  "SUBSCRIBE sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bK%s;rport\n"
+		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=%s\nTo: <sip:600@voip.example.org>\n"
+		  "Call-ID: %s\nCSeq: 3 SUBSCRIBE\nContact: <sip:1001@127.0.0.1:%u>\nEvent: message-summary\n"
+		  "Content-Length: 0\n\n",
+		  kit->phone.address.port, name, name, name, kit->phone.address.port);
+}
+
+/* To the next server after silence, to the next zone after 503; whoever was given up may not notify any more. */
+static void subscriptions_go_to_the_next_too(void **state)
+{
+	struct kit kit;
+	struct side late, notifier;
+
+	(void)state;
+	for (int apart = 0; apart < 2; apart++) {
+		if (apart)
+			kit_start_apart(&kit, "", "");
+		else
+			kit_start_pair(&kit, "", "");
+		phone_subscribes(&kit, "sub");
+		peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+		side_of_callee(&late, &kit.pbx, "late");
+		if (apart)
+			peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "late", "", "");
+		else
+			kit_skip(&kit, 4500);
+		peer_expect(&kit, &kit.stranger, "SUBSCRIBE ");
+		side_of_callee(&notifier, &kit.stranger, "tagtwo");
+		peer_answer(&kit, &kit.stranger, "200 OK", "tagtwo", "Expires: 600\n", "");
+		peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+		side_sends(&kit, &late, "NOTIFY", "Event: message-summary\nSubscription-State: active\n", "");
+		peer_expect(&kit, &kit.pbx, "SIP/2.0 481");
+		side_sends(&kit, &notifier, "NOTIFY",
+			   "Event: message-summary\nSubscription-State: terminated;reason=noresource\n", "");
+		peer_expect(&kit, &kit.phone, "NOTIFY ");
+		peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+		peer_expect(&kit, &kit.stranger, "SIP/2.0 200");
+		silence(&kit);
+		kit_stop(&kit);
+	}
+}
+
 /* An answer to the INVITE of which nobody waits any more: ACK and BYE, and the call at the other server goes on. */
 static void a_late_200_gets_ack_and_bye(void **state)
 {
@@ -435,6 +480,7 @@ int main(void)
 		cmocka_unit_test(a_silent_zone_is_followed_by_the_next),
 		cmocka_unit_test(zones_are_asked_once),
 		cmocka_unit_test(the_next_zone_is_remembered),
+		cmocka_unit_test(subscriptions_go_to_the_next_too),
 		cmocka_unit_test(a_late_200_gets_ack_and_bye),
 		cmocka_unit_test(a_503_goes_to_the_next_and_none_is_asked_twice),
 		cmocka_unit_test(a_call_that_rings_stays),

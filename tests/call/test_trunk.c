@@ -305,6 +305,62 @@ static void failures_are_tried_again_with_patience(void **state)
 	kit_stop(&kit);
 }
 
+/* Two servers of a provider: what the first leaves unanswered, or refuses with 503, is asked of the second at once. */
+static void the_next_server_is_asked_within_the_registration(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start_pair(&kit, "", ACCOUNT "}\n");
+	gateway_passwords_set(kit.gateway, SPAN("pbx pass word\n"));
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	kit_skip(&kit, 3500);
+	peer_expect_nothing(&kit, &kit.stranger, "REGISTER ");
+	kit_skip(&kit, 1000);
+	peer_expect(&kit, &kit.stranger, "REGISTER ");
+	assert_string_equal(view_of(&kit).state, "starting");
+	peer_answer(&kit, &kit.stranger, "200 OK", "t", "Expires: 100\n", "");
+	kit_pump(&kit, 5);
+	assert_string_equal(view_of(&kit).state, "registered");
+	assert_true(trunk_is_usable(kit.gateway, 1));
+	/* The refresh: the second is busy, the first is back. */
+	kit_skip(&kit, 90000);
+	peer_expect(&kit, &kit.stranger, "REGISTER ");
+	while (peer_receive(&kit, &kit.pbx, 0))
+		; /* what it was sent before it was given up */
+	peer_answer(&kit, &kit.stranger, "503 Service Unavailable", "t", "", "");
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	grant(&kit, "");
+	assert_string_equal(view_of(&kit).state, "registered");
+	kit_stop(&kit);
+}
+
+/* Of a route's zones one whose provider has not registered us is passed over; it is called again once it has. */
+static void a_trunk_that_is_not_registered_is_passed_over(void **state)
+{
+	struct kit kit;
+
+	(void)state;
+	kit_start_apart(&kit, ACCOUNT "}\n", "");
+	gateway_passwords_set(kit.gateway, SPAN("pbx pass word\n"));
+	peer_expect(&kit, &kit.pbx, "REGISTER ");
+	peer_answer(&kit, &kit.pbx, "403 Forbidden", "t", "", "");
+	kit_pump(&kit, 5);
+	assert_false(trunk_is_usable(kit.gateway, 1));
+	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
+	peer_expect(&kit, &kit.stranger, "INVITE ");
+	peer_answer(&kit, &kit.stranger, "486 Busy Here", "b", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 486");
+	assert_int_equal(kit.gateway->counters.failovers, 0);
+	kit_skip(&kit, 200000);
+	register_whole(&kit);
+	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4004, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "486 Busy Here", "b", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 486");
+	kit_stop(&kit);
+}
+
 static void silence_ends_what_was_granted_only_in_its_time(void **state)
 {
 	struct kit kit;
@@ -573,6 +629,8 @@ int main(void)
 		cmocka_unit_test(only_digest_with_auth_is_answered),
 		cmocka_unit_test(a_longer_registration_is_asked_for_when_wanted),
 		cmocka_unit_test(failures_are_tried_again_with_patience),
+		cmocka_unit_test(the_next_server_is_asked_within_the_registration),
+		cmocka_unit_test(a_trunk_that_is_not_registered_is_passed_over),
 		cmocka_unit_test(silence_ends_what_was_granted_only_in_its_time),
 		cmocka_unit_test(it_takes_the_registration_back_at_the_end),
 		cmocka_unit_test(a_reload_keeps_the_registration_unless_the_account_changed),
