@@ -19,7 +19,8 @@ static struct pbx_exchange *exchange_new(struct testpbx *pbx, struct pbx_call *c
 	exchange->from = from;
 	exchange->server = server;
 	exchange->method = (uint8_t)request->method;
-	sip_server_user_set(server, exchange);
+	if (server)
+		sip_server_user_set(server, exchange);
 	if (call)
 		call->references++;
 	list_append(&pbx->exchanges, &exchange->link);
@@ -35,6 +36,9 @@ void pbx_exchange_free(struct pbx_exchange *exchange)
 	for (uint8_t i = 0; i < exchange->branch_count; i++)
 		memory_free(exchange->branches[i]);
 	memory_free(exchange->ack);
+	memory_free(exchange->replaced);
+	if (exchange->transfer)
+		pbx_transfer_exchange_gone(exchange->transfer, exchange);
 	if (call) {
 		if (call->pending[exchange->from] == exchange)
 			call->pending[exchange->from] = NULL;
@@ -96,6 +100,8 @@ static void exchange_answer(struct pbx_exchange *exchange, uint16_t status, cons
 	struct buffer out;
 	bool has_body = response && response->body.length;
 
+	if (exchange->transfer)
+		pbx_transfer_answered(exchange->transfer, exchange, status, response);
 	if (!server || sip_server_is_answered(server))
 		return;
 	out = ua_response_start(&exchange->pbx->ua, sip_server_request(server), sip_server_flow(server), status,
@@ -111,6 +117,11 @@ static void exchange_refuse(struct pbx_exchange *exchange, uint16_t status)
 {
 	exchange_answer(exchange, status, NULL);
 	timer_stop(exchange->pbx->ua.wheel, &exchange->ringing);
+	if (exchange->replaced) { /* nothing has changed */
+		exchange->call->legs[exchange->from] = *exchange->replaced;
+		memory_free(exchange->replaced);
+		exchange->replaced = NULL;
+	}
 	if (exchange->initial && exchange->call)
 		exchange->call->ended = true;
 }
@@ -238,6 +249,10 @@ static void first_success(struct pbx_branch *branch, const struct sip_message *r
 	} else if (call && (exchange->method == SIP_INVITE || exchange->method == SIP_UPDATE)) {
 		ua_dialog_retarget(branch_dialog(branch), response);
 	}
+	if (exchange->replaced)
+		pbx_bye(exchange->pbx, exchange->replaced);
+	memory_free(exchange->replaced);
+	exchange->replaced = NULL;
 	exchange_answer(exchange, response->status, response);
 }
 
@@ -382,7 +397,7 @@ static void bridge_bye(struct pbx_call *call, uint8_t leg, struct sip_server_tra
 		else
 			sip_server_acknowledge(exchange->server); /* BYE says that the 2xx was heard */
 	}
-	if (call->has_callee)
+	if (!pbx_transfer_bye(call, leg) && call->has_callee)
 		pbx_bye(pbx, &call->legs[!leg]);
 	call->ended = true;
 	pbx_call_release(call);
@@ -391,6 +406,63 @@ static void bridge_bye(struct pbx_call *call, uint8_t leg, struct sip_server_tra
 static bool exchange_waits(const struct pbx_exchange *exchange)
 {
 	return exchange && exchange->server && !sip_server_is_answered(exchange->server);
+}
+
+bool pbx_call_waits(const struct pbx_call *call)
+{
+	return exchange_waits(call->pending[0]) || exchange_waits(call->pending[1]);
+}
+
+/* ---- Of transfers -------------------------------------------------------------------------- */
+
+struct pbx_exchange *pbx_exchange_transfer(struct pbx_transfer *transfer, struct pbx_call *call, uint8_t from,
+					   bool initial, const struct sip_message *invite)
+{
+	struct pbx_exchange *exchange = exchange_new(call->pbx, call, from, NULL, invite);
+	struct pbx_branch *branch;
+	bool sent;
+
+	if (!exchange)
+		return NULL;
+	exchange->initial = initial;
+	exchange->ringing = (struct timer){.fire = ringing_fire, .context = exchange};
+	branch = initial ? NULL : branch_new(exchange);
+	sent = initial ? exchange_fork(exchange, invite) : branch && branch_send(branch, invite);
+	if (!sent) {
+		pbx_exchange_free(exchange);
+		return NULL;
+	}
+	exchange->transfer = transfer;
+	timer_start(call->pbx->ua.wheel, &exchange->ringing, PBX_RINGING_MS);
+	return exchange;
+}
+
+void pbx_exchange_ack(struct pbx_exchange *exchange, struct span content_type, struct span body)
+{
+	ack_send(exchange, &exchange->call->legs[!exchange->from], content_type, body);
+}
+
+void pbx_bridge_replace(struct pbx_call *call, uint8_t leg, struct sip_server_transaction *server,
+			const struct sip_message *invite)
+{
+	struct testpbx *pbx = call->pbx;
+	bool can = call->has_callee && !call->transfer && !pbx_call_waits(call);
+	struct pbx_exchange *exchange = can ? exchange_new(pbx, call, leg, server, invite) : NULL;
+	struct ua_dialog *before = exchange ? memory_alloc(sizeof(*before)) : NULL;
+	struct pbx_branch *branch;
+
+	if (!exchange) {
+		ua_respond(&pbx->ua, server, can ? 503 : 491, "");
+		return;
+	}
+	exchange->replaced = before;
+	if (before)
+		*before = call->legs[leg];
+	call->pending[leg] = exchange;
+	branch = before ? branch_new(exchange) : NULL;
+	if (!branch || !ua_dialog_accept(&pbx->ua, &call->legs[leg], sip_server_flow(server), invite) ||
+	    !branch_send(branch, invite))
+		exchange_refuse(exchange, 503);
 }
 
 void pbx_bridge_request(struct pbx_call *call, uint8_t leg, struct sip_server_transaction *server,
@@ -402,6 +474,10 @@ void pbx_bridge_request(struct pbx_call *call, uint8_t leg, struct sip_server_tr
 
 	if (request->method == SIP_BYE) {
 		bridge_bye(call, leg, server);
+		return;
+	}
+	if (request->method == SIP_REFER) {
+		pbx_transfer_request(call, leg, server, request);
 		return;
 	}
 	if (!call->has_callee || (request->method == SIP_INVITE && exchange_waits(call->pending[!leg]))) {

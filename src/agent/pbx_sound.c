@@ -125,32 +125,88 @@ static struct address media_address(const struct testpbx *pbx, const struct flow
 	return set->family == ADDRESS_NONE || address_is_any(set) ? local : *set;
 }
 
-void pbx_sound_invite(struct testpbx *pbx, struct sip_server_transaction *server, const struct sip_message *invite,
-		      bool is_tone)
+/* Takes the call over; NULL when there is no port for it. */
+static struct pbx_call *sound_open(struct pbx_call *call, const struct pbx_extension *extension)
 {
-	struct pbx_call *call = pbx_call_new(pbx, sip_server_flow(server), invite);
-	struct address media = media_address(pbx, sip_server_flow(server));
+	struct testpbx *pbx = call->pbx;
+	struct address media = media_address(pbx, &call->legs[0].flow);
 
-	if (!call || sound_end_open(&call->sound, pbx->ua.loop, &media, pbx->settings.port_low, pbx->settings.port_high,
-				    pbx->ua.random)) {
-		ua_respond(&pbx->ua, server, 503, "");
-		if (call) {
-			call->ended = true;
-			pbx_call_release(call);
-		}
-		return;
+	if (sound_end_open(&call->sound, pbx->ua.loop, &media, pbx->settings.port_low, pbx->settings.port_high,
+			   pbx->ua.random)) {
+		call->ended = true;
+		pbx_call_release(call);
+		return NULL;
 	}
 	call->is_sound = true;
-	call->is_tone = is_tone;
+	call->is_tone = extension->is_tone;
+	call->refers_to = extension->refers_to;
+	call->replaces = extension->replaces;
 	call->sound.packet = echo_packet;
 	call->sound.context = call;
 	call->started_us = call->last_packet_us = clock_monotonic_us();
 	call->timer = (struct timer){.fire = timer_fire, .context = call};
-	if (respond_described(call, server, invite) != 200) {
-		pbx_sound_end(call, false);
-		return;
-	}
 	timer_start(pbx->ua.wheel, &call->timer, TIMER_MS);
+	return call;
+}
+
+static void mailbox_change(struct testpbx *pbx, const struct pbx_extension *extension)
+{
+	if (extension->messages < 0)
+		pbx->messages = 0;
+	else if (extension->messages && pbx->messages < PBX_MESSAGES_MAXIMUM)
+		pbx->messages++;
+}
+
+void pbx_sound_invite(struct testpbx *pbx, struct sip_server_transaction *server, const struct sip_message *invite,
+		      const struct pbx_extension *extension)
+{
+	struct pbx_call *call = pbx_call_new(pbx, sip_server_flow(server), invite);
+
+	if (call)
+		call = sound_open(call, extension);
+	if (!call)
+		ua_respond(&pbx->ua, server, 503, "");
+	else if (respond_described(call, server, invite) != 200)
+		pbx_sound_end(call, false);
+	else
+		mailbox_change(pbx, extension);
+}
+
+struct pbx_call *pbx_sound_new(struct testpbx *pbx, const struct ua_dialog *peer, const struct pbx_extension *extension)
+{
+	struct pbx_call *call = pbx_call_joined(pbx, peer);
+
+	return call ? sound_open(call, extension) : NULL;
+}
+
+void pbx_sound_offer(struct pbx_call *call, struct buffer *sdp)
+{
+	sound_offer_write(sdp, &call->sound, NULL, 0, ++call->version);
+}
+
+/* The offer was plain: an answer that is not would be none. */
+bool pbx_sound_answered(struct pbx_call *call, struct span sdp)
+{
+	const struct sdp_crypto none = {0};
+	struct sound_peer peer;
+
+	return !sound_answer_read(sdp, &peer) && !peer.encrypted && peer_use(call, &peer, &none);
+}
+
+void pbx_sound_replace(struct pbx_call *call, struct sip_server_transaction *server, const struct sip_message *invite)
+{
+	struct testpbx *pbx = call->pbx;
+	struct ua_dialog before = call->legs[0];
+
+	if (call->references || !ua_dialog_accept(&pbx->ua, &call->legs[0], sip_server_flow(server), invite)) {
+		call->legs[0] = before;
+		ua_respond(&pbx->ua, server, 491, "");
+	} else if (respond_described(call, server, invite) != 200) {
+		call->legs[0] = before;
+	} else {
+		call->refers_to = NULL;
+		pbx_bye(pbx, &before);
+	}
 }
 
 void pbx_sound_end(struct pbx_call *call, bool say_bye)
@@ -161,6 +217,16 @@ void pbx_sound_end(struct pbx_call *call, bool say_bye)
 		pbx_bye(call->pbx, &call->legs[0]);
 	call->ended = true;
 	pbx_call_release(call);
+}
+
+/* How the transfer that the caller was sent on goes (RFC 3515). Once it is over, this call is. */
+static void notified(struct pbx_call *call, struct sip_server_transaction *server, const struct sip_message *notify)
+{
+	const struct sip_header *state = sip_message_header(notify, SIP_HEADER_SUBSCRIPTION_STATE);
+
+	ua_respond(&call->pbx->ua, server, 200, call->legs[0].local_tag);
+	if (state && span_starts_with(state->value, SPAN("terminated")))
+		pbx_sound_end(call, true);
 }
 
 void pbx_sound_request(struct pbx_call *call, struct sip_server_transaction *server, const struct sip_message *request)
@@ -184,6 +250,8 @@ void pbx_sound_request(struct pbx_call *call, struct sip_server_transaction *ser
 		ua_dialog_retarget(&call->legs[0], request);
 		respond_described(call, server, request);
 		return;
+	case SIP_REFER: ua_respond(&pbx->ua, server, 603, tag); return; /* a tone calls nobody */
+	case SIP_NOTIFY: notified(call, server, request); return;
 	case SIP_INFO:
 	case SIP_MESSAGE:
 	case SIP_OPTIONS: ua_respond(&pbx->ua, server, 200, tag); return;
@@ -193,15 +261,15 @@ void pbx_sound_request(struct pbx_call *call, struct sip_server_transaction *ser
 
 void pbx_sound_ack(struct pbx_call *call, const struct sip_message *ack)
 {
-	const struct sdp_crypto none = {0};
-	struct sound_peer peer;
-
 	if (call->server)
 		sip_server_acknowledge(call->server);
-	if (!call->awaits_answer || !ack->body.length)
-		return;
-	call->awaits_answer = false;
-	/* The offer was plain: an answer that is not would be none. */
-	if (sound_answer_read(ack->body, &peer) || peer.encrypted || !peer_use(call, &peer, &none))
-		pbx_sound_end(call, true);
+	if (call->awaits_answer && ack->body.length) {
+		call->awaits_answer = false;
+		if (!pbx_sound_answered(call, ack->body)) {
+			pbx_sound_end(call, true);
+			return;
+		}
+	}
+	if (call->refers_to)
+		pbx_refer_send(call);
 }

@@ -6,26 +6,46 @@
 
 #include "agent/pbx.h"
 
+static const struct pbx_extension extensions[] = {
+	{.number = "600"},
+	{.number = "601", .is_tone = true},
+	{.number = "602", .refers_to = "600"},
+	{.number = "603", .is_tone = true, .refers_to = "601", .replaces = true},
+	{.number = "604", .redirects_to = "601"},
+	{.number = "605", .messages = 1},
+	{.number = "606", .messages = -1},
+};
+
+const struct pbx_extension *pbx_extension_find(struct span number)
+{
+	for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
+		if (span_is(number, extensions[i].number))
+			return &extensions[i];
+	}
+	return NULL;
+}
+
 /* ---- Calls --------------------------------------------------------------------------------- */
 
-struct pbx_call *pbx_call_new(struct testpbx *pbx, const struct flow *flow, const struct sip_message *invite)
+struct pbx_call *pbx_call_joined(struct testpbx *pbx, const struct ua_dialog *dialog)
 {
-	struct pbx_call *call;
+	struct pbx_call *call = pbx->call_count < PBX_CALLS_MAXIMUM ? memory_alloc(sizeof(*call)) : NULL;
 
-	if (pbx->call_count >= PBX_CALLS_MAXIMUM)
-		return NULL;
-	call = memory_alloc(sizeof(*call));
 	if (!call)
 		return NULL;
-	if (!ua_dialog_accept(&pbx->ua, &call->legs[0], flow, invite)) {
-		memory_free(call);
-		return NULL;
-	}
+	call->legs[0] = *dialog;
 	call->pbx = pbx;
 	call->sound.descriptor = -1;
 	list_append(&pbx->calls, &call->link);
 	pbx->call_count++;
 	return call;
+}
+
+struct pbx_call *pbx_call_new(struct testpbx *pbx, const struct flow *flow, const struct sip_message *invite)
+{
+	struct ua_dialog dialog;
+
+	return ua_dialog_accept(&pbx->ua, &dialog, flow, invite) ? pbx_call_joined(pbx, &dialog) : NULL;
 }
 
 static void call_free(struct pbx_call *call)
@@ -51,17 +71,25 @@ void pbx_bye(struct testpbx *pbx, struct ua_dialog *dialog)
 	ua_request_send(&pbx->ua, dialog, SIP_BYE, branch, &out, SPAN_EMPTY, SPAN_EMPTY, NULL);
 }
 
-static struct pbx_call *call_find(struct testpbx *pbx, const struct sip_message *request, uint8_t *leg)
+struct pbx_call *pbx_call_find(struct testpbx *pbx, struct span call_id, struct span to_tag, struct span from_tag,
+			       uint8_t *leg)
 {
+	const struct sip_message request = {.call_id = call_id, .to.tag = to_tag, .from.tag = from_tag};
+
 	list_each(link, &pbx->calls) {
 		struct pbx_call *call = list_object(link, struct pbx_call, link);
 
 		for (*leg = 0; *leg < (call->has_callee ? 2 : 1); (*leg)++) {
-			if (!call->ended && ua_dialog_matches(&call->legs[*leg], request))
+			if (!call->ended && ua_dialog_matches(&call->legs[*leg], &request))
 				return call;
 		}
 	}
 	return NULL;
+}
+
+static struct pbx_call *call_find(struct testpbx *pbx, const struct sip_message *request, uint8_t *leg)
+{
+	return pbx_call_find(pbx, request->call_id, request->to.tag, request->from.tag, leg);
 }
 
 /* ---- Requests ------------------------------------------------------------------------------ */
@@ -76,21 +104,55 @@ static void respond_allow(struct testpbx *pbx, struct sip_server_transaction *se
 	ua_response_send(server, status, &out, SPAN_EMPTY, SPAN_EMPTY);
 }
 
+static void redirect(struct testpbx *pbx, struct sip_server_transaction *server, struct span number)
+{
+	const struct flow *flow = sip_server_flow(server);
+	struct buffer out = ua_response_start(&pbx->ua, sip_server_request(server), flow, 302, "");
+	char contact[UA_URI_BYTES];
+
+	ua_contact_write(contact, sizeof(contact), flow, number, false);
+	sip_write_header(&out, SIP_HEADER_CONTACT, span_from(contact));
+	ua_response_send(server, 302, &out, SPAN_EMPTY, SPAN_EMPTY);
+}
+
+static void on_invite(struct testpbx *pbx, struct sip_server_transaction *server, const struct sip_message *invite)
+{
+	const struct sip_header *replaces = sip_message_header(invite, SIP_HEADER_REPLACES);
+	const struct pbx_extension *extension = pbx_extension_find(invite->request_uri.user);
+	struct pbx_call *call;
+	uint16_t status;
+	uint8_t leg;
+
+	if (replaces) {
+		status = pbx_replaces_find(pbx, replaces->value, &call, &leg);
+		if (status)
+			ua_respond(&pbx->ua, server, status, "");
+		else if (call->is_sound)
+			pbx_sound_replace(call, server, invite);
+		else
+			pbx_bridge_replace(call, leg, server, invite);
+	} else if (!extension) {
+		pbx_bridge_invite(pbx, server, invite);
+	} else if (extension->redirects_to) {
+		redirect(pbx, server, span_from(extension->redirects_to));
+	} else {
+		pbx_sound_invite(pbx, server, invite, extension);
+	}
+}
+
 static void on_request_outside(struct testpbx *pbx, struct sip_server_transaction *server,
 			       const struct sip_message *request)
 {
-	struct span called = request->request_uri.user;
-
 	switch (request->method) {
 	case SIP_OPTIONS: respond_allow(pbx, server, 200); return;
 	case SIP_REGISTER: pbx_register(pbx, server, request); return;
 	case SIP_INVITE:
-		if (!pbx_authenticate(pbx, server, request, request->from.uri.user))
-			return;
-		if (span_is(called, "600") || span_is(called, "601"))
-			pbx_sound_invite(pbx, server, request, span_is(called, "601"));
-		else
-			pbx_bridge_invite(pbx, server, request);
+		if (pbx_authenticate(pbx, server, request, request->from.uri.user))
+			on_invite(pbx, server, request);
+		return;
+	case SIP_SUBSCRIBE:
+		if (pbx_authenticate(pbx, server, request, request->from.uri.user))
+			pbx_subscribe(pbx, server, request);
 		return;
 	case SIP_MESSAGE:
 		if (pbx_authenticate(pbx, server, request, request->from.uri.user))
@@ -100,7 +162,7 @@ static void on_request_outside(struct testpbx *pbx, struct sip_server_transactio
 	}
 }
 
-/* RFC 3261 section 8.2.2.3: no extension can be required of us. */
+/* RFC 3261 section 8.2.2.3: no other extension can be required of us. */
 static void respond_bad_extension(struct testpbx *pbx, struct sip_server_transaction *server,
 				  const struct sip_header *require)
 {
@@ -117,7 +179,7 @@ static void on_request(void *context, struct sip_server_transaction *server, con
 	struct pbx_call *call;
 	uint8_t leg;
 
-	if (require) {
+	if (require && !span_is(require->value, "replaces")) {
 		respond_bad_extension(pbx, server, require);
 		return;
 	}
@@ -130,6 +192,8 @@ static void on_request(void *context, struct sip_server_transaction *server, con
 		return;
 	}
 	call = call_find(pbx, request, &leg);
+	if (!call && request->method == SIP_SUBSCRIBE && pbx_subscribe_again(pbx, server, request))
+		return;
 	if (!call)
 		ua_respond(&pbx->ua, server, 481, "");
 	else if (call->is_sound)
@@ -279,6 +343,8 @@ struct testpbx *testpbx_new(struct event_base *loop, const struct testpbx_settin
 		list_init(&pbx->bindings);
 		list_init(&pbx->calls);
 		list_init(&pbx->exchanges);
+		list_init(&pbx->transfers);
+		list_init(&pbx->subscriptions);
 		result = settings_copy(pbx, settings);
 	}
 	if (!result)
@@ -297,6 +363,8 @@ void testpbx_free(struct testpbx *pbx)
 {
 	if (!pbx)
 		return;
+	pbx_transfers_free(pbx);
+	pbx_subscriptions_free(pbx);
 	list_each(exchange, &pbx->exchanges)
 		pbx_exchange_free(list_object(exchange, struct pbx_exchange, link));
 	list_each(call, &pbx->calls)

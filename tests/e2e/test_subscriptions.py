@@ -51,3 +51,19 @@ def test_baresip_asks_for_its_messages(kit):
     gateway.wait_registrations(1)
     wait_for("baresip's subscription", lambda: gateway.ask("status")["subscriptions"] >= 1, 15)
     check(any("SUBSCRIBE" in line for line in pbx.requests("SUBSCRIBE")), "the PBX was not asked")
+
+
+def test_baresip_hears_of_a_message_in_the_test_pbxs_mailbox(kit):
+    """RFC 3842, over TLS: asked at once, told anew when 605 leaves a message and when 606 takes all away."""
+    gateway = kit.gateway()
+    kit.start("testpbx", [kit.binary, "testpbx", "--listen", PBX + ":5060"])
+    kit.wait_listening("udp", PBX, 5060)
+    phone = Baresip(kit, "1001", modules=["mwi"])
+    gateway.wait_registrations(1)
+    phone.process.wait_output("Voice-Message: 0/0", 20)
+    for number, told in (("605", "Voice-Message: 1/0"), ("606", "Voice-Message: 0/0")):
+        seen = phone.process.output().count(told)
+        phone.dial(number)
+        phone.process.wait_output(told, 15, seen + 1)
+        phone.hang_up()
+        gateway.wait_calls(0)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transfers through the gateway, blind and attended, with Kamailio as the PBX."""
+"""Transfers through the gateway, blind and attended, with Kamailio and the test PBX as the PBX."""
 
 import asyncio
 import re
+import time
 from urllib.parse import unquote
 
 from kamailio import USERS, Kamailio
-from kit import DOMAIN, OUTSIDE, PBX, PHONES_BOUND, check
+from kit import DOMAIN, OUTSIDE, PBX, PHONES_BOUND, check, wait_for
+from phones import Baresip, Linphone, check_heard
 from softphone import Audio, Softphone, token
 
 DESKS = {"2000": 5080, "2001": 5081}  # at the PBX
@@ -159,3 +161,189 @@ def test_a_redirect_is_followed_as_the_phone_would_dial(kit):
         check(not dialog and answer, "a circle was not ended")
     run(scenario)
     gateway.wait_calls(0)
+
+
+# ---- Softphones, over TLS with SRTP, and the test PBX -----------------------------------------------------------
+
+
+def testpbx(kit):
+    """For any user: 601 plays 440 Hz; 602 and 603 send their caller on, 604 redirects."""
+    kit.start("testpbx", [kit.binary, "testpbx", "--listen", PBX + ":5060"])
+    kit.wait_listening("udp", PBX, 5060)
+
+
+def counter(gateway, name):
+    return gateway.ask("status")["counters"][name]
+
+
+def check_call_of(gateway, account, encrypted=True):
+    """The one call that is left is that account's, sound flows both ways in it."""
+    calls = gateway.wait_calls(1, 20)
+    check(account in str(calls), "the call left is not of %s: %s" % (account, calls))
+    check(not encrypted or "AES" in str(calls), "nothing is encrypted: %s" % calls)
+
+
+def pair(kit, gateway, caller, tone_hz=0):
+    """The caller in a call with 1002, who hears at first another tone than 601's."""
+    called = Baresip(kit, "1002", tone_hz=tone_hz, answer=True)
+    gateway.wait_registrations(2)
+    caller.dial("1002")
+    caller.wait_established()
+    time.sleep(1.5)
+    return called
+
+
+def test_baresip_transfers_blind(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Baresip(kit, "1001", tone_hz=880)
+    called = pair(kit, gateway, phone)
+    phone.command("transfer sip:601@" + DOMAIN)
+    phone.wait_ended()
+    check_call_of(gateway, "1002")
+    time.sleep(3)
+    called.hang_up()
+    gateway.wait_calls(0)
+    check_heard(called.heard(), 440, "who was transferred")
+    check(counter(gateway, "transfers_passed") == 1, "the transfer was not counted")
+
+
+def test_baresip_transfers_blind_to_a_phone(kit):
+    """Who was transferred hears the third, who never was in a call with him before."""
+    gateway = kit.gateway()
+    testpbx(kit)
+    third = Baresip(kit, "1003", tone_hz=600, answer=True)
+    phone = Baresip(kit, "1001", tone_hz=880)
+    called = pair(kit, gateway, phone)
+    phone.command("transfer sip:1003@" + DOMAIN)
+    phone.wait_ended()
+    wait_for("a call of 1002 and 1003 alone", lambda: "1001" not in str(
+        [call for call in gateway.calls() if call]) and "1003" in str(gateway.calls()), 20, 0.2)
+    time.sleep(3)
+    called.hang_up()
+    gateway.wait_calls(0)
+    check_heard(called.heard(), 600, "who was transferred")
+    check(third.heard(), "the third recorded nothing")
+
+
+def test_a_failed_transfer_leaves_the_call(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Baresip(kit, "1001", tone_hz=880)
+    pair(kit, gateway, phone)
+    before = len(gateway.calls())
+    phone.command("transfer sip:1003@" + DOMAIN)  # is not registered
+    phone.process.wait_output("(?i)transfer.*fail|404", 15)
+    check(len(gateway.calls()) == before, "the call is gone: %s" % gateway.calls())
+    phone.hang_up()
+    gateway.wait_calls(0)
+
+
+def test_linphone_transfers_blind(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Linphone(kit, "1001")
+    phone.use_files()
+    phone.wait_registered()
+    called = pair(kit, gateway, phone)
+    phone.process.say("transfer sip:601@" + DOMAIN)
+    check_call_of(gateway, "1002")
+    time.sleep(3)
+    called.hang_up()
+    gateway.wait_calls(0)
+    check_heard(called.heard(), 440, "who was transferred")
+
+
+def test_linphone_transfers_attended(kit):
+    """The phone asks 1003 first, and then joins its two calls: 1002 hears 1003."""
+    gateway = kit.gateway()
+    testpbx(kit)
+    Baresip(kit, "1003", tone_hz=600, answer=True)
+    phone = Linphone(kit, "1001")
+    phone.use_files()
+    phone.wait_registered()
+    gateway.wait_registrations(2)
+    called = Baresip(kit, "1002", tone_hz=0, answer=True)
+    gateway.wait_registrations(3)
+    phone.dial("1002")
+    phone.wait_established()
+    phone.dial("1003")
+    wait_for("the second call", lambda: phone.log().count("StreamsRunning") >= 2 and len(gateway.calls()) == 4, 20, 0.2)
+    time.sleep(1)
+    phone.process.say("transfer 1 to-call 2")
+    gateway.wait_calls(2, 20)
+    time.sleep(3)
+    check("1001" not in str([call for call in gateway.calls()]), "the phone is still there: %s" % gateway.calls())
+    called.hang_up()
+    gateway.wait_calls(0)
+    check_heard(called.heard(), 600, "who was transferred")
+
+
+def check_sent_on(kit, number, tone_hz, heard_hz):
+    """The PBX transfers the phone that called it: REFER from core to access."""
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Baresip(kit, "1001", tone_hz=tone_hz)
+    gateway.wait_registrations(1)
+    phone.dial(number)
+    phone.wait_established(count=2)
+    gateway.wait_calls(1, 15)
+    time.sleep(3)
+    check_call_of(gateway, "1001")
+    phone.hang_up()
+    gateway.wait_calls(0)
+    check_heard(phone.heard()[-1:], heard_hz, "the transferred phone")
+    check(counter(gateway, "transfers_passed") == 1, "the transfer was not counted")
+
+
+def test_the_pbx_transfers_baresip_blind(kit):
+    check_sent_on(kit, "602", 880, 880)
+
+
+def test_the_pbx_transfers_baresip_attended(kit):
+    """The new call takes the place of the first (Replaces), which the phone never hears of."""
+    check_sent_on(kit, "603", 880, 440)
+
+
+def test_the_pbx_transfers_linphone(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Linphone(kit, "1001")
+    phone.use_files()
+    phone.wait_registered()
+    phone.dial("602")
+    wait_for("the second call", lambda: phone.log().count("StreamsRunning") >= 2, 20, 0.2)
+    check_call_of(gateway, "1001")
+    phone.record(3)
+    phone.hang_up()
+    gateway.wait_calls(0)
+    check_heard(phone.heard(), 440, "the transferred phone")
+
+
+def test_the_pbx_redirects(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Baresip(kit, "1001", tone_hz=880)
+    gateway.wait_registrations(1)
+    phone.dial("604")
+    phone.wait_established()
+    time.sleep(3)
+    phone.hang_up()
+    gateway.wait_calls(0)
+    check_heard(phone.heard(), 440, "who was redirected")
+
+
+def test_nobody_dials_by_a_refer_outside_of_calls(kit):
+    """Click-to-dial: a REFER that belongs to no call makes no phone and no PBX call anybody."""
+    Kamailio(kit, routes={user: "sip:%s@%s:%d" % (user, PBX, port) for user, port in DESKS.items()})
+    kit.gateway(encryption="offered")
+
+    async def scenario(office):
+        answer, _, _ = await office.phone.authenticated("REFER", "sip:2000@" + DOMAIN, "<sip:2000@%s>" % DOMAIN, token(16),
+                                                        "Refer-To: <sip:2001@%s>\r\n" % DOMAIN)
+        check(answer and answer.status == 403, "from a phone: %s" % (answer and answer.start))
+        answer, _, _ = await office.desks["2000"].authenticated("REFER", "sip:1001@" + DOMAIN, "<sip:1001@%s>" % DOMAIN,
+                                                                token(16), "Refer-To: <sip:2001@%s>\r\n" % DOMAIN)
+        check(answer and answer.status == 403, "from the PBX: %s" % (answer and answer.start))
+        check(not office.refers and not office.invites, "somebody was asked to call")
+    run(scenario)
