@@ -382,6 +382,8 @@ static struct transport_settings transport_settings(const struct config *config)
 			.handshake_timeout_ms = config->limits.handshake_ms,
 			.first_byte_timeout_ms = config->limits.first_byte_ms,
 			.idle_timeout_ms = config->limits.idle_ms,
+			.alive_timeout_ms =
+				config->limits.idle_ms < FLOW_SILENCE_MS ? config->limits.idle_ms : FLOW_SILENCE_MS,
 			.connect_timeout_ms = config->limits.connect_ms},
 	};
 }

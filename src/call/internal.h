@@ -595,8 +595,10 @@ bool redirect_is_told(const struct relay *relay, const struct sip_message *respo
 void redirect_write(const struct relay *relay, const struct sip_message *response, struct buffer *out);
 
 /* transfer.c: REFER (RFC 3515) and what it leads to */
-#define TRANSFER_EXPIRES_MS 60000 /* a token that is not used */
-#define TRANSFER_LINGER_MS 32000  /* an ended call whose REFER is still told about */
+#define FLOW_TIMER_STREAM_S 120 /* a phone is to send keep-alives so often (RFC 5626 section 4.4) */
+#define FLOW_SILENCE_MS ((FLOW_TIMER_STREAM_S + 30) * 1000) /* and is gone without */
+#define TRANSFER_EXPIRES_MS 60000                           /* a token that is not used */
+#define TRANSFER_LINGER_MS 32000                            /* an ended call whose REFER is still told about */
 /* Whether a request inside a call's dialog is for transfer_receive: REFER, SUBSCRIBE, NOTIFY. */
 bool transfer_concerns(enum sip_method method);
 void transfer_receive(struct dialog *dialog, struct sip_server_transaction *server, const struct sip_message *request);

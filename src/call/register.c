@@ -6,7 +6,6 @@
 #define CONTACTS_MAXIMUM 16   /* in one REGISTER */
 #define REGISTRAR_MARGIN_S 30 /* the registrar's binding must outlive the phone's by this much */
 #define FLOW_TIMER_UDP_S 25   /* within these a phone is to send a keep-alive (RFC 5626 section 4.4) */
-#define FLOW_TIMER_STREAM_S 120
 
 struct contact {
 	char token[TAG_LENGTH + 1];
@@ -254,6 +253,8 @@ static void answer_ok(struct gateway *gateway, struct sip_server_transaction *se
 	write_contacts(gateway, asked, &out);
 	if (*asked->path)
 		sip_write_header(&out, SIP_HEADER_PATH, span_from(asked->path));
+	if (asked->outbound && !*asked->path) /* else a proxy keeps the flow */
+		net_flow_keeps_alive(gateway_net(gateway), flow);
 	if (asked->outbound) {
 		sip_write_header(&out, SIP_HEADER_REQUIRE, SPAN("outbound"));
 		sip_write_header_number(&out, SIP_HEADER_FLOW_TIMER,

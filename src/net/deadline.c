@@ -11,6 +11,7 @@ static const enum net_close_reason deadline_reasons[NET_DEADLINE_COUNT] = {
 	[NET_DEADLINE_FIRST_BYTE] = NET_CLOSED_SLOW,
 	[NET_DEADLINE_MESSAGE] = NET_CLOSED_SLOW,
 	[NET_DEADLINE_IDLE] = NET_CLOSED_IDLE,
+	[NET_DEADLINE_ALIVE] = NET_CLOSED_SILENT,
 	[NET_DEADLINE_LINGER] = NET_CLOSED_BY_US,
 };
 
@@ -93,6 +94,7 @@ int net_deadlines_init(struct net *net)
 		[NET_DEADLINE_FIRST_BYTE] = limits->first_byte_timeout_ms,
 		[NET_DEADLINE_MESSAGE] = limits->first_byte_timeout_ms,
 		[NET_DEADLINE_IDLE] = limits->idle_timeout_ms,
+		[NET_DEADLINE_ALIVE] = limits->alive_timeout_ms,
 		[NET_DEADLINE_LINGER] = NET_LINGER_MS,
 	};
 

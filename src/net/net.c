@@ -12,6 +12,7 @@ static const char *const close_reason_texts[] = {
 	[NET_CLOSED_IDLE] = "idle too long",         [NET_CLOSED_HANDSHAKE] = "TLS handshake failed",
 	[NET_CLOSED_SLOW] = "peer too slow",         [NET_CLOSED_UNREACHABLE] = "unreachable",
 	[NET_CLOSED_FULL] = "peer does not read",    [NET_CLOSED_CERTIFICATE] = "certificate refused",
+	[NET_CLOSED_SILENT] = "no keep-alives",
 };
 
 const char *net_close_reason_text(enum net_close_reason reason)
@@ -240,6 +241,17 @@ void net_flow_prove(struct net *net, const struct flow *flow)
 
 	if (connection)
 		connection->flow.proven = true;
+}
+
+void net_flow_keeps_alive(struct net *net, const struct flow *flow)
+{
+	struct net_connection *connection = net_connection_find(net, flow->connection);
+
+	if (!connection || connection->state != NET_OPEN)
+		return;
+	connection->keeps_alive = true;
+	if (connection->deadline == NET_DEADLINE_IDLE)
+		net_deadline_set(connection, NET_DEADLINE_ALIVE);
 }
 
 void net_flow_deadline(struct net *net, const struct flow *flow, bool waiting)

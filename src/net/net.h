@@ -19,6 +19,7 @@ enum net_close_reason {
 	NET_CLOSED_SLOW,        /* first byte or a whole message took too long */
 	NET_CLOSED_UNREACHABLE, /* connect failed or timed out */
 	NET_CLOSED_FULL,        /* the peer did not read: its outgoing queue is over the limit */
+	NET_CLOSED_SILENT,      /* the peer, who was to send keep-alives, sent nothing for alive_timeout_ms */
 	NET_CLOSED_CERTIFICATE, /* a dialled peer's certificate is not trusted, or does not hold its name (RFC 5922) */
 };
 const char *net_close_reason_text(enum net_close_reason reason);
@@ -32,6 +33,7 @@ struct net_limits {
 	uint32_t handshake_timeout_ms;
 	uint32_t first_byte_timeout_ms; /* after connect or handshake */
 	uint32_t idle_timeout_ms;
+	uint32_t alive_timeout_ms; /* of connections that net_flow_keeps_alive was said of */
 	uint32_t connect_timeout_ms;
 };
 
@@ -145,6 +147,10 @@ bool net_flow_is_open(const struct net *net, const struct flow *flow);
 /* Marks a stream's remote address as proven, for the callbacks' flows from then on. Streams are so by themselves once
  * TCP is established; of UDP nothing is remembered here, that is the caller's to do (a returned nonce, say). */
 void net_flow_prove(struct net *net, const struct flow *flow);
+
+/* The stream's peer promised to send something, if only a keep-alive, ever so often (RFC 5626 section 4.4): when he is silent
+ * for alive_timeout_ms the connection ends, whatever is sent to him. */
+void net_flow_keeps_alive(struct net *net, const struct flow *flow);
 
 /* The whole-message deadline (first_byte_timeout_ms): it runs by itself while bytes stand unconsumed, and starts anew
  * when some are consumed, so that trickling does not prolong it. A callee that waits for more with nothing

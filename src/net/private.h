@@ -53,6 +53,7 @@ enum net_deadline {
 	NET_DEADLINE_FIRST_BYTE,
 	NET_DEADLINE_MESSAGE,
 	NET_DEADLINE_IDLE,
+	NET_DEADLINE_ALIVE, /* as idle, but only what the peer sends counts */
 	NET_DEADLINE_LINGER,
 	NET_DEADLINE_COUNT,
 	NET_DEADLINE_NONE = NET_DEADLINE_COUNT,
@@ -145,6 +146,7 @@ struct net_connection {
 	uint8_t receives_left; /* of this turn, for the BIO */
 	short wanted;          /* EV_READ, EV_WRITE */
 	bool callee_waits;     /* net_flow_deadline */
+	bool keeps_alive;      /* net_flow_keeps_alive */
 	bool delivering;       /* in the callee's stream callback */
 	bool closing;          /* net_flow_close before it was open: ends when the queue is sent */
 	bool handshake_counted;

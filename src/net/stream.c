@@ -49,7 +49,7 @@ void net_stream_opened(struct net_connection *connection)
 void net_stream_waiting(struct net_connection *connection, bool progress)
 {
 	if (!connection->callee_waits && !connection->incoming.length)
-		net_deadline_set(connection, NET_DEADLINE_IDLE);
+		net_deadline_set(connection, connection->keeps_alive ? NET_DEADLINE_ALIVE : NET_DEADLINE_IDLE);
 	else if (progress || connection->deadline != NET_DEADLINE_MESSAGE)
 		net_deadline_set(connection, NET_DEADLINE_MESSAGE);
 }

@@ -6,6 +6,7 @@
 
 #include "call/internal.h"
 #include "kit.h"
+#include "net/private.h"
 
 #define INSTANCE ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\""
 #define OUTBOUND "Supported: path, outbound\n"
@@ -429,6 +430,29 @@ static void a_phone_that_reconnects_in_a_call_gets_its_bye(void **state)
 	kit_stop(&kit);
 }
 
+/* RFC 5626 section 4.4.1: a phone that is gone without a word was called for as long as anything was sent to it. */
+static void a_connection_without_keep_alives_is_closed(void **state)
+{
+	struct kit kit;
+	struct peer phone = {.descriptor = -1};
+	struct side caller, callee;
+
+	(void)state;
+	kit_start(&kit, "", "none");
+	gateway_net(kit.gateway)->deadlines.durations_us[NET_DEADLINE_ALIVE] = 500000; /* for 150 s */
+	kit_connect_tls(&kit, &phone);
+	registered(&kit, &phone, 1, contact_line(phone.address.port, 1), "", "");
+	kit_establish(&kit, &phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+	assert_true(binding_reachable(binding_by_account(kit.gateway, SPAN("1001"))));
+	for (uint32_t i = 0; i < 8; i++) {
+		side_sends(&kit, &callee, "INFO", "", "");
+		kit_pump(&kit, 100);
+	}
+	assert_false(binding_reachable(binding_by_account(kit.gateway, SPAN("1001"))));
+	peer_close(&phone);
+	kit_stop(&kit);
+}
+
 static void a_call_never_moves_to_a_clear_flow_nor_to_another_phone(void **state)
 {
 	struct kit kit;
@@ -541,6 +565,7 @@ int main(void)
 		cmocka_unit_test(push_parameters_reach_the_pbx_and_its_features_the_phone),
 		cmocka_unit_test(a_flow_read_back_from_the_store_is_the_same_flow),
 		cmocka_unit_test(a_phone_that_reconnects_in_a_call_gets_its_bye),
+		cmocka_unit_test(a_connection_without_keep_alives_is_closed),
 		cmocka_unit_test(a_call_never_moves_to_a_clear_flow_nor_to_another_phone),
 		cmocka_unit_test(a_call_goes_down_the_next_flow_when_one_failed),
 		cmocka_unit_test(without_memory_a_flow_is_refused_and_nothing_leaks),

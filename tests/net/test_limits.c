@@ -346,6 +346,52 @@ static void test_honest_peers_stay(void **state)
 	world_stop(&world);
 }
 
+/* RFC 5626 section 4.4.1: what we send to a peer that is gone does not keep its connection up; what it sends does. */
+static void test_silent_peers_go(void **state)
+{
+	struct net_limits limits = hasty();
+
+	(void)state;
+	limits.idle_timeout_ms = 8000;
+	limits.alive_timeout_ms = 500;
+	for (int secure = 0; secure < 2; secure++) {
+		struct world world;
+		struct address local;
+		int client = -1;
+		SSL *ssl = NULL;
+
+		world_start(&world, &limits);
+		world.lines = true;
+		world_certify(&world, "sip.example.org", NULL);
+		local = world_listen(&world, secure ? TRANSPORT_TLS : TRANSPORT_TCP, "127.0.0.1", 0);
+		if (secure)
+			ssl = client_tls(&world, &local);
+		else
+			client = client_connect(&world, &local);
+		for (int i = 0; i < 10; i++) {
+			if (secure)
+				client_tls_send(&world, ssl, SPAN("line\n"));
+			else
+				client_send(&world, client, "line\n");
+			world_run_ms(&world, 100);
+			if (!i)
+				net_flow_keeps_alive(world.net, &world.flow);
+			assert_int_equal(world.closed, 0);
+		}
+		for (int i = 0; i < 20 && !world.closed; i++) {
+			net_send(world.net, &world.flow, SPAN("still there?\n"));
+			world_run_ms(&world, 50);
+		}
+		assert_int_equal(world.closed, 1);
+		assert_int_equal(world.reason, NET_CLOSED_SILENT);
+		if (secure)
+			client_tls_free(ssl);
+		else
+			close(client);
+		world_stop(&world);
+	}
+}
+
 /* A callee that consumed the head of a message and waits for the rest says so. */
 static void waits_on(struct world *world)
 {
@@ -475,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_accepts_are_bounded),
 		cmocka_unit_test(test_slow_peers),
 		cmocka_unit_test(test_honest_peers_stay),
+		cmocka_unit_test(test_silent_peers_go),
 		cmocka_unit_test(test_deadline_by_the_callee),
 		cmocka_unit_test(test_send_queue),
 		cmocka_unit_test(test_no_descriptors),
