@@ -14,8 +14,9 @@ struct testpbx_settings {
 	const char *user, *password; /* the one account when realm is set; any account without */
 };
 
-/* A registrar; 600 echoes what it hears, 601 plays a 440 Hz tone (PCMU, PCMA), other numbers ring the registered
- * contact of that user by proxying nothing: it answers 302-free, as a back-to-back agent without media. Runs until `loop` ends.
+/* A registrar; 600 echoes what it hears, 601 plays a 440 Hz tone (PCMU, PCMA), 602 and 603 transfer their caller, 604 redirects,
+ * 605 and 606 fill and empty the mailbox that subscribers hear of (testpbx.c has the table). Other numbers ring the registered
+ * contacts of that user, as a back-to-back agent without media that carries out transfers itself. Runs until `loop` ends.
  * Returns NULL with the reason in `error`. */
 struct testpbx;
 struct testpbx *testpbx_new(struct event_base *loop, const struct testpbx_settings *settings, char *error,

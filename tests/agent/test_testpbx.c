@@ -262,6 +262,101 @@ static void refusal_is_passed_on_without_the_phones_challenge(void **state)
 	hear_status(&f->alice, 403);
 }
 
+/* Alice in a call with Bob; `tag` is of hers with the PBX. */
+static void talk(struct fixture *f, const char *call, char tag[100])
+{
+	say(&f->alice, "INVITE", 1, "bob", "", call, "", "offer");
+	hear_request(&f->bob, SIP_INVITE);
+	answer(&f->bob, 200, "answer");
+	hear_status(&f->alice, 200);
+	save_tag(&f->alice, tag);
+	say(&f->alice, "ACK", 1, "bob", tag, call, "", "");
+	hear_request(&f->bob, SIP_ACK);
+}
+
+static void hear_result(struct phone *phone, const char *line)
+{
+	hear_request(phone, SIP_NOTIFY);
+	assert_true(span_starts_with(phone->message.content_type, SPAN("message/sipfrag")));
+	assert_true(span_starts_with(phone->message.body, span_from(line)));
+	answer(phone, 200, "");
+}
+
+/* RFC 3725 section 4.1: the target's offer goes to who is transferred, his answer to the target. */
+static void transfer_joins_the_two(void **state)
+{
+	struct fixture *f = *state;
+	struct phone *carol = test_calloc(1, sizeof(*carol));
+	char tag[100];
+
+	phone_open(carol, "carol", f->pbx.port);
+	register_phone(carol);
+	talk(f, "t1", tag);
+	say(&f->alice, "REFER", 2, "bob", tag, "t1", "Refer-To: <sip:carol@127.0.0.1>\r\n", "");
+	hear_status(&f->alice, 202);
+	hear_result(&f->alice, "SIP/2.0 100");
+	hear_request(carol, SIP_INVITE);
+	assert_int_equal(carol->message.body.length, 0);
+	answer(carol, 180, "");
+	hear_result(&f->alice, "SIP/2.0 180");
+	answer(carol, 200, "carols offer");
+	hear_request(&f->bob, SIP_INVITE);
+	assert_true(span_is(f->bob.message.body, "carols offer"));
+	answer(&f->bob, 200, "bobs answer");
+	hear_request(&f->bob, SIP_ACK);
+	hear_request(carol, SIP_ACK);
+	assert_true(span_is(carol->message.body, "bobs answer"));
+	hear_result(&f->alice, "SIP/2.0 200");
+	say(&f->alice, "BYE", 3, "bob", tag, "t1", "", "");
+	hear_status(&f->alice, 200);
+	hear_nothing(&f->bob);
+	close(carol->descriptor);
+	test_free(carol);
+}
+
+static void failed_transfer_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char tag[100];
+
+	talk(f, "t2", tag);
+	say(&f->alice, "REFER", 2, "bob", tag, "t2", "Refer-To: <sip:nobody@127.0.0.1>\r\n", "");
+	hear_status(&f->alice, 202);
+	hear_result(&f->alice, "SIP/2.0 100");
+	hear_result(&f->alice, "SIP/2.0 404");
+	say(&f->alice, "REFER", 3, "bob", tag, "t2",
+	    "Refer-To: <sip:x@127.0.0.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>\r\n", "");
+	hear_status(&f->alice, 404);
+	say(&f->alice, "BYE", 4, "bob", tag, "t2", "", "");
+	hear_status(&f->alice, 200);
+	hear_request(&f->bob, SIP_BYE);
+}
+
+/* RFC 3842: told at once, when it changes, and at the end. */
+static void mailbox_is_told(void **state)
+{
+	struct fixture *f = *state;
+	char tag[100];
+
+	say(&f->alice, "SUBSCRIBE", 1, "alice", "", "m1", "Event: message-summary\r\nExpires: 60\r\n", "");
+	hear_status(&f->alice, 200);
+	save_tag(&f->alice, tag);
+	hear_request(&f->alice, SIP_NOTIFY);
+	assert_true(span_starts_with(f->alice.message.body, SPAN("Messages-Waiting: no")));
+	answer(&f->alice, 200, "");
+	say(&f->bob, "INVITE", 1, "605", "", "m2", "",
+	    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n");
+	hear_status(&f->bob, 200);
+	hear_request(&f->alice, SIP_NOTIFY);
+	assert_true(span_starts_with(f->alice.message.body, SPAN("Messages-Waiting: yes")));
+	answer(&f->alice, 200, "");
+	say(&f->alice, "SUBSCRIBE", 2, "alice", tag, "m1", "Event: message-summary\r\nExpires: 0\r\n", "");
+	hear_status(&f->alice, 200);
+	hear_request(&f->alice, SIP_NOTIFY);
+	assert_true(span_starts_with(sip_message_header(&f->alice.message, SIP_HEADER_SUBSCRIPTION_STATE)->value,
+				     SPAN("terminated")));
+}
+
 static void messages_reach_registered_users(void **state)
 {
 	struct fixture *f = *state;
@@ -305,8 +400,10 @@ static void small_requests_are_answered(void **state)
 	say(&f->alice, "OPTIONS", 1, "bob", "", "o1", "", "");
 	hear_status(&f->alice, 200);
 	assert_true(sip_message_has_token(&f->alice.message, SIP_HEADER_ALLOW, "INVITE"));
-	say(&f->alice, "SUBSCRIBE", 1, "bob", "", "o2", "", "");
+	say(&f->alice, "PUBLISH", 1, "bob", "", "o2", "", "");
 	hear_status(&f->alice, 405);
+	say(&f->alice, "SUBSCRIBE", 1, "bob", "", "o6", "Event: unheard-of\r\n", "");
+	hear_status(&f->alice, 489);
 	say(&f->alice, "OPTIONS", 1, "bob", "", "o3", "Require: 100rel\r\n", "");
 	hear_status(&f->alice, 420);
 	say(&f->alice, "BYE", 1, "bob", ";tag=none", "o4", "", "");
@@ -367,6 +464,9 @@ int main(void)
 		WITH_PBX(cancel_reaches_the_phone),
 		WITH_PBX(answer_that_crosses_the_cancel_is_hung_up),
 		WITH_PBX(refusal_is_passed_on_without_the_phones_challenge),
+		WITH_PBX(transfer_joins_the_two),
+		WITH_PBX(failed_transfer_changes_nothing),
+		WITH_PBX(mailbox_is_told),
 		WITH_PBX(messages_reach_registered_users),
 		WITH_PBX(registrar_keeps_and_forgets),
 		WITH_PBX(small_requests_are_answered),
