@@ -9,7 +9,7 @@
 
 int run_command(const struct arguments *arguments)
 {
-	return supervisor_run(arguments->configuration);
+	return keeper_run(arguments->configuration);
 }
 
 static int explain(const char *key)

@@ -39,7 +39,7 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	supervisor_message(child->supervisor, child, message);
 }
 
-/* The process ends too, or has ended: SIGCHLD tells. One that only misbehaved is ended, and killed if it does not listen. */
+/* The process ends too, or has ended: the keeper tells. One that only misbehaved is ended, and killed if it does not listen. */
 static void on_closed(void *context, struct ipc_channel *channel)
 {
 	const struct timeval patience = {1, 0};
@@ -89,7 +89,7 @@ int child_start(struct child *child)
 
 	if (error)
 		goto failed;
-	child->pid = fork();
+	child->pid = keeper_fork();
 	if (child->pid == 0)
 		child_execute(child, pair[1]);
 	error = child->pid < 0 ? -errno : 0;

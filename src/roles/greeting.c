@@ -115,7 +115,7 @@ pid_t testpbx_start(const struct supervisor *supervisor)
 		return error;
 	}
 	snprintf(path, sizeof(path), "%s/%s", supervisor->state_directory, TESTPBX_SECRET_FILE);
-	pid = fork();
+	pid = keeper_fork();
 	if (pid == 0)
 		testpbx_execute(path);
 	return pid < 0 ? -errno : pid;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "roles/supervisor.h"
 #include "store/store.h"
@@ -20,7 +21,7 @@ int offline_open(struct offline *offline, const struct config *config, char *err
 	if (!result)
 		result = state_prepare(offline->state_directory, &identity, &complaints);
 	if (!result) {
-		offline->lock = state_lock(offline->state_directory, &complaints);
+		offline->lock = state_lock(offline->state_directory, getpid(), &complaints);
 		result = offline->lock < 0 ? offline->lock : 0;
 	}
 	buffer_text(&complaints);

@@ -98,3 +98,14 @@ void reload_finish(struct supervisor *supervisor, const char *reason)
 		 supervisor->current.listener_count);
 	answer(supervisor, true, text);
 }
+
+void reload_undo(struct supervisor *supervisor)
+{
+	static const enum ipc_role roles[] = {IPC_ROLE_GATE, IPC_ROLE_MEDIA, IPC_ROLE_STORE};
+
+	log_write(LOG_WARNING, "supervisor", "reload: nothing changed: the supervisor process ended in the middle");
+	supervisor->current.number = ++supervisor->last_generation;
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (supervisor->children[roles[i]].channel)
+			child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
+}

@@ -35,9 +35,9 @@ int configuration_load_or_complain(const char *path, bool check_files, struct co
 int configuration_state_directory(const char *path, char *out, size_t capacity);
 
 /* Runs the gateway until a signal ends it. `path` as above. Returns the exit status. */
-int supervisor_run(const char *path);
+int keeper_run(const char *path);
 
-/* One confined process: its arguments are what supervisor_run gave it. Returns the exit status. */
+/* One confined process: its arguments are what the supervisor gave it. Returns the exit status. */
 #define ROLE_COMMAND "role"
 int role_run(int argument_count, char **arguments);
 

@@ -72,7 +72,7 @@ int state_prepare(const char *state_directory, const struct confine_identity *id
 	return 0;
 }
 
-int state_lock(const char *state_directory, struct buffer *complaints)
+int state_lock(const char *state_directory, pid_t owner, struct buffer *complaints)
 {
 	char path[PATH_BYTES], text[32] = "";
 	int descriptor;
@@ -93,7 +93,7 @@ int state_lock(const char *state_directory, struct buffer *complaints)
 		close(descriptor);
 		return -EBUSY;
 	}
-	snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	snprintf(text, sizeof(text), "%d\n", (int)owner);
 	if (ftruncate(descriptor, 0) || write(descriptor, text, strlen(text)) != (ssize_t)strlen(text))
 		log_write(LOG_WARNING, "supervisor", "%s cannot be written: %s", path, strerror(errno));
 	return descriptor;

@@ -79,6 +79,7 @@ static void stop(struct supervisor *supervisor, int status)
 	reload_finish(supervisor, "the gateway stops");
 	supervisor->phase = PHASE_STOPPING;
 	supervisor->status = status;
+	keeper_leave(supervisor); /* nobody goes on with what is to end */
 	deadline_start(supervisor, STOP_PATIENCE_MS);
 	child_stop(&supervisor->children[IPC_ROLE_GATE]);
 	stop_go_on(supervisor);
@@ -217,53 +218,73 @@ static void testpbx_ended(struct supervisor *supervisor, int status)
 		stop(supervisor, 1);
 }
 
-/* Only those that we started are asked for. */
-void supervisor_children_check(struct supervisor *supervisor)
+static void process_ended(struct supervisor *supervisor, pid_t pid, int status)
 {
-	int status;
-
 	for (size_t i = 0; i < ROLES; i++) {
 		struct child *child = &supervisor->children[roles[i]];
 
-		if (!child->pid || waitpid(child->pid, &status, WNOHANG) != child->pid)
+		if (child->pid != pid)
 			continue;
 		if (child->channel) {
 			ipc_channel_free(child->channel);
 			child->channel = NULL;
 		}
 		child_ended(child, status);
+		return;
 	}
-	if (supervisor->testpbx > 0 && waitpid(supervisor->testpbx, &status, WNOHANG) == supervisor->testpbx)
+	if (supervisor->testpbx == pid)
 		testpbx_ended(supervisor, status);
+}
+
+void supervisor_children_check(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < ROLES; i++) {
+		pid_t pid = supervisor->children[roles[i]].pid;
+
+		if (pid && kill(pid, 0) && errno == ESRCH)
+			process_ended(supervisor, pid, 0);
+	}
+	if (supervisor->testpbx > 0 && kill(supervisor->testpbx, 0) && errno == ESRCH)
+		process_ended(supervisor, supervisor->testpbx, 0);
+}
+
+/* Of the one process that is our own child: all others are the keeper's. */
+static void on_checked(evutil_socket_t number, short what, void *context)
+{
+	struct supervisor *supervisor = context;
+	int status;
+
+	(void)number;
+	(void)what;
 	if (supervisor->upgrade.checker > 0 &&
 	    waitpid(supervisor->upgrade.checker, &status, WNOHANG) == supervisor->upgrade.checker)
 		upgrade_checked(supervisor, status);
 }
 
-static void on_child(evutil_socket_t number, short what, void *context)
+static void on_terminate(struct supervisor *supervisor)
 {
-	(void)number;
-	(void)what;
-	supervisor_children_check(context);
-}
-
-static void on_terminate(evutil_socket_t number, short what, void *context)
-{
-	struct supervisor *supervisor = context;
-
-	(void)number;
-	(void)what;
 	if (supervisor->phase == PHASE_STOPPING)
 		kill_all(supervisor); /* asked twice */
 	else
 		stop(supervisor, 0);
 }
 
-static void on_hangup(evutil_socket_t number, short what, void *context)
+/* Who ended, and the signals that the keeper got. */
+static void on_message(evutil_socket_t descriptor, short what, void *context)
 {
-	(void)number;
+	struct supervisor *supervisor = context;
+	struct keeper_message message;
+
+	(void)descriptor;
 	(void)what;
-	reload_start(context, false, 0);
+	while (keeper_message_next(supervisor->keeper, &message)) {
+		if (message.pid)
+			process_ended(supervisor, message.pid, message.value);
+		else if (message.value == SIGHUP)
+			reload_start(supervisor, false, 0);
+		else
+			on_terminate(supervisor);
+	}
 }
 
 /* ---- What the others say ---- */
@@ -331,21 +352,21 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
 
 /* ---- The beginning ---- */
 
-static int signals_catch(struct supervisor *supervisor)
+static int events_make(struct supervisor *supervisor)
 {
-	static const struct {
-		int number;
-		event_callback_fn caught;
-	} rows[] = {{SIGCHLD, on_child}, {SIGTERM, on_terminate}, {SIGINT, on_terminate}, {SIGHUP, on_hangup}};
+	sigset_t child;
 
 	signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < 4; i++) {
-		supervisor->signals[i] = evsignal_new(supervisor->loop, rows[i].number, rows[i].caught, supervisor);
-		if (!supervisor->signals[i] || event_add(supervisor->signals[i], NULL))
-			return -ENOMEM;
-	}
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &child, NULL);
+	supervisor->checked = evsignal_new(supervisor->loop, SIGCHLD, on_checked, supervisor);
+	supervisor->messages = event_new(supervisor->loop, supervisor->keeper->messages[0], EV_READ | EV_PERSIST,
+					 on_message, supervisor);
 	supervisor->deadline = evtimer_new(supervisor->loop, on_deadline, supervisor);
-	return supervisor->deadline ? 0 : -ENOMEM;
+	if (!supervisor->checked || !supervisor->messages || !supervisor->deadline)
+		return -ENOMEM;
+	return event_add(supervisor->checked, NULL) || event_add(supervisor->messages, NULL) ? -ENOMEM : 0;
 }
 
 static int children_make(struct supervisor *supervisor)
@@ -403,7 +424,7 @@ static int state_take(struct supervisor *supervisor, struct buffer *complaints)
 	configuration_clear(&configuration);
 	if (error)
 		return error;
-	supervisor->lock = state_lock(supervisor->state_directory, complaints);
+	supervisor->lock = state_lock(supervisor->state_directory, getppid(), complaints);
 	return supervisor->lock < 0 ? supervisor->lock : 0;
 }
 
@@ -456,9 +477,10 @@ static void everything_close(struct supervisor *supervisor)
 		if (supervisor->children[roles[i]].restart)
 			event_free(supervisor->children[roles[i]].restart);
 	}
-	for (size_t i = 0; i < 4; i++)
-		if (supervisor->signals[i])
-			event_free(supervisor->signals[i]);
+	if (supervisor->messages)
+		event_free(supervisor->messages);
+	if (supervisor->checked)
+		event_free(supervisor->checked);
 	if (supervisor->deadline)
 		event_free(supervisor->deadline);
 	upgrade_clear(supervisor);
@@ -476,32 +498,43 @@ static void everything_close(struct supervisor *supervisor)
 		event_base_free(supervisor->loop);
 }
 
-int supervisor_run(const char *path)
+/* After each turn the supervisor is described anew, so that another one could go on from there. */
+static void run(struct supervisor *supervisor)
+{
+	do
+		keeper_leave(supervisor);
+	while (!event_base_loop(supervisor->loop, EVLOOP_ONCE) && !event_base_got_break(supervisor->loop));
+}
+
+int supervisor_run(struct keeper *keeper, enum keeper_arrival arrival, int left)
 {
 	const struct rlimit no_core = {0, 0};
-	struct supervisor supervisor = {
-		.path = path, .lock = -1, .control = -1, .memory = -1, .upgrade.previous = -1, .status = 1};
-	bool takes_over;
-	int left;
+	struct supervisor supervisor = {.keeper = keeper,
+					.arrival = arrival,
+					.path = keeper->path,
+					.lock = -1,
+					.control = -1,
+					.memory = -1,
+					.upgrade.previous = -1,
+					.status = 1};
 
 	for (int i = 0; i < IPC_FILE_COUNT; i++)
 		supervisor.current.files[i] = -1;
 	log_setup("supervisor", LOG_NOTICE);
 	setrlimit(RLIMIT_CORE, &no_core); /* it holds keys */
-	takes_over = upgrade_is_takeover(&left);
-	if (takes_over ? upgrade_take_over(&supervisor, left) : everything_open(&supervisor))
+	if (arrival == ARRIVAL_FIRST ? everything_open(&supervisor) : upgrade_take_over(&supervisor, left))
 		goto out;
 	supervisor.loop = event_base_new();
-	if (!supervisor.loop || signals_catch(&supervisor) || children_make(&supervisor)) {
+	if (!supervisor.loop || events_make(&supervisor) || children_make(&supervisor)) {
 		log_write(LOG_ERROR, "supervisor", "no memory");
 		goto out;
 	}
-	if (takes_over)
+	if (arrival != ARRIVAL_FIRST)
 		upgrade_go_on(&supervisor);
 	else if (children_start(&supervisor))
 		stop(&supervisor, 1);
 	if (anybody_runs(&supervisor))
-		event_base_dispatch(supervisor.loop);
+		run(&supervisor);
 	log_write(LOG_NOTICE, "supervisor", "stopped");
 out:
 	everything_close(&supervisor);

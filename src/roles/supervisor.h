@@ -5,6 +5,7 @@
 #define RINGWALL_ROLES_SUPERVISOR_H
 
 #include "roles/confine.h"
+#include "roles/keeper.h"
 #include "roles/roles.h"
 
 struct event;
@@ -38,8 +39,9 @@ void generation_close(struct generation *generation);
 /* Makes the directory and the store's within it, which `identity` owns. Returns 0, or a negative error with a complaint. */
 int state_prepare(const char *state_directory, const struct confine_identity *identity, struct buffer *complaints);
 
-/* Takes the lock of the directory, which a second supervisor is refused. Returns its descriptor, or a negative error. */
-int state_lock(const char *state_directory, struct buffer *complaints);
+/* Takes the lock of the directory, which a second gateway is refused, and writes whose it is. Returns its descriptor, or a negative
+ * error. */
+int state_lock(const char *state_directory, pid_t owner, struct buffer *complaints);
 void state_unlock(const char *state_directory, int lock);
 
 /* Makes the self-signed pair when the configuration wants one that is not there (or, when we are embedded, does not hold our
@@ -109,6 +111,8 @@ struct upgrade {
 };
 
 struct supervisor {
+	struct keeper *keeper;
+	enum keeper_arrival arrival;
 	struct event_base *loop;
 	const char *path;
 	char program[4096]; /* the file that this program was started from */
@@ -125,19 +129,22 @@ struct supervisor {
 	uint32_t memory_records;
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
-	struct event *signals[4], *deadline;
+	struct event *messages, *checked, *deadline;
 };
 
 /* Starts a child that does not run, joins it with the others and hands everything over. False: it cannot be started. */
 bool supervisor_child_start(struct supervisor *supervisor, struct child *child);
 
-/* Looks for children that have ended. */
+/* Those of a supervisor before that ended unnoticed. */
 void supervisor_children_check(struct supervisor *supervisor);
 
 /* From children. */
 void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message);
 
 /* ---- reload.c ---- */
+
+/* Of a supervisor that died in the middle: every process is given what is in force once more, under a new number. */
+void reload_undo(struct supervisor *supervisor);
 
 void reload_start(struct supervisor *supervisor, bool from_gate, uint64_t request);
 /* The gate took it, or did not (`reason`). */
@@ -164,9 +171,9 @@ bool upgrade_role_failed(struct supervisor *supervisor, const struct child *chil
 
 /* Whether this process has just taken the place of another program; *descriptor is what that left. */
 bool upgrade_is_takeover(int *descriptor);
-/* Takes it all, but for channels. Returns 0 or a negative error, logged. */
+/* Takes over all that the supervisor before left, but for channels. Returns 0 or a negative error, logged. */
 int upgrade_take_over(struct supervisor *supervisor, int descriptor);
-/* Events and signals are there: goes on with the children, and begins to replace them. */
+/* Events are there: goes on with the children, and replaces those of the program before. */
 void upgrade_go_on(struct supervisor *supervisor);
 /* To a gate that has become ready. */
 void upgrade_tell(struct supervisor *supervisor);

@@ -17,7 +17,9 @@
 static const char *const file_names[IPC_FILE_COUNT] = {[IPC_FILE_CONFIGURATION] = "configuration",
 						       [IPC_FILE_CERTIFICATE] = "certificate",
 						       [IPC_FILE_KEY] = "key",
-						       [IPC_FILE_AUTHORITIES] = "authorities"};
+						       [IPC_FILE_AUTHORITIES] = "authorities",
+						       [IPC_FILE_ZONE_AUTHORITIES] = "zone_authorities",
+						       [IPC_FILE_PASSWORDS] = "passwords"};
 
 /* ---- Out ---- */
 
@@ -64,12 +66,13 @@ static json_t *children_json(const struct supervisor *supervisor, struct inherit
 
 	for (int role = 0; role < IPC_ROLE_COUNT; role++) {
 		const struct child *child = &supervisor->children[role];
-		int channel = child->channel ? ipc_channel_descriptor(child->channel) : -1;
+		int channel = child->channel ? ipc_channel_descriptor(child->channel) : child->inherited;
 
-		if (child->pid > 0 && channel >= 0)
+		if (child->pid > 0 && channel > STDERR_FILENO)
 			json_object_set_new(children, ipc_role_name((enum ipc_role)role),
-					    json_pack("{s:i, s:b, s:b, s:o}", "pid", (int)child->pid, "ready",
-						      child->is_ready, "new", child->is_new, "channel",
+					    json_pack("{s:i, s:b, s:b, s:b, s:b, s:o}", "pid", (int)child->pid, "ready",
+						      child->is_ready, "new", child->is_new, "due", child->is_due,
+						      "foreign", child->is_foreign, "channel",
 						      descriptor_json(inheritance, channel)));
 	}
 	return children;
@@ -80,21 +83,22 @@ static json_t *description_json(const struct supervisor *supervisor, struct inhe
 	const struct generation *generation = &supervisor->current;
 	const struct upgrade *upgrade = &supervisor->upgrade;
 
-	return json_pack("{s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
-			 " s:{s:i, s:s, s:b, s:o, s:o}, s:o, s:i, s:{s:i, s:I, s:s, s:o, s:b, s:s}}",
-			 "format", TAKEOVER_FORMAT, "process", (int)getpid(), "ipc_version", IPC_VERSION, "version",
-			 RINGWALL_VERSION, "program", supervisor->program, "state_directory",
-			 supervisor->state_directory, "lock", descriptor_json(inheritance, supervisor->lock), "control",
-			 descriptor_json(inheritance, supervisor->control), "memory",
-			 descriptor_json(inheritance, supervisor->memory), "memory_records",
-			 (int)supervisor->memory_records, "last_generation", (int)supervisor->last_generation,
-			 "generation", "number", (int)generation->number, "path", generation->configuration.path,
-			 "embedded", generation->configuration.embedded, "files", files_json(generation, inheritance),
-			 "listeners", listeners_json(generation, inheritance), "children",
-			 children_json(supervisor, inheritance), "testpbx", (int)supervisor->testpbx, "upgrade",
-			 "number", (int)upgrade->number, "started_us", (json_int_t)upgrade->started_us, "from",
-			 upgrade->from, "previous", descriptor_json(inheritance, upgrade->previous), "back",
-			 upgrade->is_going_back, "reason", upgrade->text);
+	return json_pack(
+		"{s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
+		" s:{s:i, s:s, s:b, s:o, s:o}, s:o, s:i, s:b, s:{s:i, s:i, s:i, s:I, s:s, s:o, s:b, s:s}}",
+		"format", TAKEOVER_FORMAT, "process", (int)getppid(), "ipc_version", IPC_VERSION, "version",
+		RINGWALL_VERSION, "program", supervisor->program, "state_directory", supervisor->state_directory,
+		"lock", descriptor_json(inheritance, supervisor->lock), "control",
+		descriptor_json(inheritance, supervisor->control), "memory",
+		descriptor_json(inheritance, supervisor->memory), "memory_records", (int)supervisor->memory_records,
+		"last_generation", (int)supervisor->last_generation, "generation", "number", (int)generation->number,
+		"path", generation->configuration.path, "embedded", generation->configuration.embedded, "files",
+		files_json(generation, inheritance), "listeners", listeners_json(generation, inheritance), "children",
+		children_json(supervisor, inheritance), "testpbx", (int)supervisor->testpbx, "reloading",
+		supervisor->reload.is_active, "upgrade", "number", (int)upgrade->number, "step", (int)upgrade->step,
+		"state", (int)upgrade->state, "started_us", (json_int_t)upgrade->started_us, "from", upgrade->from,
+		"previous", descriptor_json(inheritance, upgrade->previous), "back", upgrade->is_going_back, "reason",
+		upgrade->text);
 }
 
 int takeover_write(const struct supervisor *supervisor, int descriptors[TAKEOVER_DESCRIPTORS])
@@ -234,9 +238,16 @@ static void children_read(struct reader *reader, const json_t *from, bool same_v
 			continue;
 		child->pid = (pid_t)number_of(reader, row, "pid", 2, INT32_MAX);
 		child->inherited = descriptor_of(reader, row, "channel", false);
-		child->is_foreign = !same_version;
-		/* On the way back only what the other program started is replaced. */
-		child->is_due = !supervisor->upgrade.is_going_back || json_is_true(json_object_get(row, "new"));
+		child->is_new = json_is_true(json_object_get(row, "new"));
+		if (supervisor->arrival == ARRIVAL_RESUME) {
+			child->is_foreign = json_is_true(json_object_get(row, "foreign"));
+			child->is_due = json_is_true(json_object_get(row, "due"));
+		} else {
+			child->is_foreign = !same_version;
+			/* On the way back only what the other program started is replaced. */
+			child->is_due = !supervisor->upgrade.is_going_back || child->is_new;
+			child->is_new = false;
+		}
 		child->is_ready = json_is_true(json_object_get(row, "ready"));
 	}
 }
@@ -255,7 +266,11 @@ static void supervisor_read(struct reader *reader, const json_t *from, struct su
 	supervisor->memory_records = (uint32_t)number_of(reader, from, "memory_records", 0, INT32_MAX);
 	supervisor->last_generation = (uint32_t)number_of(reader, from, "last_generation", 1, INT32_MAX);
 	supervisor->testpbx = (pid_t)number_of(reader, from, "testpbx", 0, INT32_MAX);
-	supervisor->upgrade.number = (uint32_t)number_of(reader, upgrade, "number", 1, INT32_MAX);
+	supervisor->reload.is_active = json_is_true(json_object_get(from, "reloading"));
+	supervisor->upgrade.number = (uint32_t)number_of(reader, upgrade, "number", 0, INT32_MAX);
+	supervisor->upgrade.step =
+		(enum upgrade_step)number_of(reader, upgrade, "step", UPGRADE_IDLE, UPGRADE_REPLACING);
+	supervisor->upgrade.state = (uint8_t)number_of(reader, upgrade, "state", 0, IPC_UPGRADE_FAILED);
 	supervisor->upgrade.started_us = (uint64_t)number_of(reader, upgrade, "started_us", 0, INT64_MAX);
 	text_of(reader, upgrade, "from", supervisor->upgrade.from, sizeof(supervisor->upgrade.from));
 	text_of(reader, upgrade, "reason", supervisor->upgrade.text, sizeof(supervisor->upgrade.text));
@@ -284,7 +299,7 @@ int takeover_read(int descriptor, bool check_only, struct supervisor *supervisor
 	else if (!(from = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL)) ||
 		 json_integer_value(json_object_get(from, "format")) != TAKEOVER_FORMAT)
 		snprintf(error, error_capacity, "what the program before left is not understood");
-	else if (!check_only && json_integer_value(json_object_get(from, "process")) != getpid())
+	else if (!check_only && json_integer_value(json_object_get(from, "process")) != getppid())
 		snprintf(error, error_capacity, "what the program before left is for another process");
 	else
 		result = 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a supervisor leaves to the program that takes its place in the same process (execve(2)): which descriptors and children
- * are what. A sealed memory file with JSON, its version in it; members that a reader does not know are ignored. */
+ * What a supervisor leaves to the one that takes its place, of another program (execve(2)) or after its death (keeper.h): which
+ * descriptors and children are what. A sealed memory file with JSON, its version in it; members that a reader does not know are ignored. */
 #ifndef RINGWALL_ROLES_TAKEOVER_H
 #define RINGWALL_ROLES_TAKEOVER_H
 
 #include "roles/supervisor.h"
 
-#define TAKEOVER_FORMAT 1
+#define TAKEOVER_FORMAT 2
 #define TAKEOVER_VARIABLE "RINGWALL_TAKEOVER" /* in the environment: the memory file's descriptor */
 #define TAKEOVER_DESCRIPTORS (CONFIG_ZONES_MAXIMUM * CONFIG_LISTENERS_MAXIMUM + 32)
 

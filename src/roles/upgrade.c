@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,8 +25,6 @@
 /* The store first: what the gate says while the store is away is kept; what media is, the new gate finds as it was. */
 static const enum ipc_role order[] = {IPC_ROLE_STORE, IPC_ROLE_GATE, IPC_ROLE_MEDIA};
 #define ORDER (sizeof(order) / sizeof(order[0]))
-
-static const int held_signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
 
 /* ---- What is said ---- */
 
@@ -129,7 +126,7 @@ static int checker_start(struct supervisor *supervisor)
 	if (!error && pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
 		error = -errno;
 	if (!error) {
-		upgrade->checker = fork();
+		upgrade->checker = fork(); /* of no use to who goes on when we die */
 		if (upgrade->checker == 0)
 			checker_execute(supervisor->program, description,
 					supervisor->current.files[IPC_FILE_CONFIGURATION], pipes[1]);
@@ -192,20 +189,11 @@ void upgrade_start(struct supervisor *supervisor, uint64_t request)
 
 /* ---- The other program takes our place ---- */
 
-static void signals_hold(bool hold)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	for (size_t i = 0; i < sizeof(held_signals) / sizeof(held_signals[0]); i++)
-		sigaddset(&signals, held_signals[i]);
-	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
-}
-
-static void descriptors_pass(const int *descriptors, bool pass)
+/* The keeper has the same table of descriptors, and so has the program that it becomes. */
+static void descriptors_pass(const int *descriptors)
 {
 	for (; *descriptors >= 0; descriptors++)
-		fcntl(*descriptors, F_SETFD, pass ? 0 : FD_CLOEXEC);
+		fcntl(*descriptors, F_SETFD, 0);
 }
 
 /* What we queued for a child would be lost with us. */
@@ -222,34 +210,14 @@ static int channels_drain(const struct supervisor *supervisor)
 /* By its path, or the open file `program`. Returns only when it failed: a negative error, and nothing has changed. */
 static int execute(struct supervisor *supervisor, int program)
 {
-	char number[16], command[] = "run", option[] = "-c";
-	char *arguments[] = {program_invocation_name, command, NULL, NULL, NULL};
 	int descriptors[TAKEOVER_DESCRIPTORS] = {-1}, description, error = channels_drain(supervisor);
 
 	description = error ? error : takeover_write(supervisor, descriptors);
 	if (description < 0)
 		return description;
-	if (supervisor->path) {
-		arguments[2] = option;
-		arguments[3] = (char *)(uintptr_t)supervisor->path;
-	}
-	snprintf(number, sizeof(number), "%d", description);
-	/* What comes now waits for the next program. */
-	signals_hold(true);
-	descriptors_pass(descriptors, true);
+	descriptors_pass(descriptors);
 	fcntl(description, F_SETFD, 0);
-	setenv(TAKEOVER_VARIABLE, number, 1);
-	fflush(NULL);
-	if (program >= 0)
-		fexecve(program, arguments, environ);
-	else
-		execv(supervisor->program, arguments);
-	error = -errno;
-	unsetenv(TAKEOVER_VARIABLE);
-	descriptors_pass(descriptors, false);
-	signals_hold(false);
-	close(description);
-	return error;
+	keeper_execute(supervisor, description, program);
 }
 
 static void output_read(struct upgrade *upgrade, char *out, size_t capacity)
@@ -326,17 +294,22 @@ bool upgrade_is_takeover(int *descriptor)
 
 int upgrade_take_over(struct supervisor *supervisor, int descriptor)
 {
+	bool resumes = supervisor->arrival == ARRIVAL_RESUME;
+	/* What is read is closed; the next one, should this one die, wants to read it again. */
+	int copy = resumes ? fcntl(descriptor, F_DUPFD_CLOEXEC, 3) : descriptor;
 	char why[300] = "";
-	int error = takeover_read(descriptor, false, supervisor, why, sizeof(why));
+	int error = takeover_read(copy, false, supervisor, why, sizeof(why));
 
-	prctl(PR_SET_NAME, "ringwall");
 	if (error) {
-		log_write(LOG_ERROR, "supervisor", "upgrade: %s", why);
+		log_write(LOG_ERROR, "supervisor", "%s: %s", resumes ? "going on" : "upgrade", why);
 		return error;
 	}
 	log_setup("supervisor", supervisor->current.configuration.config->log_level);
-	log_write(LOG_NOTICE, "supervisor", "upgrade: ringwall %s has taken the place of %s", RINGWALL_VERSION,
-		  supervisor->upgrade.from);
+	if (!resumes)
+		log_write(LOG_NOTICE, "supervisor", "upgrade: ringwall %s has taken the place of %s", RINGWALL_VERSION,
+			  supervisor->upgrade.from);
+	else if (supervisor->keeper)
+		keeper_strays_end(supervisor);
 	return confine_identity_find(supervisor->current.configuration.config->user, &supervisor->identity);
 }
 
@@ -479,19 +452,46 @@ static void on_timer(evutil_socket_t descriptor, short what, void *context)
 	}
 }
 
+/* Of a supervisor that died. */
+static void resume(struct supervisor *supervisor)
+{
+	struct upgrade *upgrade = &supervisor->upgrade;
+	int error = supervisor->keeper->left->error;
+	bool was_reloading = supervisor->reload.is_active;
+	char text[sizeof(upgrade->text)];
+
+	supervisor->reload.is_active = false;
+	supervisor_children_check(supervisor);
+	if (was_reloading)
+		reload_undo(supervisor);
+	if (error) {
+		snprintf(text, sizeof(text), "nothing changed: %.200s cannot be executed: %s", supervisor->program,
+			 strerror(error));
+		finish(supervisor, IPC_UPGRADE_FAILED, text);
+	} else if (upgrade->step == UPGRADE_REPLACING) {
+		replace_next(supervisor);
+	} else {
+		upgrade->step =
+			UPGRADE_IDLE; /* who asked while the other program was looked at is not answered, and asks again */
+	}
+	log_write(LOG_NOTICE, "supervisor", "the supervisor process runs again");
+}
+
 void upgrade_go_on(struct supervisor *supervisor)
 {
 	struct upgrade *upgrade = &supervisor->upgrade;
 
 	supervisor->phase = PHASE_RUNNING;
-	upgrade->step = UPGRADE_REPLACING;
-	upgrade->state = IPC_UPGRADE_RUNNING;
 	upgrade->replaced = 0;
 	for (size_t i = 0; i < ORDER; i++)
 		if (child_adopt(&supervisor->children[order[i]]))
-			log_write(LOG_ERROR, "supervisor", "upgrade: no memory for the %s process",
-				  ipc_role_name(order[i]));
-	signals_hold(false);
+			log_write(LOG_ERROR, "supervisor", "no memory for the %s process", ipc_role_name(order[i]));
+	if (supervisor->arrival == ARRIVAL_RESUME) {
+		resume(supervisor);
+		return;
+	}
+	upgrade->step = UPGRADE_REPLACING;
+	upgrade->state = IPC_UPGRADE_RUNNING;
 	supervisor_children_check(supervisor);
 	replace_next(supervisor);
 }
