@@ -47,6 +47,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 #define IPC_READY_FIELDS(F) F(U32, generation, 0)
 #define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)
 #define IPC_RELOAD_FIELDS(F) F(U64, request, 0)
+/* Request 0: whatever waits for the supervisor, which is another one now. */
 #define IPC_RELOADED_FIELDS(F) F(U64, request, 0) F(BOOL, done, 0) F(TEXT, text, 4096)
 
 #define IPC_UPGRADE_FIELDS(F) F(U64, request, 0)

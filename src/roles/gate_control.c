@@ -254,6 +254,8 @@ void gate_on_reloaded(struct gate *gate, const struct ipc_reloaded *reloaded)
 {
 	struct gate_waiting *waiting = gate_waiting_find(gate, IPC_ROLE_SUPERVISOR, reloaded->request);
 
+	if (!reloaded->request) /* the supervisor is another one, which knows of no request */
+		gate_waiting_refuse(gate, IPC_ROLE_SUPERVISOR, reloaded->text);
 	if (!waiting)
 		return;
 	if (reloaded->done)

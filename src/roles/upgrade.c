@@ -460,6 +460,11 @@ static void resume(struct supervisor *supervisor)
 	bool was_reloading = supervisor->reload.is_active;
 	char text[sizeof(upgrade->text)];
 
+	struct ipc_message forgotten = {.type = IPC_RELOADED, .descriptor = -1};
+
+	snprintf(forgotten.reloaded.text, sizeof(forgotten.reloaded.text), "%s",
+		 "the supervisor process ended; please ask again");
+	gate_tell(supervisor, &forgotten);
 	supervisor->reload.is_active = false;
 	supervisor_children_check(supervisor);
 	if (was_reloading)

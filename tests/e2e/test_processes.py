@@ -31,6 +31,22 @@ def roles_of(pid):
     return found
 
 
+def supervisor_of(pid):
+    """The supervisor's process, of the keeper that was started; None between two of them."""
+    for child in subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,comm="], capture_output=True,
+                                text=True).stdout.splitlines():
+        words = child.split()
+        if len(words) == 2 and words[1] == "ringwall-superv":
+            return int(words[0])
+    return None
+
+
+def kill_supervisor(gateway):
+    before = wait_for("a supervisor", lambda: supervisor_of(gateway.process.pid))
+    os.kill(before, signal.SIGKILL)
+    wait_for("another supervisor", lambda: supervisor_of(gateway.process.pid) not in (None, before))
+
+
 def alive(pid):
     try:
         with open("/proc/%d/stat" % pid) as file:
@@ -143,9 +159,68 @@ def test_a_registration_while_the_store_is_away_is_stored(kit):
     check(len(gateway.registrations()) == 1, "the registration went with the store")
 
 
-def test_nothing_outlives_the_supervisor(kit):
+def test_the_supervisor_is_replaced(kit):
+    """A1: its death is nobody's end; the next one restarts who dies, reloads, and ends all in order."""
     gateway = kit.gateway()
     children = roles_of(gateway.process.pid)
+    for _ in range(2):
+        kill_supervisor(gateway)
+    check(roles_of(gateway.process.pid) == children, "processes changed: %s, %s" % (children,
+                                                                                    roles_of(gateway.process.pid)))
+    for role in ROLES:
+        os.kill(children[role], signal.SIGKILL)
+        wait_replaced(gateway, role, children[role])
+    check(gateway.command("reload").returncode == 0, "no reload")
+    supervisor = supervisor_of(gateway.process.pid)
+    os.kill(supervisor, signal.SIGKILL)  # and who dies at the same time
+    os.kill(roles_of(gateway.process.pid)["gate"], signal.SIGKILL)
+    wait_replaced(gateway, "gate", None)
+    gateway.stop()
+    check(not os.path.exists(gateway.state + "/control.sock"), "the control socket is left behind")
+
+
+def test_the_supervisor_is_killed_while_it_reloads(kit):
+    """Again and again, at any moment of it: what is in force afterwards is one whole configuration."""
+    gateway = kit.gateway()
+    good = open(gateway.file).read()
+    other = good.replace("tcp:%s:5060" % OUTSIDE, "tcp:%s:5098" % OUTSIDE)
+    check(other != good, "the configuration is not as expected")
+    for turn in range(5):  # of more deaths in a row the gateway would end
+        kit.write("ringwall.yaml", other if turn % 2 == 0 else good)
+        reload = kit.start("reload-%d" % turn, [kit.binary, "reload", "-c", gateway.file])
+        time.sleep(0.01 + 0.02 * turn)
+        os.kill(supervisor_of(gateway.process.pid), signal.SIGKILL)
+        wait_for("another supervisor", lambda: supervisor_of(gateway.process.pid))
+        reload.end()
+        time.sleep(0.3)
+    kit.write("ringwall.yaml", good)
+    wait_for("a reload", lambda: gateway.command("reload", ok=False).returncode == 0, 20)
+    lines = kit.run(["ss", "-lntu"]).stdout
+    wait_for("the other listener to be closed", lambda: OUTSIDE + ":5098" not in kit.run(["ss", "-lntu"]).stdout)
+    check(lines.count(OUTSIDE + ":5060") >= 1, "no listener: " + lines)
+    check(sorted(roles_of(gateway.process.pid)) == sorted(ROLES), "not all run")
+
+
+def test_a_supervisor_that_dies_again_and_again_is_the_end(kit):
+    gateway = kit.gateway()
+    children = roles_of(gateway.process.pid)
+    while gateway.process.running():
+        supervisor = supervisor_of(gateway.process.pid)
+        if supervisor:
+            try:
+                os.kill(supervisor, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.3)
+    wait_for("the other processes to end", lambda: not any(alive(pid) for pid in children.values()), 5.0)
+    check("again and again" in gateway.process.output(), "the log does not say why")
+    gateway.start()
+
+
+def test_nothing_outlives_the_keeper(kit):
+    gateway = kit.gateway()
+    children = roles_of(gateway.process.pid)
+    children["supervisor"] = supervisor_of(gateway.process.pid)
     os.kill(gateway.process.pid, signal.SIGKILL)
     gateway.process.wait()
     wait_for("the other processes to end", lambda: not any(alive(pid) for pid in children.values()), 5.0)

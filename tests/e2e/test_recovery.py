@@ -11,7 +11,7 @@ from kamailio import Kamailio
 from kit import OUTSIDE, PBX, PHONES_BOUND, check, udp_socket, wait_for
 from sipp import Sipp, register
 from test_encryption import USERS, testpbx
-from test_processes import roles_of, wait_replaced
+from test_processes import kill_supervisor, roles_of, wait_replaced
 from wire import Capture
 
 GATEWAY = OUTSIDE + ":5060"
@@ -74,6 +74,20 @@ def test_sound_flows_on_when_the_gate_is_killed(kit):
     print("    largest gap of sound to the PBX: %.0f ms; %d ms did not come back" % (gap, missing_ms))
     check(gap <= GAP_MS, "sound was interrupted for %.0f ms" % gap)
     check(missing_ms <= GAP_MS, "%d ms of sound did not come back" % missing_ms)
+
+
+def test_sound_flows_on_when_the_supervisor_is_killed(kit):
+    """And the gate right after it: the call is held and ended as ever."""
+    gateway, caller, answering = start(kit, "uas_hold", "uac_hold")
+    established(gateway)
+    capture = Capture(kit)
+    before = roles_of(gateway.process.pid)
+    kill_supervisor(gateway)
+    wait_replaced(gateway, "gate", kill_gate(gateway))
+    check(roles_of(gateway.process.pid)["media"] == before["media"], "media did not stay")
+    check("established" in str(gateway.calls()), "the call is gone: %s" % gateway.calls())
+    finish(gateway, caller, answering)
+    check(capture.count("sip.Method == BYE && ip.dst == %s" % CALLEE) > 0, "the callee was not told of the end")
 
 
 def test_a_call_of_a_lost_connection_can_be_ended(kit):

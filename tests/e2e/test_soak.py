@@ -12,7 +12,7 @@ import time
 from kamailio import USERS, Kamailio
 from kit import DOMAIN, OUTSIDE, PBX, PHONES_BOUND, check, wait_for
 from softphone import Audio, Softphone, token
-from test_processes import roles_of
+from test_processes import roles_of, supervisor_of
 
 SOAK_S = int(os.environ.get("RINGWALL_SOAK_S", "180"))
 RELOAD_EVERY_S, KILL_EVERY_S = 20, 60 if SOAK_S > 600 else 25
@@ -232,9 +232,11 @@ class Traffic:
         while time.monotonic() + KILL_EVERY_S < until:
             await asyncio.sleep(KILL_EVERY_S)
             if not order:
-                order = random.sample(["gate", "media", "store"], 3)
+                order = random.sample(["gate", "media", "store", "supervisor"], 4)
             role = order.pop()
-            pid = (await asyncio.to_thread(roles_of, self.gateway.process.pid)).get(role)
+            running = await asyncio.to_thread(roles_of, self.gateway.process.pid)
+            running["supervisor"] = await asyncio.to_thread(supervisor_of, self.gateway.process.pid)
+            pid = running.get(role)
             if pid:
                 self.kills.append((time.monotonic(), role))
                 os.kill(pid, signal.SIGKILL)
