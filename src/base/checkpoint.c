@@ -94,28 +94,41 @@ static uint32_t blocks_for(size_t length)
 }
 
 /* Against what a stray write does, not against who means harm: he could write the sum, too. Four lanes, so that no multiplication
- * waits for the one before. */
-#define LANES 4
+ * waits for the one before, each a variable of its own: an array of them would be kept in memory. */
+#define LANE_BYTES sizeof(uint64_t)
 #define LANE_FACTOR 0xff51afd7ed558ccdull
+
+static inline uint64_t lane_add(uint64_t lane, const char *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return (lane ^ word) * LANE_FACTOR;
+}
+
+static uint64_t lane_fold(uint64_t sum, uint64_t lane)
+{
+	return (sum ^ lane ^ lane >> 32) * LANE_FACTOR;
+}
 
 static uint64_t checksum(const struct record *record, const char *bytes)
 {
-	uint64_t lanes[LANES] = {record->length, record->kind, record->version, 0}, words[LANES];
-	uint64_t sum = 0x9e3779b97f4a7c15ull;
-	size_t at = 0, left = record->length % sizeof(words);
+	uint64_t a = record->length, b = record->kind, c = record->version, d = 0, sum = 0x9e3779b97f4a7c15ull;
+	size_t left = record->length % (4 * LANE_BYTES), whole = record->length - left;
+	char rest[4 * LANE_BYTES] = {0};
 
-	for (; at < record->length - left; at += sizeof(words)) {
-		memcpy(words, bytes + at, sizeof(words));
-		for (int i = 0; i < LANES; i++)
-			lanes[i] = (lanes[i] ^ words[i]) * LANE_FACTOR;
+	for (size_t at = 0; at < whole; at += sizeof(rest)) {
+		a = lane_add(a, bytes + at);
+		b = lane_add(b, bytes + at + LANE_BYTES);
+		c = lane_add(c, bytes + at + 2 * LANE_BYTES);
+		d = lane_add(d, bytes + at + 3 * LANE_BYTES);
 	}
-	memset(words, 0, sizeof(words));
 	if (left)
-		memcpy(words, bytes + at, left);
-	for (int i = 0; i < LANES; i++) {
-		lanes[i] = (lanes[i] ^ words[i]) * LANE_FACTOR;
-		sum = (sum ^ lanes[i] ^ lanes[i] >> 32) * LANE_FACTOR;
-	}
+		memcpy(rest, bytes + whole, left);
+	sum = lane_fold(sum, lane_add(a, rest));
+	sum = lane_fold(sum, lane_add(b, rest + LANE_BYTES));
+	sum = lane_fold(sum, lane_add(c, rest + 2 * LANE_BYTES));
+	sum = lane_fold(sum, lane_add(d, rest + 3 * LANE_BYTES));
 	return sum ^ sum >> 32;
 }
 
