@@ -344,14 +344,15 @@ int transport_send(struct transport_layer *layer, const struct flow *flow, struc
 
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch)
 {
-	static const char *const names[TRANSPORT_COUNT] = {"UDP", "TCP", "TLS"};
+	static const char *const protocols[TRANSPORT_COUNT] = {"SIP/2.0/UDP ", "SIP/2.0/TCP ", "SIP/2.0/TLS "};
 
-	buffer_printf(out, "SIP/2.0/%s ", names[flow->transport]);
+	buffer_put_text(out, protocols[flow->transport]);
 	if (sent_by.length)
 		buffer_put_span(out, sent_by);
 	else
 		address_write(out, &flow->local);
-	buffer_printf(out, ";rport;branch=%s", branch);
+	buffer_put_text(out, ";rport;branch=");
+	buffer_put_text(out, branch);
 }
 
 enum net_close_reason transport_close_reason(const struct transport_layer *layer)
