@@ -5,7 +5,7 @@
 #include "call/profile.h"
 
 enum crossing {
-	DROP,
+	DROP = 0,    /* also what has no row */
 	PASS,        /* as it stands */
 	REHOST,      /* addresses, with the host of each URI replaced by our domain toward that zone */
 	CHALLENGE,   /* only from the PBX to those who must answer it */
@@ -21,60 +21,56 @@ enum crossing {
 	EVENTS, /* the packages that events.c knows */
 };
 
-struct policy_row {
-	enum sip_header_id id;
-	enum crossing from[3]; /* by enum zone_kind of where it comes from */
-};
-
+/* By header, as each message asks for each of its own, and by enum zone_kind of where it comes from. */
 /* clang-format off: a table */
-static const struct policy_row policy_rows[] = {
+static const enum crossing crossings[SIP_HEADER_COUNT][3] = {
 	/* header                          access       core       trunk */
-	{SIP_HEADER_SUBJECT, {PASS, PASS, PASS}},
-	{SIP_HEADER_PRIORITY, {PASS, PASS, PASS}},
-	{SIP_HEADER_DATE, {PASS, PASS, PASS}},
-	{SIP_HEADER_ACCEPT, {PASS, PASS, PASS}},
-	{SIP_HEADER_ACCEPT_LANGUAGE, {PASS, PASS, PASS}},
-	{SIP_HEADER_CONTENT_DISPOSITION, {PASS, PASS, PASS}},
-	{SIP_HEADER_CONTENT_LANGUAGE, {PASS, PASS, PASS}},
-	{SIP_HEADER_MIME_VERSION, {PASS, PASS, PASS}},
-	{SIP_HEADER_EXPIRES, {LIFETIME, LIFETIME, LIFETIME}},
-	{SIP_HEADER_REASON, {REASON, REASON, REASON}},
-	{SIP_HEADER_RETRY_AFTER, {SECONDS, SECONDS, SECONDS}},
-	{SIP_HEADER_PRIVACY, {PASS, PASS, PASS}},
-	{SIP_HEADER_RSEQ, {PASS, PASS, PASS}},
-	{SIP_HEADER_FEATURE_CAPS, {DROP, FEATURES, DROP}},
-	{SIP_HEADER_MIN_EXPIRES, {PASS, PASS, PASS}},
-	{SIP_HEADER_EVENT, {EVENT, EVENT, EVENT}},
-	{SIP_HEADER_SUBSCRIPTION_STATE, {EVENT_STATE, EVENT_STATE, EVENT_STATE}},
-	{SIP_HEADER_ALLOW_EVENTS, {EVENTS, EVENTS, EVENTS}},
-	{SIP_HEADER_SIP_ETAG, {PASS, PASS, PASS}},
-	{SIP_HEADER_SIP_IF_MATCH, {PASS, PASS, PASS}},
-	{SIP_HEADER_SUPPRESS_IF_MATCH, {PASS, PASS, PASS}},
-	{SIP_HEADER_UNSUPPORTED, {PASS, PASS, PASS}},
-	{SIP_HEADER_INFO_PACKAGE, {PASS, PASS, PASS}},
-	{SIP_HEADER_RECV_INFO, {PASS, PASS, PASS}},
-	{SIP_HEADER_P_ASSERTED_IDENTITY, {DROP, REHOST, REHOST}},
-	{SIP_HEADER_REFERRED_BY, {DROP, REFERRER, DROP}},
-	{SIP_HEADER_REFER_SUB, {WORD, WORD, WORD}},
-	{SIP_HEADER_WWW_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
-	{SIP_HEADER_PROXY_AUTHENTICATE, {DROP, CHALLENGE, DROP}},
-	{SIP_HEADER_AUTHORIZATION, {CREDENTIALS, DROP, DROP}},
-	{SIP_HEADER_PROXY_AUTHORIZATION, {CREDENTIALS, DROP, DROP}},
+	[SIP_HEADER_SUBJECT] = {PASS, PASS, PASS},
+	[SIP_HEADER_PRIORITY] = {PASS, PASS, PASS},
+	[SIP_HEADER_DATE] = {PASS, PASS, PASS},
+	[SIP_HEADER_ACCEPT] = {PASS, PASS, PASS},
+	[SIP_HEADER_ACCEPT_LANGUAGE] = {PASS, PASS, PASS},
+	[SIP_HEADER_CONTENT_DISPOSITION] = {PASS, PASS, PASS},
+	[SIP_HEADER_CONTENT_LANGUAGE] = {PASS, PASS, PASS},
+	[SIP_HEADER_MIME_VERSION] = {PASS, PASS, PASS},
+	[SIP_HEADER_EXPIRES] = {LIFETIME, LIFETIME, LIFETIME},
+	[SIP_HEADER_REASON] = {REASON, REASON, REASON},
+	[SIP_HEADER_RETRY_AFTER] = {SECONDS, SECONDS, SECONDS},
+	[SIP_HEADER_PRIVACY] = {PASS, PASS, PASS},
+	[SIP_HEADER_RSEQ] = {PASS, PASS, PASS},
+	[SIP_HEADER_FEATURE_CAPS] = {DROP, FEATURES, DROP},
+	[SIP_HEADER_MIN_EXPIRES] = {PASS, PASS, PASS},
+	[SIP_HEADER_EVENT] = {EVENT, EVENT, EVENT},
+	[SIP_HEADER_SUBSCRIPTION_STATE] = {EVENT_STATE, EVENT_STATE, EVENT_STATE},
+	[SIP_HEADER_ALLOW_EVENTS] = {EVENTS, EVENTS, EVENTS},
+	[SIP_HEADER_SIP_ETAG] = {PASS, PASS, PASS},
+	[SIP_HEADER_SIP_IF_MATCH] = {PASS, PASS, PASS},
+	[SIP_HEADER_SUPPRESS_IF_MATCH] = {PASS, PASS, PASS},
+	[SIP_HEADER_UNSUPPORTED] = {PASS, PASS, PASS},
+	[SIP_HEADER_INFO_PACKAGE] = {PASS, PASS, PASS},
+	[SIP_HEADER_RECV_INFO] = {PASS, PASS, PASS},
+	[SIP_HEADER_P_ASSERTED_IDENTITY] = {DROP, REHOST, REHOST},
+	[SIP_HEADER_REFERRED_BY] = {DROP, REFERRER, DROP},
+	[SIP_HEADER_REFER_SUB] = {WORD, WORD, WORD},
+	[SIP_HEADER_WWW_AUTHENTICATE] = {DROP, CHALLENGE, DROP},
+	[SIP_HEADER_PROXY_AUTHENTICATE] = {DROP, CHALLENGE, DROP},
+	[SIP_HEADER_AUTHORIZATION] = {CREDENTIALS, DROP, DROP},
+	[SIP_HEADER_PROXY_AUTHORIZATION] = {CREDENTIALS, DROP, DROP},
 };
 
 /* Headers that say who somebody is or where something stands: dropping one of these is counted. */
-static const enum sip_header_id trust_headers[] = {
-	SIP_HEADER_P_ASSERTED_IDENTITY,
-	SIP_HEADER_P_PREFERRED_IDENTITY,
-	SIP_HEADER_REMOTE_PARTY_ID,
-	SIP_HEADER_IDENTITY,
-	SIP_HEADER_DIVERSION,
-	SIP_HEADER_HISTORY_INFO,
-	SIP_HEADER_PATH,
-	SIP_HEADER_SERVICE_ROUTE,
-	SIP_HEADER_GEOLOCATION,
-	SIP_HEADER_P_ACCESS_NETWORK_INFO,
-	SIP_HEADER_REFERRED_BY,
+static const bool trust_headers[SIP_HEADER_COUNT] = {
+	[SIP_HEADER_P_ASSERTED_IDENTITY] = true,
+	[SIP_HEADER_P_PREFERRED_IDENTITY] = true,
+	[SIP_HEADER_REMOTE_PARTY_ID] = true,
+	[SIP_HEADER_IDENTITY] = true,
+	[SIP_HEADER_DIVERSION] = true,
+	[SIP_HEADER_HISTORY_INFO] = true,
+	[SIP_HEADER_PATH] = true,
+	[SIP_HEADER_SERVICE_ROUTE] = true,
+	[SIP_HEADER_GEOLOCATION] = true,
+	[SIP_HEADER_P_ACCESS_NETWORK_INFO] = true,
+	[SIP_HEADER_REFERRED_BY] = true,
 };
 
 /* Option tags (RFC 3261 section 20.32) that two user agents may agree on through us. */
@@ -104,22 +100,6 @@ static const struct {
 /* clang-format on */
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
-
-static enum crossing row_action(enum sip_header_id id, enum zone_kind from)
-{
-	for (size_t i = 0; i < ROWS(policy_rows); i++)
-		if (policy_rows[i].id == id)
-			return policy_rows[i].from[from];
-	return DROP;
-}
-
-static bool is_trust_header(enum sip_header_id id)
-{
-	for (size_t i = 0; i < ROWS(trust_headers); i++)
-		if (trust_headers[i] == id)
-			return true;
-	return false;
-}
 
 static void copy_rehosted(struct buffer *out, const struct sip_header *header, enum sip_header_id as,
 			  const char *domain)
@@ -376,19 +356,20 @@ void policy_copy(struct gateway *gateway, const struct sip_message *message, uin
 {
 	const struct config_zone *from = gateway_zone(gateway, from_zone);
 	const struct config_zone *to = gateway_zone(gateway, to_zone);
+	const char *domain = route_domain(gateway, to_zone);
 
 	for (uint16_t i = 0; i < message->header_count; i++) {
 		const struct sip_header *header = &message->headers[i];
-		enum crossing action = row_action(header->id, from->kind);
+		enum crossing action = crossings[header->id][from->kind];
 
-		if (copy_remote_party(out, message, header, from, to, route_domain(gateway, to_zone)))
+		if (copy_remote_party(out, message, header, from, to, domain))
 			continue;
 		if (!may_cross(action, from, to)) {
-			if (is_trust_header(header->id))
+			if (trust_headers[header->id])
 				gateway->counters.headers_dropped++;
 			continue;
 		}
-		copy_header(out, action, header, gateway_zone(gateway, to_zone), route_domain(gateway, to_zone));
+		copy_header(out, action, header, to, domain);
 	}
 }
 
@@ -396,7 +377,7 @@ void policy_copy_header(struct gateway *gateway, const struct sip_message *messa
 			uint8_t from_zone, uint8_t to_zone, struct buffer *out)
 {
 	const struct config_zone *from = gateway_zone(gateway, from_zone);
-	enum crossing action = row_action(id, from->kind);
+	enum crossing action = crossings[id][from->kind];
 
 	if (!may_cross(action, from, gateway_zone(gateway, to_zone)))
 		return;
@@ -446,6 +427,12 @@ void policy_options(const struct sip_message *message, struct buffer *out)
 	policy_options_with(message, NULL, out);
 }
 
+static void option_put(struct buffer *list, const char *tag)
+{
+	buffer_put_text(list, list->length ? ", " : "");
+	buffer_put_text(list, tag);
+}
+
 void policy_options_with(const struct sip_message *message, const char *own, struct buffer *out)
 {
 	static const enum sip_header_id ids[] = {SIP_HEADER_SUPPORTED, SIP_HEADER_REQUIRE};
@@ -454,11 +441,11 @@ void policy_options_with(const struct sip_message *message, const char *own, str
 		char text[256];
 		struct buffer value = BUFFER_OVER(text);
 
-		for (size_t tag = 0; option_tags[tag]; tag++)
+		for (size_t tag = 0; sip_message_header(message, ids[i]) && option_tags[tag]; tag++)
 			if (sip_message_has_token(message, ids[i], option_tags[tag]))
-				buffer_printf(&value, "%s%s", value.length ? ", " : "", option_tags[tag]);
+				option_put(&value, option_tags[tag]);
 		if (own && ids[i] == SIP_HEADER_SUPPORTED)
-			buffer_printf(&value, "%s%s", value.length ? ", " : "", own);
+			option_put(&value, own);
 		if (value.length)
 			sip_write_header(out, ids[i], buffer_span(&value));
 	}
