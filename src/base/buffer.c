@@ -6,51 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room for `length` more bytes, or NULL with the overflow noted. After an overflow nothing more
- * is taken, so that no later short piece makes a torn text look whole. */
-static char *reserve(struct buffer *buffer, size_t length)
-{
-	char *at;
-
-	if (buffer->overflow || length > buffer->capacity - buffer->length) {
-		buffer->overflow = true;
-		return NULL;
-	}
-	at = buffer->data + buffer->length;
-	buffer->length += length;
-	return at;
-}
-
-void buffer_put(struct buffer *buffer, const void *bytes, size_t length)
-{
-	char *at;
-
-	if (length == 0)
-		return;
-	at = reserve(buffer, length);
-	if (at)
-		memcpy(at, bytes, length);
-}
-
-void buffer_put_span(struct buffer *buffer, struct span span)
-{
-	buffer_put(buffer, span.data, span.length);
-}
-
-void buffer_put_text(struct buffer *buffer, const char *text)
-{
-	if (text)
-		buffer_put(buffer, text, strlen(text));
-}
-
-void buffer_put_byte(struct buffer *buffer, char byte)
-{
-	char *at = reserve(buffer, 1);
-
-	if (at)
-		*at = byte;
-}
-
 void buffer_put_uint(struct buffer *buffer, uint64_t value)
 {
 	char digits[20];
@@ -71,7 +26,7 @@ void buffer_put_hex(struct buffer *buffer, const void *bytes, size_t length)
 
 	if (length == 0)
 		return;
-	at = length <= SIZE_MAX / 2 ? reserve(buffer, length * 2) : reserve(buffer, SIZE_MAX);
+	at = buffer_reserve(buffer, length <= SIZE_MAX / 2 ? length * 2 : SIZE_MAX);
 	if (!at)
 		return;
 	for (size_t i = 0; i < length; i++) {

@@ -4,6 +4,8 @@
 #ifndef RINGWALL_BASE_BUFFER_H
 #define RINGWALL_BASE_BUFFER_H
 
+#include <string.h>
+
 #include "base/span.h"
 
 struct buffer {
@@ -20,10 +22,48 @@ static inline struct buffer buffer_over(char *data, size_t capacity)
 	return (struct buffer){data, 0, capacity, false};
 }
 
-void buffer_put(struct buffer *buffer, const void *bytes, size_t length);
-void buffer_put_span(struct buffer *buffer, struct span span);
-void buffer_put_text(struct buffer *buffer, const char *text);
-void buffer_put_byte(struct buffer *buffer, char byte);
+/* Room for `length` more bytes, to be written by the caller, or NULL with the overflow noted. After an overflow nothing more is
+ * taken, so that no later short piece makes a torn text look whole. */
+static inline char *buffer_reserve(struct buffer *buffer, size_t length)
+{
+	char *at;
+
+	if (buffer->overflow || length > buffer->capacity - buffer->length) {
+		buffer->overflow = true;
+		return NULL;
+	}
+	at = buffer->data + buffer->length;
+	buffer->length += length;
+	return at;
+}
+
+/* Here and not in buffer.c, for a message is written in some hundred pieces, most of them short and of a length that the compiler
+ * knows. */
+static inline void buffer_put(struct buffer *buffer, const void *bytes, size_t length)
+{
+	char *at = length ? buffer_reserve(buffer, length) : NULL;
+
+	if (at)
+		memcpy(at, bytes, length);
+}
+
+static inline void buffer_put_span(struct buffer *buffer, struct span span)
+{
+	buffer_put(buffer, span.data, span.length);
+}
+
+/* NULL: nothing. */
+static inline void buffer_put_text(struct buffer *buffer, const char *text)
+{
+	if (text)
+		buffer_put(buffer, text, strlen(text));
+}
+
+static inline void buffer_put_byte(struct buffer *buffer, char byte)
+{
+	buffer_put(buffer, &byte, 1);
+}
+
 void buffer_put_uint(struct buffer *buffer, uint64_t value);                  /* decimal */
 void buffer_put_hex(struct buffer *buffer, const void *bytes, size_t length); /* lower case */
 
