@@ -65,6 +65,7 @@ static inline uint64_t word_unprintable(uint64_t word)
 
 const char *scan_printable(const char *at, const char *end)
 {
+	const char *start = at;
 	uint64_t word;
 
 	for (; end - at >= 8; at += 8) {
@@ -72,6 +73,11 @@ const char *scan_printable(const char *at, const char *end)
 		word = word_unprintable(le64toh(word));
 		if (word)
 			return at + __builtin_ctzll(word) / 8;
+	}
+	if (at < end && end - start >= 8) { /* the last eight, of which those before `at` have no mark */
+		memcpy(&word, end - 8, 8);
+		word = word_unprintable(le64toh(word));
+		return word ? end - 8 + __builtin_ctzll(word) / 8 : end;
 	}
 	while (at < end && (uint8_t)(*at - 0x20) < 0x5f)
 		at++;

@@ -78,6 +78,38 @@ static void test_nothing_is_slipped_in(void **state)
 	}
 }
 
+/* Wherever it stands: bytes are looked at eight at a time, and the last of them once more. */
+static void test_nothing_is_slipped_in_anywhere(void **state)
+{
+	static const struct {
+		char byte;
+		bool refused;
+	} rows[] = {{'\r', true}, {'\n', true}, {'\0', true},    {'\t', false},
+		    {' ', false}, {'~', false}, {'\x7f', false}, {'\xc3', false}};
+	char text[128];
+
+	(void)state;
+	for (size_t length = 1; length <= 40; length++)
+		for (size_t at = 0; at < length; at++)
+			for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+				char *exact = memory_alloc(length); /* so that a byte read beyond it is found */
+				struct buffer out = BUFFER_OVER(text);
+
+				assert_non_null(exact);
+				memset(exact, 'a', length);
+				exact[at] = rows[i].byte;
+				sip_write_header(&out, SIP_HEADER_SUBJECT, (struct span){exact, length});
+				assert_int_equal(out.overflow, rows[i].refused);
+				/* What may stand there, before it, hides nothing. */
+				exact[0] = '\xc3';
+				exact[length - 1] = rows[i].byte;
+				out = BUFFER_OVER(text);
+				sip_write_header(&out, SIP_HEADER_SUBJECT, (struct span){exact, length});
+				assert_int_equal(out.overflow, rows[i].refused);
+				memory_free(exact);
+			}
+}
+
 static void test_what_makes_no_sense_is_refused(void **state)
 {
 	char text[64];
@@ -213,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_request_round_trip),
 		cmocka_unit_test(test_nothing_is_slipped_in),
+		cmocka_unit_test(test_nothing_is_slipped_in_anywhere),
 		cmocka_unit_test(test_what_makes_no_sense_is_refused),
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_a_reject_can_be_answered_if_it_says_so),
