@@ -36,6 +36,23 @@ static void test_alloc_is_zeroed(void **state)
 	memory_free_secret(NULL, 10);
 }
 
+/* Also where another block lay before, small or large. */
+static void test_alloc_is_zeroed_again(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size < 3000; size += size < 1100 ? 1 : 37) {
+		char *block = memory_alloc(size);
+
+		assert_non_null(block);
+		memset(block, 0xff, size);
+		memory_free(block);
+		block = memory_alloc(size);
+		assert_non_null(block);
+		assert_true(is_zero(block, size));
+		memory_free(block);
+	}
+}
+
 static void test_no_bytes_is_not_a_failure(void **state)
 {
 	void *block = memory_alloc(0);
@@ -244,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alloc_is_zeroed),
+		cmocka_unit_test(test_alloc_is_zeroed_again),
 		cmocka_unit_test(test_no_bytes_is_not_a_failure),
 		cmocka_unit_test(test_fail_after_fails_once),
 		cmocka_unit_test(test_copy_text),
