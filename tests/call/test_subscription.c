@@ -147,6 +147,27 @@ static void a_subscription_is_accepted_notified_refreshed_and_ended(void **state
 	everything_goes();
 }
 
+/* THREATS S18: by its peers' hosts and its own domain a zone's inside is known, and what lies in it. */
+static void hosts_of_the_zone_do_not_cross_in_bodies(void **state)
+{
+	struct side subscriber, notifier;
+
+	(void)state;
+	kit_start_pair(&kit, "", "    domain: office.example\n");
+	subscribed(&subscriber, &notifier, "");
+	notifies(&notifier, "active",
+		 "<a b=\"wss://office.example:8089/ws\" c=\"https://wiki.office.example/x\" d=\"http://127.0.0.1/\" "
+		 "e=\"https://example.com/\" f=\"https://backoffice.example/\"/>");
+	peer_expect(&kit, &kit.phone, "NOTIFY ");
+	assert_string_equal(body(&kit.phone), "<a b=\"wss://voip.example.org/ws\" c=\"https://voip.example.org/x\" "
+					      "d=\"http://voip.example.org/\" e=\"https://example.com/\" "
+					      "f=\"https://backoffice.example/\"/>");
+	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	kit_skip(&kit, 700000);
+	everything_goes();
+}
+
 static void a_notification_may_come_before_the_answer(void **state)
 {
 	struct side notifier;
@@ -833,6 +854,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_subscription_is_accepted_notified_refreshed_and_ended),
+		cmocka_unit_test(hosts_of_the_zone_do_not_cross_in_bodies),
 		cmocka_unit_test(a_notification_may_come_before_the_answer),
 		cmocka_unit_test(a_fetch_is_one_notification),
 		cmocka_unit_test(the_pbx_may_subscribe_at_a_phone),
