@@ -63,6 +63,9 @@ void text_table_cell(struct text_table *table, const char *format, ...) __attrib
 /* Prints and frees. `empty` is printed instead when there is no row. */
 void text_table_print(struct text_table *table, const char *empty);
 
+/* For `check`: certificates, keys and authorities that the configuration names, as those who use them will find them. */
+config_inspect certificates_inspect;
+
 /* A password from --password-file (its first line; "-" is standard input), --password, --prompt (typed twice, unseen), or
  * generated. Returns 0, *generated saying which; or an exit code, the reason said. The caller wipes. */
 #define PASSWORD_CAPACITY 256

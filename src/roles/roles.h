@@ -26,6 +26,9 @@ struct configuration {
  * added to `errors`, unreadable files too. Returns 0 or a negative error. */
 int configuration_load(const char *path, bool check_files, struct config_errors *errors,
 		       struct configuration *configuration);
+/* The same with files checked, and `inspect` looking into them (config_parse_inspected). */
+int configuration_inspect(const char *path, config_inspect *inspect, struct config_errors *errors,
+			  struct configuration *configuration);
 void configuration_clear(struct configuration *configuration);
 
 /* As configuration_load, and prints every error, one a line, to standard error. */
