@@ -55,6 +55,9 @@ int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_no
 /* With --json: prints without "ok". */
 void json_print(json_t *answer);
 
+/* Control characters become '?', but for the ends of lines, so that a text from elsewhere cannot speak to the terminal. Returns it. */
+char *text_tame(char *text);
+
 /* Tables: rows of cells, aligned in columns, a headline above. Cells are made printable. */
 #define TABLE_COLUMNS_MAXIMUM 12
 struct text_table;

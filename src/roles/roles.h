@@ -59,6 +59,9 @@ struct offline {
 int offline_open(struct offline *offline, const struct config *config, char *error, size_t error_capacity);
 void offline_close(struct offline *offline); /* commits */
 
+/* Whether it can be the user part of a SIP URI as it stands (RFC 3261 section 25.1), which digest can quote. */
+bool account_user_is_plain(const char *user);
+
 /* What ends one of our processes. Not SIGTERM: service managers send that to all processes at a time, and the gate must end
  * its calls before media and store go. */
 #define PROCESS_END_SIGNAL SIGUSR1
