@@ -631,6 +631,20 @@ static void vias(const struct peer *peer, char *out, size_t capacity)
 	}
 }
 
+const char *kit_type(const char *text)
+{
+	static char type[128];
+	int length = (int)strcspn(text, "\n") - 2;
+
+	if (!*text)
+		return "";
+	if (strncmp(text, "--", 2) != 0)
+		return "Content-Type: application/sdp\n";
+	snprintf(type, sizeof(type), "Content-Type: multipart/%.*s;boundary=\"%.*s\"\n", length, text + 2, length,
+		 text + 2);
+	return type;
+}
+
 void peer_answer(struct kit *kit, struct peer *peer, const char *status, const char *to_tag, const char *extra,
 		 const char *description)
 {
@@ -644,7 +658,7 @@ void peer_answer(struct kit *kit, struct peer *peer, const char *status, const c
 		  "SIP/2.0 %s\n%sFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %s\nContact: <sip:peer@127.0.0.1:%u>\n%s%s"
 		  "Content-Length: %%LENGTH%%\n\n%s",
 		  status, via, header(peer, "From"), to, header(peer, "Call-ID"), header(peer, "CSeq"),
-		  peer->address.port, extra, *description ? "Content-Type: application/sdp\n" : "", description);
+		  peer->address.port, extra, kit_type(description), description);
 }
 
 const char *sdp_plain(uint16_t port, const char *direction)
@@ -690,8 +704,8 @@ void side_sends(struct kit *kit, struct side *side, const char *method, const ch
 		  "Max-Forwards: 70\nFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:peer@127.0.0.1:%u>\n"
 		  "%s%sContent-Length: %%LENGTH%%\n\n%s",
 		  method, transport, side->peer->address.port, count++, side->from, side->to, side->call_id, side->cseq,
-		  method, side->peer->address.port, extra,
-		  *description && !strstr(extra, "Content-Type") ? "Content-Type: application/sdp\n" : "", description);
+		  method, side->peer->address.port, extra, strstr(extra, "Content-Type") ? "" : kit_type(description),
+		  description);
 }
 
 void phone_invites(struct kit *kit, struct peer *phone, const char *name, const char *extra, const char *description)
@@ -702,7 +716,7 @@ void phone_invites(struct kit *kit, struct peer *phone, const char *name, const 
 		  "Call-ID: %s\nCSeq: 7 INVITE\nContact: <sip:1001@127.0.0.1:%u>\n%s%sContent-Length: "
 		  "%%LENGTH%%\n\n%s",
 		  phone->ssl ? "TLS" : "UDP", phone->address.port, name, name, name, phone->address.port, extra,
-		  *description ? "Content-Type: application/sdp\n" : "", description);
+		  kit_type(description), description);
 }
 
 void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,

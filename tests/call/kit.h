@@ -89,6 +89,9 @@ bool has_header(const struct peer *peer, const char *name);
 const char *tag(const struct peer *peer, const char *name);
 const char *body(const struct peer *peer);
 
+/* The Content-Type line of a description, or of what begins with the line "--NAME" as multipart/NAME does, NAME being the boundary. */
+const char *kit_type(const char *body);
+
 /* Answers the last request `peer` received. `extra` are header lines ending in LF, or "". */
 void peer_answer(struct kit *kit, struct peer *peer, const char *status, const char *to_tag, const char *extra,
 		 const char *description);
