@@ -636,10 +636,8 @@ const char *kit_type(const char *text)
 	static char type[128];
 	int length = (int)strcspn(text, "\n") - 2;
 
-	if (!*text)
-		return "";
 	if (strncmp(text, "--", 2) != 0)
-		return "Content-Type: application/sdp\n";
+		return *text ? "Content-Type: application/sdp\n" : "";
 	snprintf(type, sizeof(type), "Content-Type: multipart/%.*s;boundary=\"%.*s\"\n", length, text + 2, length,
 		 text + 2);
 	return type;
@@ -659,6 +657,58 @@ void peer_answer(struct kit *kit, struct peer *peer, const char *status, const c
 		  "Content-Length: %%LENGTH%%\n\n%s",
 		  status, via, header(peer, "From"), to, header(peer, "Call-ID"), header(peer, "CSeq"),
 		  peer->address.port, extra, kit_type(description), description);
+}
+
+void peer_agrees(struct kit *kit, struct peer *asked, const char *start_, const char *to_tag, struct peer *asker)
+{
+	peer_expect(kit, asked, start_);
+	peer_answer(kit, asked, "200 OK", to_tag, "", "");
+	peer_expect(kit, asker, "SIP/2.0 200");
+}
+
+void pbx_grants(struct kit *kit, const char *parameters, const char *extra)
+{
+	const char *contact = header(&kit->pbx, "Contact");
+	char lines[2048];
+
+	snprintf(lines, sizeof(lines), "Contact: %s%s\n%s", contact, parameters, extra);
+	peer_answer(kit, &kit->pbx, "200 OK", "regtag", *contact == '*' ? extra : lines, "");
+}
+
+void peer_registers(struct kit *kit, struct peer *peer, const char *user)
+{
+	peer_send(
+		kit, peer,
+		"REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKreg-%s;rport\n"
+		"Max-Forwards: 70\nFrom: <sip:%s@voip.example.org>;tag=reg\nTo: <sip:%s@voip.example.org>\n"
+		"Call-ID: reg-%s\nCSeq: 1 REGISTER\nContact: <sip:%s@127.0.0.1:%u>;expires=600\nContent-Length: 0\n\n",
+		peer->address.port, user, user, user, user, user, peer->address.port);
+	peer_expect(kit, &kit->pbx, "REGISTER ");
+	pbx_grants(kit, "", "");
+	peer_expect(kit, peer, "SIP/2.0 200");
+}
+
+void kit_account(struct kit *kit, const char *user, const char *password)
+{
+	struct ipc_account account = {.realm = "voip.example.org"};
+
+	snprintf(account.user, sizeof(account.user), "%s", user);
+	assert_int_equal(sip_digest_ha1(SIP_DIGEST_SHA256, span_from(user), span_from(account.realm),
+					span_from(password), account.ha1_sha256),
+			 0);
+	gateway_account_set(kit->gateway, &account);
+}
+
+const char *token_of(const char *contact)
+{
+	static char tokens[4][64];
+	static unsigned next;
+	char *out = tokens[next++ % 4];
+	const char *begin = strstr(contact, "<sip:");
+
+	assert_non_null(begin);
+	snprintf(out, sizeof(tokens[0]), "%.*s", (int)strcspn(begin + 5, "@"), begin + 5);
+	return out;
 }
 
 const char *sdp_plain(uint16_t port, const char *direction)
@@ -717,6 +767,12 @@ void phone_invites(struct kit *kit, struct peer *phone, const char *name, const 
 		  "%%LENGTH%%\n\n%s",
 		  phone->ssl ? "TLS" : "UDP", phone->address.port, name, name, name, phone->address.port, extra,
 		  kit_type(description), description);
+}
+
+void phone_calls(struct kit *kit, const char *name, uint16_t port)
+{
+	phone_invites(kit, &kit->phone, name, "", sdp_plain(port, "sendrecv"));
+	peer_expect(kit, &kit->pbx, "INVITE ");
 }
 
 void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,
