@@ -14,7 +14,7 @@ failed=0
 mkdir -p bench/out
 : >"$run"
 test -f "$build/build.ninja" || meson setup "$build" --buildtype=release >/dev/null || exit 1
-ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/net/net_memory \
+ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/parse/parse_body bench/net/net_memory \
 	bench/recovery/call_cost bench/storm/storm \
 	>bench/out/build.log || {
 	tail -n 30 bench/out/build.log >&2
@@ -31,13 +31,21 @@ part() {
 	[ "${PIPESTATUS[0]}" -eq 0 ] || { failed=1; echo "$name: failed, or a goal was missed" >&2; }
 }
 
-parse() {
-	local count=1000 log=bench/out/parse.callgrind.log
+# parse_one WHAT FUNCTION PROGRAM…: instructions of a function, of which the program makes as many calls as its last argument says.
+parse_one() {
+	local count=1000 log=bench/out/parse.callgrind.log what=$1 function=$2
 
-	valgrind --tool=callgrind --toggle-collect=sip_message_parse --callgrind-out-file=/dev/null \
-		"$build/bench/parse/parse_invite" "$count" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
-	awk -v count="$count" '/Collected/ { printf "{\"work\": \"parsing a typical INVITE (callgrind)\", " \
-		"\"unit\": \"instructions\", \"ours\": %d}\n", $NF / count }' "$log"
+	shift 2
+	valgrind --tool=callgrind "--toggle-collect=$function" --callgrind-out-file=/dev/null \
+		"$build/bench/parse/$1" "${@:2}" "$count" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
+	awk -v count="$count" -v what="$what" '/Collected/ { printf "{\"work\": \"parsing %s (callgrind)\", " \
+		"\"unit\": \"instructions\", \"ours\": %d}\n", what, $NF / count }' "$log"
+}
+
+parse() {
+	parse_one "a typical INVITE" sip_message_parse parse_invite &&
+		parse_one "a description of two streams" sdp_parse parse_body sdp &&
+		parse_one "a multipart of description and ISUP" sip_multipart_description parse_body multipart
 }
 
 # Instructions of a call in the gate, from datagram to answer, with checkpoints and without.

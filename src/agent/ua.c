@@ -31,11 +31,20 @@ static void tick(evutil_socket_t descriptor, short events, void *context)
 	timer_wheel_advance(ua->wheel, clock_monotonic_us());
 }
 
+/* The agents speak among themselves and with the gateway. */
+static bool all_known(void *context, const struct flow *flow)
+{
+	(void)context;
+	(void)flow;
+	return true;
+}
+
 int ua_start(struct ua *ua, struct event_base *loop, const struct sip_transaction_callbacks *callbacks, void *context,
 	     void (*closed)(void *context, const struct flow *flow))
 {
 	const struct transport_callbacks transport_callbacks = {
 		.closed = closed,
+		.known = all_known,
 		.transactions = *callbacks,
 		.context = context,
 	};

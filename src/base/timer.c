@@ -193,6 +193,11 @@ void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_us)
 	wheel->advancing = false;
 }
 
+uint64_t timer_wheel_now_ms(const struct timer_wheel *wheel)
+{
+	return wheel->now_us / 1000;
+}
+
 uint64_t timer_wheel_wait_ms(const struct timer_wheel *wheel, uint64_t maximum_ms)
 {
 	uint64_t begin_ms, now_ms = wheel->now_us / 1000;

@@ -34,6 +34,9 @@ bool timer_is_running(const struct timer *timer);
 /* Moves time on and fires what is due, in order of time. */
 void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_us);
 
+/* The time last given to the wheel. */
+uint64_t timer_wheel_now_ms(const struct timer_wheel *wheel);
+
 /* How long until the next timer may be due (an early guess is allowed); `maximum_ms` if none is nearer. */
 uint64_t timer_wheel_wait_ms(const struct timer_wheel *wheel, uint64_t maximum_ms);
 

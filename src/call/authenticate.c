@@ -190,6 +190,7 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
 		return false;
 	}
+	transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S); /* the nonce went there */
 	if (!nonce_take(gateway, &credentials, clock_wall_s())) {
 		challenge(gateway, server, true); /* an honest phone asks again with the new nonce, by itself */
 		return false;

@@ -241,6 +241,8 @@ void binding_expire_at(struct binding *binding, uint64_t expires_at_s)
 	binding->expires_at_s = expires_at_s;
 	timer_stop(binding->gateway->wheel, &binding->expiry);
 	timer_start(binding->gateway->wheel, &binding->expiry, (uint64_t)((left > 0 ? left : 0) + GRACE_S) * 1000);
+	if (left > 0)
+		transport_source_prove(binding->gateway->transport, &binding->flow, (uint32_t)left + GRACE_S);
 }
 
 void binding_save(struct binding *binding)

@@ -15,10 +15,11 @@
 #define BODY_NESTING_MAXIMUM 3     /* multiparts within each other */
 
 struct body_rules {
-	const char *domain;                                     /* stands in place of every host of a SIP URI */
-	uint8_t key[HASH_KEY_BYTES];                            /* names of dialogs become a keyed hash of themselves */
-	bool (*type_allowed)(void *context, struct span type);  /* of the parts of a multipart body */
-	bool (*host_is_inner)(void *context, struct span host); /* of a web address; an IP address always is */
+	const char *domain;                                    /* stands in place of every host of a SIP URI */
+	uint8_t key[HASH_KEY_BYTES];                           /* names of dialogs become a keyed hash of themselves */
+	bool (*type_allowed)(void *context, struct span type); /* of the parts of a multipart body */
+	/* Of a URI of another scheme than SIP's; addresses and names that only the inside resolves always are. */
+	bool (*host_is_inner)(void *context, struct span host);
 	/* Whether the gateway itself gave the dialog this tag: it then stays as it is, to find the dialog again by. */
 	bool (*tag_is_ours)(void *context, struct span call_id, struct span tag);
 	void *context;

@@ -17,15 +17,26 @@ static bool type_allowed(void *context, struct span type)
 				 : policy_body_allowed(crossing->message->method, type);
 }
 
+/* The host of that name, or one in its domain. */
+static bool is_within(struct span host, const char *name)
+{
+	size_t length = strlen(name), before = host.length - length;
+
+	return host.length >= length && (!before || host.data[before - 1] == '.') &&
+	       span_is(span_slice(host, before, length), name);
+}
+
 static bool host_is_inner(void *context, struct span host)
 {
 	const struct crossing *crossing = context;
 	const struct config_zone *zone = gateway_zone(crossing->gateway, crossing->from_zone);
 
 	for (uint8_t i = 0; i < zone->peer_count; i++)
-		if (span_is(host, zone->peers[i].host))
+		if (is_within(host, zone->peers[i].host))
 			return true;
-	return zone->domain && span_is(host, zone->domain);
+	/* What is in the domain that all the world knows may be anywhere. */
+	return zone->domain && strcmp(zone->domain, crossing->gateway->config->site.domain) != 0 &&
+	       is_within(host, zone->domain);
 }
 
 /* The dialog with a peer in `zone` that our tag names. */

@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
- * URIs in running text: found by their scheme, written anew with our domain in place of their host. What is left of a URI is its
- * scheme, its user and `user=phone`: ports, parameters and headers say where things stand inside. */
+ * URIs in running text: found by their scheme, written anew with our domain in place of their host. What is left of a SIP URI is
+ * its scheme, its user and `user=phone`: ports, parameters and headers say where things stand inside. Of other schemes only what is
+ * of the inside is written anew. */
 #include "call/body.h"
 
+#define SCHEME_MAXIMUM 32
+
 enum uri_kind {
-	URI_SIP, /* sip, sips, pres, im: user@host (RFC 3261, 3859, 3860) */
-	URI_TEL, /* RFC 3966: the number alone */
-	URI_WEB, /* RFC 3986 with an authority */
+	URI_SIP,  /* user@host, whatever host (RFC 3261, 3859, 3860, 3508) */
+	URI_TEL,  /* the number alone (RFC 3966) */
+	URI_MAIL, /* a host, or users at hosts (RFC 6068, 5122, 7064, 7065) */
+	URI_WEB,  /* an authority (RFC 3986): whatever has "//" behind its scheme, such as http, ws, msrp (RFC 4975) */
 };
 
 static const struct scheme {
 	struct span name;
 	enum uri_kind kind;
 } schemes[] = {
-	{SPAN_INIT("sip:"), URI_SIP},     {SPAN_INIT("sips:"), URI_SIP}, {SPAN_INIT("pres:"), URI_SIP},
-	{SPAN_INIT("im:"), URI_SIP},      {SPAN_INIT("tel:"), URI_TEL},  {SPAN_INIT("http://"), URI_WEB},
-	{SPAN_INIT("https://"), URI_WEB},
+	{SPAN_INIT("sip:"), URI_SIP},    {SPAN_INIT("sips:"), URI_SIP},    {SPAN_INIT("pres:"), URI_SIP},
+	{SPAN_INIT("im:"), URI_SIP},     {SPAN_INIT("h323:"), URI_SIP},    {SPAN_INIT("tel:"), URI_TEL},
+	{SPAN_INIT("xmpp:"), URI_MAIL},  {SPAN_INIT("mailto:"), URI_MAIL}, {SPAN_INIT("stun:"), URI_MAIL},
+	{SPAN_INIT("stuns:"), URI_MAIL}, {SPAN_INIT("turn:"), URI_MAIL},   {SPAN_INIT("turns:"), URI_MAIL},
+};
+
+/* Domains of nobody in the internet: RFC 6761, RFC 6762 with its appendix G, RFC 8375. */
+static const struct span inner_domains[] = {
+	SPAN_INIT("local"), SPAN_INIT("localhost"), SPAN_INIT("localdomain"), SPAN_INIT("internal"),
+	SPAN_INIT("lan"),   SPAN_INIT("intranet"),  SPAN_INIT("private"),     SPAN_INIT("corp"),
+	SPAN_INIT("home"),  SPAN_INIT("home.arpa"),
 };
 
 static bool is_letter(char byte)
@@ -36,14 +48,22 @@ static bool is_one_of(char byte, const char *set)
 	return false;
 }
 
-static const struct scheme *scheme_at(struct span text)
+/* The scheme that begins the text; without a name when none does. */
+static struct scheme scheme_at(struct span text)
 {
-	if (!text.length || !is_one_of((char)(text.data[0] | 0x20), "spith"))
-		return NULL;
+	size_t length = 0;
+
+	if (!text.length || !is_letter(text.data[0]))
+		return (struct scheme){.name = SPAN_EMPTY};
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
 		if (span_equal_nocase(span_slice(text, 0, schemes[i].name.length), schemes[i].name))
-			return &schemes[i];
-	return NULL;
+			return schemes[i];
+	while (length < text.length && length < SCHEME_MAXIMUM &&
+	       (is_letter(text.data[length]) || is_digit(text.data[length]) || is_one_of(text.data[length], "+-.")))
+		length++;
+	if (!span_starts_with(span_slice(text, length, text.length), SPAN("://")))
+		return (struct scheme){.name = SPAN_EMPTY};
+	return (struct scheme){span_slice(text, 0, length + 3), URI_WEB};
 }
 
 /* A character reference that ends a URI where text is quoted in XML; of the others "&amp;" stands within. */
@@ -69,7 +89,7 @@ static struct span uri_extent(struct span text)
 
 		if ((unsigned char)byte <= ' ' || is_one_of(byte, "<>\"'`\\^{}|") ||
 		    (byte == '&' && is_quoted_delimiter(rest)) ||
-		    (byte == ',' && scheme_at(span_slice(rest, 1, rest.length))))
+		    (byte == ',' && scheme_at(span_slice(rest, 1, rest.length)).name.length))
 			break;
 	}
 	return span_slice(text, 0, length);
@@ -85,13 +105,50 @@ static size_t host_length(struct span text)
 	return length;
 }
 
+/* Without the port and the dots behind a name. */
+static struct span host_alone(struct span host)
+{
+	if (host.length && host.data[0] != '[' && span_index(host, ':') >= 0)
+		host.length = (size_t)span_index(host, ':');
+	while (host.length && host.data[host.length - 1] == '.')
+		host.length--;
+	return host;
+}
+
+/* The last label is a number, of whatever base: all of it is an IPv4 address in one of its many notations. */
 static bool is_ip_address(struct span host)
 {
-	size_t i = 0;
+	size_t start = host.length;
 
-	while (i < host.length && (is_digit(host.data[i]) || host.data[i] == '.'))
-		i++;
-	return host.length && (host.data[0] == '[' || i == host.length);
+	while (start && host.data[start - 1] != '.')
+		start--;
+	for (size_t i = start; i < host.length; i++)
+		if (!is_digit(host.data[i]))
+			return i == start + 1 && host.data[start] == '0' && (host.data[i] | 0x20) == 'x';
+	return start < host.length;
+}
+
+/* In the domain, or its name. */
+static bool is_within(struct span host, struct span domain)
+{
+	size_t before = host.length - domain.length;
+
+	return host.length >= domain.length && (!before || host.data[before - 1] == '.') &&
+	       span_equal_nocase(span_slice(host, before, domain.length), domain);
+}
+
+/* Addresses, names that only the inside resolves, and the inside's own; and what is escaped, for it may be any of them. */
+static bool is_inner(const struct body_rules *rules, struct span host)
+{
+	host = host_alone(host);
+	if (!host.length)
+		return false;
+	if (host.data[0] == '[' || is_ip_address(host) || span_index(host, '%') >= 0 || span_index(host, '.') < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(inner_domains) / sizeof(inner_domains[0]); i++)
+		if (is_within(host, inner_domains[i]))
+			return true;
+	return rules->host_is_inner(rules->context, host);
 }
 
 static bool says_phone(struct span parameters)
@@ -157,12 +214,37 @@ static size_t web_write(const struct body_rules *rules, struct span text, struct
 		}
 	at = span_index(authority, '@');
 	host = at < 0 ? authority : span_slice(authority, (size_t)at + 1, authority.length);
-	if (host.length && host.data[0] != '[' && span_index(host, ':') >= 0)
-		host.length = (size_t)span_index(host, ':');
-	if (at < 0 && !is_ip_address(host) && !rules->host_is_inner(rules->context, host))
+	host.length = host_length(host);
+	if (at < 0 && !is_inner(rules, host))
 		return 0; /* as it stands: most of them are names of XML namespaces */
 	buffer_put_text(out, rules->domain);
 	return authority.length;
+}
+
+/* "//user@host/…" or "user@host,user@host?…" or "host:port?…": what follows an inner host, up to the next separator, goes with it. */
+static size_t mail_write(const struct body_rules *rules, struct span text, struct buffer *out)
+{
+	struct span extent = uri_extent(text);
+	bool at_host = true; /* a host may stand here */
+	size_t i = 0;
+
+	while (i < extent.length) {
+		struct span rest = span_slice(extent, i, extent.length);
+		struct span host = span_slice(rest, 0, at_host ? host_length(rest) : 0);
+		bool is_user = host.length < rest.length && !is_one_of(rest.data[host.length], "/?,;&");
+
+		if (host.length && !is_user && is_inner(rules, host)) {
+			buffer_put_text(out, rules->domain);
+			for (i += host.length; i < extent.length && !is_one_of(extent.data[i], "?,;&"); i++)
+				;
+			at_host = false;
+			continue;
+		}
+		at_host = rest.data[0] == '@' || (rest.data[0] == '/' && i < 2);
+		buffer_put_byte(out, rest.data[0]);
+		i++;
+	}
+	return extent.length;
 }
 
 /* Whether a scheme may begin behind this byte. */
@@ -177,18 +259,21 @@ void body_text_write(const struct body_rules *rules, struct span text, struct bu
 
 	while (i < text.length && !out->overflow) {
 		struct span rest = span_slice(text, i, text.length);
-		const struct scheme *scheme = i && !is_boundary(text.data[i - 1]) ? NULL : scheme_at(rest);
+		struct scheme scheme = {.name = SPAN_EMPTY};
 
-		if (!scheme) {
+		if (!i || is_boundary(text.data[i - 1]))
+			scheme = scheme_at(rest);
+		if (!scheme.name.length) {
 			buffer_put_byte(out, text.data[i++]);
 			continue;
 		}
-		buffer_put_span(out, span_slice(rest, 0, scheme->name.length));
-		i += scheme->name.length;
+		buffer_put_span(out, span_slice(rest, 0, scheme.name.length));
+		i += scheme.name.length;
 		rest = span_slice(text, i, text.length);
-		switch (scheme->kind) {
+		switch (scheme.kind) {
 		case URI_SIP: i += sip_write(rules, rest, out); break;
 		case URI_TEL: i += tel_write(rest, out); break;
+		case URI_MAIL: i += mail_write(rules, rest, out); break;
 		case URI_WEB: i += web_write(rules, rest, out); break;
 		}
 	}

@@ -168,6 +168,7 @@ void gateway_peers_each(struct gateway *gateway, void (*visit)(void *context, co
 	X(redirects_refused, "3xx that were answered 480") \
 	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
 	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \
+	X(answers_withheld, "answers that UDP sources did not get, having sent too little themselves (N4)") \
 	X(checkpoints_loaded, "calls and dialogs taken over from a process that died") \
 	X(checkpoints_unusable, "checkpoints that could not be read, so that their calls ended") \
 	X(checkpoints_refused, "checkpoints that did not fit, so that their calls would end with the process") \

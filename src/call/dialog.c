@@ -93,6 +93,8 @@ bool dialog_find(struct gateway *gateway, const struct flow *flow, const struct 
 	if (!dialog_named(gateway, request->call_id, request->to.tag, request->from.tag, out) ||
 	    !leg_takes_flow(gateway, &out->call->legs[out->leg], flow))
 		return false;
+	/* Our tag went where it now comes from. */
+	transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S);
 	call_touch(out->call);
 	return true;
 }

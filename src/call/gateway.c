@@ -285,6 +285,14 @@ static bool on_admit(void *context, const struct flow *flow)
 	return false;
 }
 
+/* In core and trunk zones only peers are admitted. The zone may be gone since. */
+static bool on_known(void *context, const struct flow *flow)
+{
+	const struct gateway *gateway = context;
+
+	return flow->zone < gateway->config->zone_count && gateway_zone(gateway, flow->zone)->kind != ZONE_ACCESS;
+}
+
 static void on_closed(void *context, const struct flow *flow)
 {
 	trunks_flow_closed(context, flow);
@@ -385,6 +393,7 @@ static struct transport_settings transport_settings(const struct config *config)
 			.alive_timeout_ms =
 				config->limits.idle_ms < FLOW_SILENCE_MS ? config->limits.idle_ms : FLOW_SILENCE_MS,
 			.connect_timeout_ms = config->limits.connect_ms},
+		.proofs = config->limits.registrations + config->limits.calls,
 	};
 }
 
@@ -393,6 +402,7 @@ static bool transport_make(struct gateway *gateway)
 	struct transport_settings settings = transport_settings(gateway->config);
 	struct transport_callbacks callbacks = {
 		.admit = on_admit,
+		.known = on_known,
 		.closed = on_closed,
 		.sending = on_sending,
 		.context = gateway,

@@ -17,10 +17,11 @@
 
 #include "sdp/sdp.h"
 
-#define TAG_LENGTH 20       /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
-#define FORKS_MAXIMUM 12    /* early dialogs of one call */
-#define FORKS_FINAL 4       /* beyond them, for those who answer */
-#define REDIRECTS_MAXIMUM 5 /* of one call */
+#define TAG_LENGTH 20         /* of our tags, tokens and Call-IDs: 103 bits of chance (THREATS S6) */
+#define PROOF_LIFETIME_S 3600 /* of an address that returned what was sent to it (THREATS N4) */
+#define FORKS_MAXIMUM 12      /* early dialogs of one call */
+#define FORKS_FINAL 4         /* beyond them, for those who answer */
+#define REDIRECTS_MAXIMUM 5   /* of one call */
 #define CALLER 0
 #define CALLEE 1
 #define MESSAGE_LONGEST 65507 /* that we make of what others say: a datagram holds no more */

@@ -383,7 +383,10 @@ static struct subscription *find(struct gateway *gateway, const struct flow *flo
 	    (leg->remote_tag && !span_equal(request->from.tag, span_from(leg->remote_tag))) ||
 	    request->method != (*from == NOTIFIER ? SIP_NOTIFY : SIP_SUBSCRIBE))
 		return NULL;
-	return leg_takes_flow(gateway, leg, flow) ? subscription : NULL;
+	if (!leg_takes_flow(gateway, leg, flow))
+		return NULL;
+	transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S); /* as of a call's dialog */
+	return subscription;
 }
 
 static bool event_is_of(const struct subscription *subscription, const struct sip_message *request)

@@ -127,4 +127,5 @@ void gateway_status_get(struct gateway *gateway, struct gateway_status *out)
 		.connections = net.connections_open,
 		.rejects = transport_rejects(gateway->transport),
 	};
+	out->counters.answers_withheld = transport_answers_withheld(gateway->transport);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `account`: the gateway's own accounts, through the running gateway or, when none runs, in its database. Passwords are
  * hashed here; they never go further. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,7 +171,6 @@ static int remove_offline(struct offline *offline, void *context)
 	return error ? store_failed(error) : EXIT_GOOD;
 }
 
-/* The user part of a SIP URI that needs no escaping (RFC 3261 section 25.1), and that digest can quote. */
 static int user_take(const struct arguments *arguments, struct ipc_account *account)
 {
 	const char *user = arguments->word_count > 1 ? arguments->words[1] : NULL;
@@ -182,9 +180,8 @@ static int user_take(const struct arguments *arguments, struct ipc_account *acco
 	if (span_copy(span_from(user), account->user, sizeof(account->user)) || !*user)
 		return complain(EXIT_USAGE, "the user is empty or longer than %zu characters",
 				sizeof(account->user) - 1);
-	for (const char *at = user; *at; at++)
-		if (!isalnum((unsigned char)*at) && !strchr("-_.!~*'()&=+$,;?/", *at))
-			return complain(EXIT_USAGE, "the user may hold letters, digits and -_.!~*'()&=+$,;?/");
+	if (!account_user_is_plain(user))
+		return complain(EXIT_USAGE, "the user may hold letters, digits and -_.!~*'()&=+$,;?/");
 	return 0;
 }
 

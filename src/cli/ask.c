@@ -330,7 +330,10 @@ int hangup_command(const struct arguments *arguments)
 
 static void reload_print(const json_t *answer)
 {
-	printf("%s\n", text_of(answer, "text"));
+	char text[4400];
+
+	snprintf(text, sizeof(text), "%s", text_of(answer, "text"));
+	printf("%s\n", text_tame(text));
 }
 
 /* The file may be the one that is wrong, and then says by itself what; but where the gateway is asked must be known. */

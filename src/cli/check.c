@@ -108,7 +108,7 @@ int check_command(const struct arguments *arguments)
 	errors = config_errors_new();
 	if (!errors)
 		return complain(EXIT_FAILED, "no memory");
-	error = configuration_load(arguments->configuration, true, errors, &configuration);
+	error = configuration_inspect(arguments->configuration, certificates_inspect, errors, &configuration);
 	result_print(arguments, &configuration, errors, error);
 	configuration_clear(&configuration);
 	config_errors_free(errors);

@@ -55,6 +55,9 @@ int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_no
 /* With --json: prints without "ok". */
 void json_print(json_t *answer);
 
+/* Control characters become '?', but for the ends of lines, so that a text from elsewhere cannot speak to the terminal. Returns it. */
+char *text_tame(char *text);
+
 /* Tables: rows of cells, aligned in columns, a headline above. Cells are made printable. */
 #define TABLE_COLUMNS_MAXIMUM 12
 struct text_table;
@@ -62,6 +65,9 @@ struct text_table *text_table_new(const char *const *headline, int columns);
 void text_table_cell(struct text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints and frees. `empty` is printed instead when there is no row. */
 void text_table_print(struct text_table *table, const char *empty);
+
+/* For `check`: certificates, keys and authorities that the configuration names, as those who use them will find them. */
+config_inspect certificates_inspect;
 
 /* A password from --password-file (its first line; "-" is standard input), --password, --prompt (typed twice, unseen), or
  * generated. Returns 0, *generated saying which; or an exit code, the reason said. The caller wipes. */

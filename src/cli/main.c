@@ -56,14 +56,14 @@ const struct command *command_find(const char *name)
 
 int complain(int code, const char *format, ...)
 {
+	char text[4400]; /* answers of the gateway are shorter */
 	va_list arguments;
 
 	fflush(stdout);
-	fputs("ringwall: ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
+	fprintf(stderr, "ringwall: %s\n", text_tame(text));
 	return code;
 }
 

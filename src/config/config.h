@@ -213,9 +213,24 @@ const char *config_notes_text(const struct config_errors *errors, uint32_t index
 /* Parses `text` (at most 1 MiB); `file` is for messages. All errors at once, sorted by line. Returns a snapshot owned by the
  * caller, or NULL when there is any error. Touches no file but what the text names, and these only when `check_files`:
  * certificate, key, authorities and password files must be readable, and of the secret ones only by their owner. Whether
- * certificate and key agree is found when they are loaded. */
+ * certificate and key agree is not seen here. */
 struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors);
 void config_free(struct config *config); /* NULL is allowed */
+
+/* The same with files checked, and then looked into by who understands them: `inspect` is called once, with whatever was understood
+ * of the text (what is wrong is NULL or a default), and complains of what it finds. The rest is as above. */
+struct config_check;
+typedef void config_inspect(const struct config *config, struct config_check *check);
+struct config *config_parse_inspected(struct span text, const char *file, config_inspect *inspect,
+				      struct config_errors *errors);
+
+/* An error, or else a note, at the line of `key` ("tls.key"), of zone number `zone` when that is not CONFIG_NO_ZONE ("authorities"). */
+#define CONFIG_NO_ZONE 255
+void config_complain(struct config_check *check, bool is_error, uint8_t zone, const char *key, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* Whether that file was found good, as far as that can be said without looking into it. */
+bool config_file_is_good(const struct config_check *check, const char *path);
 
 /* Where the state of a gateway with this configuration is, whatever else is wrong with `text`: for commands that ask a running
  * one. Empty text gives the default. Returns 0; or -ENOENT when there is no default or it does not fit. */

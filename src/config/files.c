@@ -20,6 +20,40 @@ static const char *problem_of(const struct stat *status)
 	return status->st_size > FILE_BYTES_MAXIMUM ? "is longer than 1 MiB; name the right file" : NULL;
 }
 
+static void file_is_bad(struct reader *reader, const char *path)
+{
+	if (reader->bad_file_count < BAD_FILES_MAXIMUM)
+		reader->bad_files[reader->bad_file_count] = path;
+	reader->bad_file_count++;
+}
+
+bool config_file_is_good(const struct config_check *check, const char *path)
+{
+	const struct reader *reader = check->reader;
+
+	if (!path || reader->bad_file_count > BAD_FILES_MAXIMUM)
+		return false;
+	for (uint32_t i = 0; i < reader->bad_file_count; i++)
+		if (!strcmp(reader->bad_files[i], path))
+			return false;
+	return true;
+}
+
+/* Who checks may not be who runs: whoever may not look is told so, for then the file may be as it should. */
+static void cannot_read(struct reader *reader, const char *path, int error, uint32_t line, const char *key)
+{
+	if (error == EACCES)
+		reader_error_line(
+			reader, line, key,
+			"%s cannot be read by user %u (%s); check as the user who starts the gateway, or make "
+			"it readable",
+			path, (unsigned)geteuid(), strerror(error));
+	else
+		reader_error_line(reader, line, key, "%s cannot be read (%s); make it readable or name another file",
+				  path, strerror(error));
+	file_is_bad(reader, path);
+}
+
 /* `line` and `key` are for the error. */
 static void file_check(struct reader *reader, const char *path, bool is_secret, uint32_t line, const char *key)
 {
@@ -27,24 +61,22 @@ static void file_check(struct reader *reader, const char *path, bool is_secret, 
 	const char *problem;
 	int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not make us wait */
 
-	if (descriptor < 0) {
-		reader_error_line(reader, line, key, "%s cannot be read (%s); make it readable or name another file",
-				  path, strerror(errno));
+	if (descriptor < 0 || fstat(descriptor, &status)) {
+		cannot_read(reader, path, errno, line, key);
+		if (descriptor >= 0)
+			close(descriptor);
 		return;
 	}
-	if (fstat(descriptor, &status)) {
-		reader_error_line(reader, line, key, "%s cannot be read (%s); name another file", path,
-				  strerror(errno));
-	} else {
-		problem = problem_of(&status);
-		if (problem)
-			reader_error_line(reader, line, key, "%s %s", path, problem);
-		else if (is_secret && status.st_mode & 077)
-			reader_error_line(reader, line, key,
-					  "%s is open to others than its owner (mode %03o); run: chmod 600 %s", path,
-					  (unsigned)status.st_mode & 0777, path);
-	}
 	close(descriptor);
+	problem = problem_of(&status);
+	if (problem) {
+		reader_error_line(reader, line, key, "%s %s", path, problem);
+		file_is_bad(reader, path);
+	} else if (is_secret && status.st_mode & 077) {
+		reader_error_line(reader, line, key,
+				  "%s is open to others than its owner (mode %03o); run: chmod 600 %s", path,
+				  (unsigned)status.st_mode & 0777, path);
+	}
 }
 
 /* The pair of our own is made if it is not there at all; if it is, it must be good like any other. */

@@ -318,28 +318,44 @@ static void document_read(struct reader *reader)
 	rules_check(reader);
 	if (reader->check_files)
 		files_check(reader);
+	if (reader->inspect)
+		reader->inspect(config, &(struct config_check){reader});
 	for (uint8_t i = 0; i < config->zone_count; i++)
 		listeners_settle(&config->zones[i]);
 }
 
-struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors)
+static struct config *read_whole(struct reader *reader, struct span text)
 {
-	uint32_t before = config_errors_count(errors);
-	struct reader reader = {.errors = errors, .file = file, .check_files = check_files};
+	uint32_t before = config_errors_count(reader->errors);
 
-	reader.config = memory_alloc(sizeof(*reader.config));
-	if (!reader.config) {
-		errors_out_of_memory(errors);
+	reader->config = memory_alloc(sizeof(*reader->config));
+	if (!reader->config) {
+		errors_out_of_memory(reader->errors);
 		return NULL;
 	}
-	reader.config->file = join(&reader, file, "");
-	reader.root = document_parse(text, file, errors);
-	if (reader.root)
-		document_read(&reader);
-	node_free(reader.root);
-	errors_sort(errors);
-	if (config_errors_count(errors) == before)
-		return reader.config;
-	config_free(reader.config);
+	reader->config->file = join(reader, reader->file, "");
+	reader->root = document_parse(text, reader->file, reader->errors);
+	if (reader->root)
+		document_read(reader);
+	node_free(reader->root);
+	errors_sort(reader->errors);
+	if (config_errors_count(reader->errors) == before)
+		return reader->config;
+	config_free(reader->config);
 	return NULL;
+}
+
+struct config *config_parse(struct span text, const char *file, bool check_files, struct config_errors *errors)
+{
+	struct reader reader = {.errors = errors, .file = file, .check_files = check_files};
+
+	return read_whole(&reader, text);
+}
+
+struct config *config_parse_inspected(struct span text, const char *file, config_inspect *inspect,
+				      struct config_errors *errors)
+{
+	struct reader reader = {.errors = errors, .file = file, .check_files = true, .inspect = inspect};
+
+	return read_whole(&reader, text);
 }

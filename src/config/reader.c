@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the walk, the values and the rules share: reporting, and finding the way back from a value to its line. */
+#include <stdio.h>
 #include <string.h>
 
 #include "config/values.h"
@@ -29,6 +30,21 @@ void reader_note(struct reader *reader, uint32_t line, const char *key, const ch
 
 	va_start(arguments, format);
 	errors_add_list(reader->errors, WEIGHT_NOTE, reader->file, line, key, format, arguments);
+	va_end(arguments);
+}
+
+void config_complain(struct config_check *check, bool is_error, uint8_t zone, const char *key, const char *format, ...)
+{
+	struct reader *reader = check->reader;
+	bool of_zone = zone != CONFIG_NO_ZONE;
+	char name[128];
+	va_list arguments;
+
+	snprintf(name, sizeof(name), "%s%s", of_zone ? "zones." : "", key);
+	va_start(arguments, format);
+	errors_add_list(reader->errors, is_error ? WEIGHT_ERROR : WEIGHT_NOTE, reader->file,
+			reader_line(of_zone ? reader_zone_node(reader, zone) : reader->root, key), name, format,
+			arguments);
 	va_end(arguments);
 }
 

@@ -6,12 +6,22 @@
 #include "config/document.h"
 #include "config/keys.h"
 
+#define BAD_FILES_MAXIMUM 8 /* remembered; when there are more, none is looked into */
+
 struct reader {
 	struct config *config;
 	struct config_errors *errors;
 	const char *file;
 	struct node *root;
 	bool check_files;
+	config_inspect *inspect; /* or NULL */
+	const char *bad_files[BAD_FILES_MAXIMUM];
+	uint32_t bad_file_count;
+};
+
+/* As those who inspect see it. */
+struct config_check {
+	struct reader *reader;
 };
 
 /* A listener word that is known and not served: held in zone->listeners while reading, so that overlaps are found

@@ -116,6 +116,19 @@ void net_flow_alias(struct net *net, const struct flow *flow, uint16_t port);
 int net_certificate_make(const struct span *names, size_t name_count, struct buffer *certificate_pem,
 			 struct buffer *key_pem);
 
+/* What would come of using a certificate (chain) and key, without using them. Returns as net_tls_set, with a warning or the reason in
+ * `error`. When it returns 0, *names_held says how many of `names` (domain names, or IP addresses as text) it holds, as RFC 5922
+ * section 7.2 reads it, and *for_servers and *for_clients whether it may be shown by who is called and by who calls (RFC 5280
+ * section 4.2.1.12). */
+struct net_certificate_facts {
+	size_t names_held;
+	bool for_servers, for_clients;
+};
+int net_certificate_check(struct span certificate_pem, struct span key_pem, const struct span *names, size_t name_count,
+			  struct net_certificate_facts *facts, char *error, size_t error_capacity);
+/* The same of authorities; they are warned of when every one of them has expired. */
+int net_authorities_check(struct span authorities_pem, char *error, size_t error_capacity);
+
 /* Sends. UDP: one datagram, dropped by the kernel's leave. Streams: queued in order.
  * Returns 0; -ENOTCONN (connection or listener gone, no route), -EAGAIN (UDP socket full), -ENOBUFS (queue full or
  * no memory, the connection is then closed), -EMSGSIZE (longer than a datagram or the whole queue may be; nothing

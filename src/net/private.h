@@ -84,6 +84,9 @@ struct net_tls {
 /* Adds all of a PEM to the store. Returns 0, or -EINVAL with the reason. */
 int net_tls_authorities(X509_STORE *store, struct span pem, struct buffer *error);
 
+/* What listeners show; sets *out only when it returns 0, `error` then holding a warning or nothing. */
+int net_tls_server_new(struct span certificate_pem, struct span key_pem, struct buffer *error, SSL_CTX **out);
+
 /* Of one zone. trust.c */
 struct net_trust {
 	enum net_client_certificate wanted;

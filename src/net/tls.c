@@ -177,7 +177,7 @@ static int tls_client_new(struct span certificate_pem, struct span key_pem, stru
 	return result;
 }
 
-static int tls_server_new(struct span certificate_pem, struct span key_pem, struct buffer *error, SSL_CTX **out)
+int net_tls_server_new(struct span certificate_pem, struct span key_pem, struct buffer *error, SSL_CTX **out)
 {
 	SSL_CTX *context = tls_context_new(TLS_server_method());
 	int result;
@@ -212,7 +212,7 @@ int net_tls_set(struct net *net, struct span certificate_pem, struct span key_pe
 		result = tls_client_new(certificate_pem, key_pem, authorities_pem, &text, &client);
 	text.length = result ? text.length : 0; /* the same warning comes for the listeners' */
 	if (!result && (certificate_pem.length || key_pem.length))
-		result = tls_server_new(certificate_pem, key_pem, &text, &server);
+		result = net_tls_server_new(certificate_pem, key_pem, &text, &server);
 	if (error_capacity)
 		buffer_text(&text);
 	if (result) {

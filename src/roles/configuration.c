@@ -84,19 +84,32 @@ static int text_read(const char *path, struct configuration *configuration)
 	return error;
 }
 
-int configuration_load(const char *path, bool check_files, struct config_errors *errors,
-		       struct configuration *configuration)
+static int load(const char *path, bool check_files, config_inspect *inspect, struct config_errors *errors,
+		struct configuration *configuration)
 {
+	struct span text;
 	int error;
 
 	memset(configuration, 0, sizeof(*configuration));
 	error = text_read(path, configuration);
-	if (!error) {
-		configuration->config = config_parse((struct span){configuration->text, configuration->length},
-						     configuration->path, check_files, errors);
-		error = configuration->config ? 0 : -EINVAL;
-	}
-	return error;
+	if (error)
+		return error;
+	text = (struct span){configuration->text, configuration->length};
+	configuration->config = inspect ? config_parse_inspected(text, configuration->path, inspect, errors)
+					: config_parse(text, configuration->path, check_files, errors);
+	return configuration->config ? 0 : -EINVAL;
+}
+
+int configuration_load(const char *path, bool check_files, struct config_errors *errors,
+		       struct configuration *configuration)
+{
+	return load(path, check_files, NULL, errors, configuration);
+}
+
+int configuration_inspect(const char *path, config_inspect *inspect, struct config_errors *errors,
+			  struct configuration *configuration)
+{
+	return load(path, true, inspect, errors, configuration);
 }
 
 int configuration_state_directory(const char *path, char *out, size_t capacity)

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "roles/gate.h"
+#include "roles/roles.h"
 
 #define WAITING_MAXIMUM 64
 
@@ -360,11 +361,19 @@ static bool hex_is(const char *text, size_t length)
 	return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
 }
 
+bool account_user_is_plain(const char *user)
+{
+	return user[strspn(user, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,;?/")] ==
+	       0;
+}
+
 /* Reads what was hashed at the command line: the password itself never comes here. Says what is wrong, or NULL. */
 static const char *account_read(const json_t *arguments, const char *domain, struct ipc_account *account)
 {
 	if (!text_take(arguments, "user", account->user, sizeof(account->user)) || !*account->user)
 		return "the user is missing or too long";
+	if (!account_user_is_plain(account->user)) /* whoever asks may be no command of ours */
+		return "the user holds what cannot stand in a SIP URI";
 	if (!text_take(arguments, "realm", account->realm, sizeof(account->realm)) ||
 	    strcmp(account->realm, domain) != 0)
 		return "the realm is not this gateway's site.domain; was the configuration changed without a reload?";

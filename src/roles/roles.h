@@ -26,6 +26,9 @@ struct configuration {
  * added to `errors`, unreadable files too. Returns 0 or a negative error. */
 int configuration_load(const char *path, bool check_files, struct config_errors *errors,
 		       struct configuration *configuration);
+/* The same with files checked, and `inspect` looking into them (config_parse_inspected). */
+int configuration_inspect(const char *path, config_inspect *inspect, struct config_errors *errors,
+			  struct configuration *configuration);
 void configuration_clear(struct configuration *configuration);
 
 /* As configuration_load, and prints every error, one a line, to standard error. */
@@ -55,6 +58,9 @@ struct offline {
 };
 int offline_open(struct offline *offline, const struct config *config, char *error, size_t error_capacity);
 void offline_close(struct offline *offline); /* commits */
+
+/* Whether it can be the user part of a SIP URI as it stands (RFC 3261 section 25.1), which digest can quote. */
+bool account_user_is_plain(const char *user);
 
 /* What ends one of our processes. Not SIGTERM: service managers send that to all processes at a time, and the gate must end
  * its calls before media and store go. */

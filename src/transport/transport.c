@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/table.h"
+#include "transport/shorten.h"
+#include "transport/sources.h"
 #include "transport/stun.h"
 
 #define SIPS_PORT 5061 /* RFC 3261 section 19.1.2 */
@@ -12,14 +14,8 @@
 #define ANSWER_BYTES 8192
 #define STUN_ANSWER_BYTES 256
 
-/* Answers to what unproven sources send and no transaction knows: rejects and STUN, each so many a second for all of them
- * together (THREATS N4). */
+/* Answers to what unproven sources send and no parser takes, for all of them together (THREATS N4). */
 #define REJECT_ANSWERS_PER_S 200
-#define STUN_ANSWERS_PER_S 20000
-
-struct answer_budget {
-	uint32_t maximum, left;
-};
 
 struct transport_layer {
 	struct transport_settings settings;
@@ -28,11 +24,13 @@ struct transport_layer {
 	struct sip_transactions *transactions;
 	struct timer_wheel *wheel;
 	struct timer refill;
-	struct answer_budget rejects_budget, stun_budget;
+	uint32_t reject_answers_left;
+	struct sources *sources;
+	uint64_t answers_withheld;
 	uint8_t tag_key[HASH_KEY_BYTES];
 	uint64_t rejects[SIP_REJECT_COUNT];
 	struct log_limit log_limit;
-	char *arena, *answer;
+	char *arena, *answer; /* ANSWER_BYTES: one that is made, or made shorter, here */
 	enum net_close_reason close_reason;
 };
 
@@ -42,18 +40,44 @@ static void refill_fire(void *context)
 {
 	struct transport_layer *layer = context;
 
-	layer->rejects_budget.left = layer->rejects_budget.maximum;
-	layer->stun_budget.left = layer->stun_budget.maximum;
+	layer->reject_answers_left = REJECT_ANSWERS_PER_S;
 }
 
-static bool budget_take(struct transport_layer *layer, struct answer_budget *budget)
+static bool reject_answer_take(struct transport_layer *layer)
 {
-	if (!budget->left)
+	if (!layer->reject_answers_left)
 		return false;
-	budget->left--;
+	layer->reject_answers_left--;
 	if (!timer_is_running(&layer->refill))
 		timer_start(layer->wheel, &layer->refill, 1000);
 	return true;
+}
+
+/* Whether what is sent there must be measured by what came from there: the address may be forged. */
+static bool is_measured(const struct transport_layer *layer, const struct flow *flow)
+{
+	if (flow->proven || transport_is_stream(flow->transport) ||
+	    (layer->callbacks.known && layer->callbacks.known(layer->callbacks.context, flow)))
+		return false;
+	return !sources_proven(layer->sources, &flow->remote, timer_wheel_now_ms(layer->wheel));
+}
+
+static bool grant(struct transport_layer *layer, const struct flow *flow, size_t bytes, bool overdraw)
+{
+	if (sources_grant(layer->sources, &flow->remote, bytes, overdraw, timer_wheel_now_ms(layer->wheel)))
+		return true;
+	layer->answers_withheld++;
+	return false;
+}
+
+/* What is more than its receiver sent is cut down, and is not sent when that is still too much: as if it had been lost. */
+static int answer_measured(struct transport_layer *layer, const struct flow *flow, struct span bytes)
+{
+	struct buffer out = buffer_over(layer->answer, ANSWER_BYTES);
+
+	if (bytes.length > sources_credit(layer->sources, &flow->remote) && answer_shorten(bytes, &out))
+		bytes = buffer_span(&out);
+	return grant(layer, flow, bytes.length, true) ? net_send(layer->net, flow, bytes) : 0;
 }
 
 /* RFC 3261 section 8.2.7: a stateless answer's tag is the same for every copy of the request. */
@@ -66,9 +90,9 @@ static struct span reject_tag(const struct transport_layer *layer, const struct 
 	return buffer_span(&out);
 }
 
-/* Never larger than the request for an unproven source, never to a response or ACK. */
+/* Never more than an unproven source sent, never to a response or ACK. */
 static void reject_answer(struct transport_layer *layer, const struct flow *flow, const struct sip_message *request,
-			  uint16_t status, size_t request_length)
+			  uint16_t status)
 {
 	struct buffer out = buffer_over(layer->answer, ANSWER_BYTES);
 	struct flow target = *flow;
@@ -80,7 +104,7 @@ static void reject_answer(struct transport_layer *layer, const struct flow *flow
 	sip_write_body(&out, SPAN_EMPTY, SPAN_EMPTY);
 	if (out.overflow)
 		return;
-	if (!flow->proven && (out.length > request_length || !budget_take(layer, &layer->rejects_budget)))
+	if (is_measured(layer, flow) && (!grant(layer, flow, out.length, false) || !reject_answer_take(layer)))
 		return;
 	if (!transport_is_stream(flow->transport))
 		sip_response_target(request, flow, &target);
@@ -88,7 +112,7 @@ static void reject_answer(struct transport_layer *layer, const struct flow *flow
 }
 
 static void reject(struct transport_layer *layer, const struct flow *flow, enum sip_reject reason,
-		   const struct sip_message *message, size_t length)
+		   const struct sip_message *message)
 {
 	const struct sip_reject_row *row = sip_reject_row(reason);
 	char source[ADDRESS_TEXT_BYTES];
@@ -97,7 +121,7 @@ static void reject(struct transport_layer *layer, const struct flow *flow, enum 
 	log_limited(&layer->log_limit, LOG_DEBUG, "transport", "refused a message: %s source=%s", row->text,
 		    address_text(&flow->remote, source));
 	if (reason != SIP_REJECT_NOT_SIP)
-		reject_answer(layer, flow, message, row->status, length);
+		reject_answer(layer, flow, message, row->status);
 }
 
 /* ---- Datagrams ----------------------------------------------------------------------------- */
@@ -110,7 +134,7 @@ static void receive_stun(struct transport_layer *layer, const struct flow *flow,
 
 	if (result == STUN_MALFORMED)
 		layer->rejects[SIP_REJECT_NOT_SIP]++;
-	if (result == STUN_ANSWER && budget_take(layer, &layer->stun_budget))
+	if (result == STUN_ANSWER && (!is_measured(layer, flow) || grant(layer, flow, out.length, true)))
 		net_send(layer->net, flow, buffer_span(&out));
 }
 
@@ -144,7 +168,10 @@ static void on_datagram(void *context, const struct flow *flow, struct span byte
 	enum sip_reject result;
 	size_t consumed_bytes;
 
-	if (!is_admitted(layer, flow) || is_keepalive(bytes))
+	if (!is_admitted(layer, flow))
+		return;
+	sources_heard(layer->sources, &flow->remote, bytes.length, timer_wheel_now_ms(layer->wheel));
+	if (is_keepalive(bytes))
 		return;
 	if (stun_is(bytes)) {
 		receive_stun(layer, flow, bytes);
@@ -154,7 +181,7 @@ static void on_datagram(void *context, const struct flow *flow, struct span byte
 	if (result == SIP_OK)
 		sip_transactions_receive(layer->transactions, flow, &message);
 	else
-		reject(layer, flow, result, &message, bytes.length);
+		reject(layer, flow, result, &message);
 }
 
 /* ---- Streams ------------------------------------------------------------------------------- */
@@ -225,7 +252,7 @@ static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span b
 		sip_transactions_receive(layer->transactions, flow, &message);
 		return (ptrdiff_t)consumed_bytes;
 	}
-	reject(layer, flow, result, &message, bytes.length);
+	reject(layer, flow, result, &message);
 	if (!may_go_on(result, &message, bytes, consumed_bytes))
 		return -1;
 	net_flow_deadline(layer->net, flow, false);
@@ -268,7 +295,8 @@ static int on_send(void *context, const struct flow *flow, struct span bytes)
 
 	if (layer->callbacks.sending)
 		layer->callbacks.sending(layer->callbacks.context);
-
+	if (answer_is(bytes) && is_measured(layer, flow))
+		return answer_measured(layer, flow, bytes);
 	return net_send(layer->net, flow, bytes);
 }
 
@@ -287,10 +315,11 @@ static bool layer_build(struct transport_layer *layer, struct event_base *loop, 
 	transaction_callbacks.send_context = layer;
 	layer->arena = memory_alloc(PARSE_ARENA_BYTES);
 	layer->answer = memory_alloc(ANSWER_BYTES);
+	layer->sources = sources_new(layer->settings.proofs, random);
 	layer->net = net_new(loop, &layer->settings.net, &net_callbacks, random);
 	layer->transactions =
 		sip_transactions_new(&layer->settings.transactions, layer->wheel, &transaction_callbacks, random);
-	return layer->arena && layer->answer && layer->net && layer->transactions;
+	return layer->arena && layer->answer && layer->sources && layer->net && layer->transactions;
 }
 
 struct transport_layer *transport_new(struct event_base *loop, struct timer_wheel *wheel,
@@ -304,8 +333,7 @@ struct transport_layer *transport_new(struct event_base *loop, struct timer_whee
 	layer->settings = *settings;
 	layer->callbacks = *callbacks;
 	layer->wheel = wheel;
-	layer->rejects_budget = (struct answer_budget){REJECT_ANSWERS_PER_S, REJECT_ANSWERS_PER_S};
-	layer->stun_budget = (struct answer_budget){STUN_ANSWERS_PER_S, STUN_ANSWERS_PER_S};
+	layer->reject_answers_left = REJECT_ANSWERS_PER_S;
 	layer->refill = (struct timer){.fire = refill_fire, .context = layer};
 	random_fill(random, layer->tag_key, sizeof(layer->tag_key));
 	if (!layer_build(layer, loop, random)) {
@@ -322,6 +350,7 @@ void transport_free(struct transport_layer *layer)
 	timer_stop(layer->wheel, &layer->refill);
 	net_free(layer->net);
 	sip_transactions_free(layer->transactions);
+	sources_free(layer->sources);
 	memory_free(layer->arena);
 	memory_free(layer->answer);
 	memory_free(layer);
@@ -353,6 +382,17 @@ void transport_write_via(struct buffer *out, const struct flow *flow, struct spa
 		address_write(out, &flow->local);
 	buffer_put_text(out, ";rport;branch=");
 	buffer_put_text(out, branch);
+}
+
+void transport_source_prove(struct transport_layer *layer, const struct flow *flow, uint32_t lifetime_s)
+{
+	if (!transport_is_stream(flow->transport))
+		sources_prove(layer->sources, &flow->remote, lifetime_s, timer_wheel_now_ms(layer->wheel));
+}
+
+uint64_t transport_answers_withheld(const struct transport_layer *layer)
+{
+	return layer->answers_withheld;
 }
 
 enum net_close_reason transport_close_reason(const struct transport_layer *layer)

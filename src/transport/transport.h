@@ -14,19 +14,23 @@ struct transport_callbacks {
 	/* Whether a source may talk to this zone at all (peers-only zones, THREATS N7); asked first, for every datagram,
 	 * and for a connection when it opens and for what it sends. NULL: all may. */
 	bool (*admit)(void *context, const struct flow *flow);
+	/* Whether a datagram's source is a configured peer, or else one that answers need not be measured for (THREATS N4). NULL:
+	 * none is. */
+	bool (*known)(void *context, const struct flow *flow);
 	/* A message is about to leave: what it says is settled. May be NULL. */
 	void (*sending)(void *context);
 	/* A stream that was used is gone; transport_close_reason says why. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow);
 	/* The transaction user's; `send` and `send_context` are filled in by the layer. */
 	struct sip_transaction_callbacks transactions;
-	void *context; /* of admit, sending and closed */
+	void *context; /* of admit, known, sending and closed */
 };
 
 struct transport_settings {
 	struct sip_limits sip;
 	struct sip_transaction_limits transactions;
 	struct net_limits net;
+	uint32_t proofs; /* addresses remembered as proven */
 };
 
 /* NULL when memory is short. `loop` and `wheel` outlive the layer; the layer drives neither clock. */
@@ -44,6 +48,14 @@ int transport_send(struct transport_layer *layer, const struct flow *flow, struc
 /* Writes the value of a Via header, "SIP/2.0/TLS host:port;rport;branch=…", for requests on `flow`. `sent_by`, with its
  * port, overrides the flow's local address when not empty (a name the certificate holds). */
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch);
+
+/* The UDP source of `flow` showed that its address is not forged: it returned what was sent to it, or is registered. For so long it
+ * is answered whatever it asks; others are sent no more than they sent themselves, but for a little (sources.h). No effect for
+ * streams. */
+void transport_source_prove(struct transport_layer *layer, const struct flow *flow, uint32_t lifetime_s);
+
+/* How many answers were not sent for that. */
+uint64_t transport_answers_withheld(const struct transport_layer *layer);
 
 /* Of the stream that `closed` tells of, or told of last. */
 enum net_close_reason transport_close_reason(const struct transport_layer *layer);

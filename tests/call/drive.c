@@ -60,6 +60,51 @@ static const char *any_description(struct drive *drive)
 	return text;
 }
 
+/* One of them, or a multipart with one in it; one as it should not be, at times. */
+static const char *any_body(struct drive *drive)
+{
+	static const char *const forms[] = {
+		"--mixed\nContent-Type: application/sdp\n\n%s\n--mixed--\n",
+		("--mixed\nContent-Type: application/isup;version=x\nContent-Disposition: signal;handling=optional\n\n"
+		 "\x01\x02\n--mixed\nContent-Type: application/sdp\n\n%s\n--mixed--\n"),
+		("--alternative\nContent-Type: application/sdp\n\nv=0\n\n--alternative\nContent-Type: "
+		 "application/sdp\n\n%s\n"
+		 "--alternative--\n"),
+		("--mixed\nContent-Type: multipart/alternative;boundary=in\n\n--in\nContent-Type: "
+		 "application/sdp\n\n%s\n"
+		 "--in--\n\n--mixed--\n"),
+		("--mixed\nContent-Type: application/x\nContent-Disposition: x;handling=required\n\n%s\n--mixed\n"
+		 "Content-Type: application/sdp\n\nv=0\n--mixed--\n"),
+		"--mixed\nContent-Type: application/sdp\n\n%s\n--mixed\n",
+		"--related\n\n%s\n--related--\n",
+	};
+	static char text[2048], marked[1100];
+	const char *description = any_description(drive);
+
+	if (!*description || chance(drive, 6))
+		return description;
+	snprintf(marked, sizeof(marked), "%sa=ptime:60\n", description); /* to know it again by */
+	snprintf(text, sizeof(text), forms[chance(drive, COUNT(forms))], marked);
+	return text;
+}
+
+/* RFC 4028: who asks for what, agreeable and not. */
+static const char *any_timer(struct drive *drive)
+{
+	static const char *const timers[] = {
+		"Supported: timer\nSession-Expires: 90;refresher=uac\nMin-SE: 90\n",
+		"Supported: timer\nSession-Expires: 90;refresher=uas\n",
+		"Supported: timer\nSession-Expires: 120\n",
+		"Require: timer\nSession-Expires: 100;refresher=uac\n",
+		"Session-Expires: 90\n",
+		"Supported: timer\nSession-Expires: 1;refresher=uas\n",
+		"Supported: timer\nMin-SE: 4000\n",
+		"Supported: timer\nSession-Expires: 4294967295;refresher=nobody\nMin-SE: 99999999999\n",
+	};
+
+	return timers[chance(drive, 3) ? chance(drive, 4) : chance(drive, COUNT(timers))];
+}
+
 static const char *any_extra(struct drive *drive)
 {
 	static const char *const extras[] = {
@@ -75,7 +120,6 @@ static const char *any_extra(struct drive *drive)
 		"Max-Forwards: 0\n",
 		"Expires: 0\n",
 		"P-Asserted-Identity: <tel:#31#>, <sip:10.0.0.1>, \"Boss\" <sip:boss@10.0.0.1>\n",
-		"Session-Expires: 90;refresher=uac\nMin-SE: 90\n",
 		"Content-Encoding: gzip\n",
 		"RAck: 1 1 INVITE\n",
 		"RAck: 2  2 INVITE\n",
@@ -86,12 +130,9 @@ static const char *any_extra(struct drive *drive)
 	};
 	uint32_t kind = chance(drive, 2 * COUNT(extras));
 
+	if (!chance(drive, 6))
+		return any_timer(drive);
 	return kind < COUNT(extras) ? extras[kind] : "";
-}
-
-static const char *typed(const char *description)
-{
-	return *description ? "Content-Type: application/sdp\n" : "";
 }
 
 /* ---- What peers do ---- */
@@ -101,7 +142,7 @@ static void new_invite(struct drive *drive, struct peer *peer)
 	static const char *const users[] = {"600", "1001", "1002", "%31001", "nobody", "a;b=c"};
 	static const char *const contacts[] = {"<sip:me@127.0.0.1>", "<sips:me@127.0.0.1>", "<tel:+491>",
 					       "<mailto:me@127.0.0.1>", "<sip:me@127.0.0.1?Subject=x>"};
-	const char *description = any_description(drive);
+	const char *description = any_body(drive);
 	const char *user = users[chance(drive, COUNT(users))];
 	char token[32] = "";
 	const char *contact = contacts[chance(drive, 16) < 12 ? 0 : chance(drive, COUNT(contacts))];
@@ -117,7 +158,7 @@ static void new_invite(struct drive *drive, struct peer *peer)
 		  "INVITE\nContact: %s\n%s%sContent-Length: %%LENGTH%%\n\n%s",
 		  chance(drive, 8) ? "sip" : "tel", user, "@voip.example.org", peer->address.port, drive->count,
 		  chance(drive, 2) ? "1001" : "1002", drive->count, drive->count, contact, any_extra(drive),
-		  typed(description), description);
+		  kit_type(description), description);
 }
 
 static void new_register(struct drive *drive, struct peer *peer)
@@ -168,6 +209,12 @@ static const char *any_document(struct drive *drive)
 		"Content-Type: application/pidf+xml\nContent-Length: 41\n\n<presence "
 		"entity=\"sip:a@10.0.0.1:5060\"/>\n",
 		"Content-Type: application/sdp\nContent-Length: 2\n\nv=",
+		("Content-Type: multipart/related;type=\"application/rlmi+xml\";boundary=b\nContent-Length: "
+		 "%LENGTH%\n\n--b\n"
+		 "Content-Type: application/rlmi+xml\nContent-ID: <l@10.0.0.1>\n\n<list uri=\"sip:l@10.0.0.1\"/>\n--b\n"
+		 "Content-Type: application/pidf+xml\n\n<presence entity=\"sip:a@10.0.0.1\"/>\n--b--\n"),
+		("Content-Type: multipart/related;boundary=b\nContent-Length: %LENGTH%\n\n--b\nContent-Type: "
+		 "application/pidf+xml\n\n<presence"),
 		"Content-Length: 0\n\n",
 		"Content-Length: 0\n\n",
 	};
@@ -219,8 +266,7 @@ static void answer(struct drive *drive, struct peer *peer)
 		peer_answer(&drive->kit, peer, "200 OK", "r", extra, "");
 		return;
 	}
-	peer_answer(&drive->kit, peer, status, tags[chance(drive, COUNT(tags))], any_extra(drive),
-		    any_description(drive));
+	peer_answer(&drive->kit, peer, status, tags[chance(drive, COUNT(tags))], any_extra(drive), any_body(drive));
 }
 
 /* What a transfer is made of: its target and what is told of it. */
@@ -275,10 +321,15 @@ static void in_dialog(struct drive *drive, struct peer *peer)
 	const char *method = methods[chance(drive, COUNT(methods))];
 	bool transfers = !strcmp(method, "REFER") || !strcmp(method, "NOTIFY") || !strcmp(method, "SUBSCRIBE");
 	const char *extra = transfers && chance(drive, 8) ? transfer_extra(drive, peer, method) : any_extra(drive);
-	const char *description = !strstr(extra, "sipfrag") ? any_description(drive) : "SIP/2.0 200 OK\nContact: <x>\n";
+	const char *description = !strstr(extra, "sipfrag") ? any_body(drive) : "SIP/2.0 200 OK\nContact: <x>\n";
 	char from[1100], rack[64] = "";
 	unsigned cseq = (unsigned)strtoul(header(peer, "CSeq"), NULL, 10);
 
+	if (!chance(drive, 6)) { /* a refresh of the session (RFC 4028 section 7.4) */
+		method = chance(drive, 2) ? "UPDATE" : "INVITE";
+		extra = any_timer(drive);
+		description = *method == 'U' ? "" : sdp_plain(4000, "sendrecv");
+	}
 	snprintf(from, sizeof(from), "%s%s", header(peer, caller ? "From" : "To"),
 		 strstr(header(peer, caller ? "From" : "To"), ";tag=") ? "" : ";tag=t1");
 	if (!strcmp(method, "PRACK") && chance(drive, 4))
@@ -292,7 +343,7 @@ static void in_dialog(struct drive *drive, struct peer *peer)
 		  "%%LENGTH%%\n\n%s",
 		  method, peer->address.port, drive->count, from, header(peer, caller ? "To" : "From"),
 		  header(peer, "Call-ID"), cseq, method, peer->address.port, rack, extra,
-		  strstr(extra, "sipfrag") ? "" : typed(description), description);
+		  strstr(extra, "sipfrag") ? "" : kit_type(description), description);
 }
 
 static void cancel(struct drive *drive, struct peer *peer)
@@ -329,6 +380,7 @@ static void calls_count(struct drive *drive)
 	gateway_status_get(drive->kit.gateway, &status);
 	drive->answered += status.counters.calls_answered;
 	drive->subscribed += status.counters.subscriptions_started;
+	drive->expired += status.counters.calls_expired;
 }
 
 static void gateway_hears(struct drive *drive)
@@ -355,6 +407,25 @@ static void gateway_hears(struct drive *drive)
 
 /* ---- Receiving ---- */
 
+/* What the gateway asks within a dialog and says the time of, it asks of itself: timers do not cross. */
+static bool is_refresh(const struct peer *peer)
+{
+	return (!strncmp(peer->text, "UPDATE ", 7) || !strncmp(peer->text, "INVITE ", 7)) &&
+	       has_header(peer, "Session-Expires") && strstr(header(peer, "To"), ";tag=");
+}
+
+/* Of a multipart body the description alone crosses. */
+static bool is_unwrapped(const struct peer *peer)
+{
+	const char *cseq = header(peer, "CSeq");
+
+	if (!strstr(cseq, "INVITE") && !strstr(cseq, "ACK") && !strstr(cseq, "UPDATE"))
+		return false;
+	if (has_header(peer, "Content-Type") && strstr(header(peer, "Content-Type"), "multipart"))
+		fail_msg("a multipart crossed:\n%s", peer->text);
+	return strstr(peer->text, "a=ptime:60");
+}
+
 static void listen_all(struct drive *drive)
 {
 	for (uint32_t i = 0; i < 3; i++) {
@@ -364,6 +435,8 @@ static void listen_all(struct drive *drive)
 			drive->received++;
 			drive->responses += !strncmp(peer->text, "SIP/2.0 2", 9);
 			drive->requests += !!strncmp(peer->text, "SIP/2.0", 7);
+			drive->refreshed += is_refresh(peer);
+			drive->unwrapped += is_unwrapped(peer);
 			if (strlen(peer->text) < sizeof(drive->memory[i].texts[0]))
 				strcpy(drive->memory[i].texts[drive->memory[i].next++ % DRIVE_REMEMBERED], peer->text);
 		}
@@ -387,6 +460,8 @@ static void grant(struct drive *drive, struct peer *peer)
 
 	if (!strncmp(peer->text, "REGISTER", 8) && has_header(peer, "Contact") && header(peer, "Contact")[0] != '*')
 		snprintf(extra, sizeof(extra), "Contact: %s\n", header(peer, "Contact"));
+	else if (has_header(peer, "Session-Expires") && chance(drive, 2))
+		snprintf(extra, sizeof(extra), "%s", any_timer(drive));
 	peer_answer(&drive->kit, peer, "200 OK", "t1", extra,
 		    !strncmp(peer->text, "INVITE", 6) || *body(peer) ? sdp_plain(4000, "sendrecv") : "");
 }
@@ -438,9 +513,12 @@ static void act(struct drive *drive, uint32_t index)
 
 void drive_start(struct drive *drive, const char *zone_extra, const char *encryption)
 {
+	static const char *const sessions[] = {"", "calls: {session_expires: 90}\n", "calls: {session_expires: 120}\n",
+					       "calls: {session_expires: 0}\n"};
+
 	memset(drive->memory, 0, sizeof(drive->memory));
 	drive->count = 0;
-	kit_start(&drive->kit, zone_extra, encryption);
+	kit_start_limited(&drive->kit, zone_extra, encryption, sessions[chance(drive, COUNT(sessions))]);
 	drive->kit.hasty = true;
 	if (drive->keeps)
 		kit_keep(&drive->kit);
@@ -448,7 +526,7 @@ void drive_start(struct drive *drive, const char *zone_extra, const char *encryp
 
 bool drive_step(struct drive *drive)
 {
-	static const uint32_t waits_ms[] = {1, 100, 300, 1000, 5000, 40000};
+	static const uint32_t waits_ms[] = {1, 100, 300, 1000, 5000, 40000, 50000};
 	uint32_t what = chance(drive, 64);
 
 	if (drive->bytes && !drive->length)

@@ -18,6 +18,8 @@ struct drive {
 	uint64_t received, responses, requests;
 	uint64_t answered, registered; /* calls and bindings that came about */
 	uint64_t subscribed;           /* SUBSCRIBEs that were passed on */
+	uint64_t refreshed, expired;   /* refreshes by the gateway (RFC 4028), and calls that nobody refreshed */
+	uint64_t unwrapped;            /* descriptions that were in multiparts, and crossed */
 	struct {
 		char texts[DRIVE_REMEMBERED][4096];
 		uint32_t next;

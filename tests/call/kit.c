@@ -631,6 +631,18 @@ static void vias(const struct peer *peer, char *out, size_t capacity)
 	}
 }
 
+const char *kit_type(const char *text)
+{
+	static char type[128];
+	int length = (int)strcspn(text, "\n") - 2;
+
+	if (strncmp(text, "--", 2) != 0)
+		return *text ? "Content-Type: application/sdp\n" : "";
+	snprintf(type, sizeof(type), "Content-Type: multipart/%.*s;boundary=\"%.*s\"\n", length, text + 2, length,
+		 text + 2);
+	return type;
+}
+
 void peer_answer(struct kit *kit, struct peer *peer, const char *status, const char *to_tag, const char *extra,
 		 const char *description)
 {
@@ -644,7 +656,59 @@ void peer_answer(struct kit *kit, struct peer *peer, const char *status, const c
 		  "SIP/2.0 %s\n%sFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %s\nContact: <sip:peer@127.0.0.1:%u>\n%s%s"
 		  "Content-Length: %%LENGTH%%\n\n%s",
 		  status, via, header(peer, "From"), to, header(peer, "Call-ID"), header(peer, "CSeq"),
-		  peer->address.port, extra, *description ? "Content-Type: application/sdp\n" : "", description);
+		  peer->address.port, extra, kit_type(description), description);
+}
+
+void peer_agrees(struct kit *kit, struct peer *asked, const char *start_, const char *to_tag, struct peer *asker)
+{
+	peer_expect(kit, asked, start_);
+	peer_answer(kit, asked, "200 OK", to_tag, "", "");
+	peer_expect(kit, asker, "SIP/2.0 200");
+}
+
+void pbx_grants(struct kit *kit, const char *parameters, const char *extra)
+{
+	const char *contact = header(&kit->pbx, "Contact");
+	char lines[2048];
+
+	snprintf(lines, sizeof(lines), "Contact: %s%s\n%s", contact, parameters, extra);
+	peer_answer(kit, &kit->pbx, "200 OK", "regtag", *contact == '*' ? extra : lines, "");
+}
+
+void peer_registers(struct kit *kit, struct peer *peer, const char *user)
+{
+	peer_send(
+		kit, peer,
+		"REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKreg-%s;rport\n"
+		"Max-Forwards: 70\nFrom: <sip:%s@voip.example.org>;tag=reg\nTo: <sip:%s@voip.example.org>\n"
+		"Call-ID: reg-%s\nCSeq: 1 REGISTER\nContact: <sip:%s@127.0.0.1:%u>;expires=600\nContent-Length: 0\n\n",
+		peer->address.port, user, user, user, user, user, peer->address.port);
+	peer_expect(kit, &kit->pbx, "REGISTER ");
+	pbx_grants(kit, "", "");
+	peer_expect(kit, peer, "SIP/2.0 200");
+}
+
+void kit_account(struct kit *kit, const char *user, const char *password)
+{
+	struct ipc_account account = {.realm = "voip.example.org"};
+
+	snprintf(account.user, sizeof(account.user), "%s", user);
+	assert_int_equal(sip_digest_ha1(SIP_DIGEST_SHA256, span_from(user), span_from(account.realm),
+					span_from(password), account.ha1_sha256),
+			 0);
+	gateway_account_set(kit->gateway, &account);
+}
+
+const char *token_of(const char *contact)
+{
+	static char tokens[4][64];
+	static unsigned next;
+	char *out = tokens[next++ % 4];
+	const char *begin = strstr(contact, "<sip:");
+
+	assert_non_null(begin);
+	snprintf(out, sizeof(tokens[0]), "%.*s", (int)strcspn(begin + 5, "@"), begin + 5);
+	return out;
 }
 
 const char *sdp_plain(uint16_t port, const char *direction)
@@ -690,8 +754,8 @@ void side_sends(struct kit *kit, struct side *side, const char *method, const ch
 		  "Max-Forwards: 70\nFrom: %s\nTo: %s\nCall-ID: %s\nCSeq: %u %s\nContact: <sip:peer@127.0.0.1:%u>\n"
 		  "%s%sContent-Length: %%LENGTH%%\n\n%s",
 		  method, transport, side->peer->address.port, count++, side->from, side->to, side->call_id, side->cseq,
-		  method, side->peer->address.port, extra,
-		  *description && !strstr(extra, "Content-Type") ? "Content-Type: application/sdp\n" : "", description);
+		  method, side->peer->address.port, extra, strstr(extra, "Content-Type") ? "" : kit_type(description),
+		  description);
 }
 
 void phone_invites(struct kit *kit, struct peer *phone, const char *name, const char *extra, const char *description)
@@ -702,7 +766,13 @@ void phone_invites(struct kit *kit, struct peer *phone, const char *name, const 
 		  "Call-ID: %s\nCSeq: 7 INVITE\nContact: <sip:1001@127.0.0.1:%u>\n%s%sContent-Length: "
 		  "%%LENGTH%%\n\n%s",
 		  phone->ssl ? "TLS" : "UDP", phone->address.port, name, name, name, phone->address.port, extra,
-		  *description ? "Content-Type: application/sdp\n" : "", description);
+		  kit_type(description), description);
+}
+
+void phone_calls(struct kit *kit, const char *name, uint16_t port)
+{
+	phone_invites(kit, &kit->phone, name, "", sdp_plain(port, "sendrecv"));
+	peer_expect(kit, &kit->pbx, "INVITE ");
 }
 
 void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,

@@ -89,9 +89,23 @@ bool has_header(const struct peer *peer, const char *name);
 const char *tag(const struct peer *peer, const char *name);
 const char *body(const struct peer *peer);
 
+/* The Content-Type line of a description, or of what begins with the line "--NAME" as multipart/NAME does, NAME being the boundary. */
+const char *kit_type(const char *body);
+
 /* Answers the last request `peer` received. `extra` are header lines ending in LF, or "". */
 void peer_answer(struct kit *kit, struct peer *peer, const char *status, const char *to_tag, const char *extra,
 		 const char *description);
+
+/* `asked` gets a request that begins with `start` and agrees, `to_tag` as above; `asker` hears of it. */
+void peer_agrees(struct kit *kit, struct peer *asked, const char *start, const char *to_tag, struct peer *asker);
+/* The PBX takes the Contact of the REGISTER that is its last message; `parameters` follow it, `extra` are more header lines. */
+void pbx_grants(struct kit *kit, const char *parameters, const char *extra);
+/* The peer registers as `user` at the PBX, which agrees. */
+void peer_registers(struct kit *kit, struct peer *peer, const char *user);
+/* An account of the gateway's own, in its domain, with SHA-256. */
+void kit_account(struct kit *kit, const char *user, const char *password);
+/* The user part of a Contact, in one of a few rotating buffers: our token where it is ours. */
+const char *token_of(const char *contact);
 
 /* A dialog as one peer sees it, and requests in it. */
 struct side {
@@ -108,6 +122,8 @@ void side_sends(struct kit *kit, struct side *side, const char *method, const ch
 
 /* An INVITE from the phone to 600 at the PBX with the branch, Call-ID and tag made from `name`. */
 void phone_invites(struct kit *kit, struct peer *phone, const char *name, const char *extra, const char *description);
+/* The same with a plain offer from `port`; the PBX has the INVITE before it. */
+void phone_calls(struct kit *kit, const char *name, uint16_t port);
 /* A call from the phone to the PBX, up and acknowledged. `invite` is the INVITE as the PBX got it. */
 void kit_establish(struct kit *kit, struct peer *phone, struct side *caller, struct side *callee,
 		   const char *description, const char *answer);

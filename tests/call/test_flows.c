@@ -20,27 +20,6 @@ static void registers(struct kit *kit, struct peer *peer, unsigned cseq, const c
 		  peer->ssl ? "TLS" : "UDP", peer->address.port, cseq, peer->address.port, cseq, headers);
 }
 
-static const char *token_of(const char *contact)
-{
-	static char tokens[4][64];
-	static unsigned next;
-	char *out = tokens[next++ % 4];
-	const char *start = strstr(contact, "<sip:");
-
-	assert_non_null(start);
-	snprintf(out, sizeof(tokens[0]), "%.*s", (int)strcspn(start + 5, "@"), start + 5);
-	return out;
-}
-
-/* The PBX takes the contact that it just got; `extra` are more header lines, `parameters` more of its Contact. */
-static void pbx_grants(struct kit *kit, const char *parameters, const char *extra)
-{
-	char lines[2048];
-
-	snprintf(lines, sizeof(lines), "Contact: %s%s\n%s", header(&kit->pbx, "Contact"), parameters, extra);
-	peer_answer(kit, &kit->pbx, "200 OK", "regtag", lines, "");
-}
-
 /* `peer` registers, the PBX agrees. Returns our token at the PBX. */
 static const char *registered(struct kit *kit, struct peer *peer, unsigned cseq, const char *headers,
 			      const char *parameters, const char *extra)

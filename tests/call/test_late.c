@@ -32,8 +32,7 @@ static void establish(void)
 /* A call whose INVITE the PBX still has in `request`. */
 static void establish_keeping_the_invite(void)
 {
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	request = kit.pbx;
 	side_of_callee(&callee, &kit.pbx, "one");
 	peer_answer(&kit, &kit.pbx, "200 OK", "one", "", sdp_plain(5000, "sendrecv"));
@@ -126,8 +125,7 @@ static void who_hung_up_at_the_same_time_is_told_that_it_is_done(void **state)
 static void an_ack_after_the_end_stops_the_answer(void **state)
 {
 	(void)state;
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	side_of_callee(&callee, &kit.pbx, "one");
 	peer_answer(&kit, &kit.pbx, "200 OK", "one", "", sdp_plain(5000, "sendrecv"));
 	peer_expect(&kit, &kit.phone, "SIP/2.0 200");

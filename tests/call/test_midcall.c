@@ -134,8 +134,7 @@ static void the_reason_of_a_bye_crosses_both_ways_without_names_of_the_inside(vo
 static void the_callers_reason_for_giving_up_reaches_who_rings(void **state)
 {
 	(void)state;
-	phone_invites(&kit, &kit.phone, "other", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "other", 4000);
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "x", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
 	peer_send(&kit, &kit.phone,

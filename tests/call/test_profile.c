@@ -14,8 +14,7 @@
 static void invite_with(struct kit *kit, const char *zone)
 {
 	kit_start_trunk(kit, "", "none", zone);
-	phone_invites(kit, &kit->phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(kit, &kit->pbx, "INVITE ");
+	phone_calls(kit, "call", 4000);
 }
 
 static void the_gateway_is_named_in_contact_and_via(void **state)

@@ -25,9 +25,7 @@ static void expect_end(struct kit *kit)
 static void hangs_up(struct kit *kit, struct side *side, struct peer *other)
 {
 	side_sends(kit, side, "BYE", "", "");
-	peer_expect(kit, other, "BYE ");
-	peer_answer(kit, other, "200 OK", "", "", "");
-	peer_expect(kit, side->peer, "SIP/2.0 200");
+	peer_agrees(kit, other, "BYE ", "", side->peer);
 }
 
 static unsigned cseq_of(const struct peer *peer)
@@ -104,8 +102,7 @@ static int call_with_death(struct kit *kit, int death)
 			kit_kill(kit); \
 	} while (0)
 
-	phone_invites(kit, &kit->phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(kit, &kit->pbx, "INVITE ");
+	phone_calls(kit, "call", 4000);
 	side_of_callee(&callee, &kit->pbx, "pbxtag");
 	DIE();
 	phone_invites(kit, &kit->phone, "call", "", sdp_plain(4000, "sendrecv")); /* a copy is no other call */
@@ -173,8 +170,7 @@ static void what_was_not_acknowledged_is_sent_again(void **state)
 	(void)state;
 	kit_start(&kit, "", "none");
 	kit_keep(&kit);
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	kit_kill(&kit);
 	kit_skip(&kit, 600);
 	peer_expect(&kit, &kit.pbx, "INVITE "); /* timer A */
@@ -204,8 +200,7 @@ static void a_copy_of_the_answer_has_its_ack(void **state)
 	(void)state;
 	kit_start(&kit, "", "none");
 	kit_keep(&kit);
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	side_of_callee(&callee, &kit.pbx, "pbxtag");
 	copy = kit.pbx;
 	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "", sdp_plain(4002, "sendrecv"));
@@ -229,8 +224,7 @@ static void a_ringing_call_can_be_cancelled(void **state)
 	(void)state;
 	kit_start(&kit, "", "none");
 	kit_keep(&kit);
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	invite = kit.pbx;
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "pbxtag", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
@@ -412,8 +406,7 @@ static void record_make(struct stolen *stolen, bool is_answered)
 
 	kit_start(&kit, "", "none");
 	kit_keep(&kit);
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	peer_answer(&kit, &kit.pbx, is_answered ? "200 OK" : "183 Session Progress", "pbxtag", "",
 		    sdp_plain(4002, "sendrecv"));
 	peer_expect(&kit, &kit.phone, is_answered ? "SIP/2.0 200" : "SIP/2.0 183");

@@ -10,18 +10,8 @@ static struct kit kit;
 
 static int start_with(const char *zone_extra)
 {
-	char extra[512];
-
 	kit_start(&kit, zone_extra, "none");
-	peer_send(&kit, &kit.phone,
-		  "REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKr;rport\n"
-		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=reg\nTo: <sip:1001@voip.example.org>\n"
-		  "Call-ID: reg\nCSeq: 1 REGISTER\nContact: <sip:1001@127.0.0.1:%u>;expires=600\nContent-Length: 0\n\n",
-		  kit.phone.address.port, kit.phone.address.port);
-	peer_expect(&kit, &kit.pbx, "REGISTER ");
-	snprintf(extra, sizeof(extra), "Contact: %s\n", header(&kit.pbx, "Contact"));
-	peer_answer(&kit, &kit.pbx, "200 OK", "regtag", extra, "");
-	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	peer_registers(&kit, &kit.phone, "1001");
 	return 0;
 }
 

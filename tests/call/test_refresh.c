@@ -135,8 +135,7 @@ static void the_gateway_refreshes_by_invite_with_the_same_description(void **sta
 	char described[1024];
 
 	(void)state;
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	snprintf(described, sizeof(described), "%s", body(&kit.pbx));
 	side_of_callee(&callee, &kit.pbx, "pbxtag");
 	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag", "Session-Expires: 200;refresher=uac\n",
@@ -228,8 +227,7 @@ static void an_interval_that_is_too_short_is_refused_with_the_least(void **state
 static void an_invite_refused_for_its_interval_is_sent_again(void **state)
 {
 	(void)state;
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	peer_answer(&kit, &kit.pbx, "422 Session Interval Too Small", "x", "Min-SE: 7200\n", "");
 	peer_expect(&kit, &kit.pbx, "ACK ");
 	peer_expect(&kit, &kit.pbx, "INVITE ");

@@ -41,9 +41,7 @@ static void expect_call(struct kit *kit, struct peer *server, struct side *calle
 	side_sends(kit, caller, "ACK", "", "");
 	peer_expect(kit, server, "ACK ");
 	side_sends(kit, caller, "BYE", "", "");
-	peer_expect(kit, server, "BYE ");
-	peer_answer(kit, server, "200 OK", "", "", "");
-	peer_expect(kit, &kit->phone, "SIP/2.0 200");
+	peer_agrees(kit, server, "BYE ", "", &kit->phone);
 }
 
 static void silence(struct kit *kit)
@@ -64,8 +62,7 @@ static void a_silent_server_is_followed_by_the_next(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	kit_skip(&kit, 3500);
 	peer_expect_nothing(&kit, &kit.stranger, "INVITE ");
 	kit_skip(&kit, 1000);
@@ -92,8 +89,7 @@ static void a_late_answer_of_a_server_that_was_given_up_is_ended(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	kit_skip(&kit, 4500);
 	peer_expect(&kit, &kit.stranger, "INVITE ");
 	/* It was only slow: it rings now, is cancelled, and answers all the same. */
@@ -134,8 +130,7 @@ static void zones_are_asked_once(void **state)
 
 	(void)state;
 	kit_start_apart(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "a", "", "");
 	peer_expect(&kit, &kit.pbx, "ACK ");
 	peer_expect(&kit, &kit.stranger, "INVITE ");
@@ -144,8 +139,7 @@ static void zones_are_asked_once(void **state)
 	peer_expect(&kit, &kit.phone, "SIP/2.0 50");
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
 
-	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4004, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "two", 4004);
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "c", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
 	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "c", "", "");
@@ -164,8 +158,7 @@ static void the_next_zone_is_remembered(void **state)
 	(void)state;
 	kit_start_apart(&kit, "", "");
 	kit_keep(&kit);
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	peer_answer(&kit, &kit.pbx, "503 Service Unavailable", "a", "", "");
 	peer_expect(&kit, &kit.stranger, "INVITE ");
 	kit_kill(&kit);
@@ -211,9 +204,7 @@ static void subscriptions_go_to_the_next_too(void **state)
 		peer_expect(&kit, &kit.pbx, "SIP/2.0 481");
 		side_sends(&kit, &notifier, "NOTIFY",
 			   "Event: message-summary\nSubscription-State: terminated;reason=noresource\n", "");
-		peer_expect(&kit, &kit.phone, "NOTIFY ");
-		peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-		peer_expect(&kit, &kit.stranger, "SIP/2.0 200");
+		peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.stranger);
 		silence(&kit);
 		kit_stop(&kit);
 	}
@@ -228,8 +219,7 @@ static void a_late_200_gets_ack_and_bye(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	snprintf(first, sizeof(first), "%s", header(&kit.pbx, "CSeq"));
 	kit_skip(&kit, 4500);
 	peer_expect(&kit, &kit.stranger, "INVITE ");
@@ -254,8 +244,7 @@ static void a_503_goes_to_the_next_and_none_is_asked_twice(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	peer_answer(&kit, &kit.pbx, "503 Full", "x", "Retry-After: 20\n", "");
 	peer_expect(&kit, &kit.pbx, "ACK ");
 	peer_expect(&kit, &kit.stranger, "INVITE ");
@@ -281,8 +270,7 @@ static void a_call_that_rings_stays(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "x", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
 	kit_skip(&kit, 5000);
@@ -299,8 +287,7 @@ static void a_cancelled_call_goes_nowhere_else(void **state)
 
 	(void)state;
 	kit_start_pair(&kit, "", "");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	peer_send(&kit, &kit.phone,
 		  "CANCEL sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKone;rport\n"
 		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=one\nTo: <sip:600@voip.example.org>\n"
@@ -390,8 +377,7 @@ static void servers_are_watched_and_passed_over_while_down(void **state)
 		kit_pump(&kit, 3);
 	}
 	assert_string_equal(state_of(&kit, &kit.pbx), "up");
-	phone_invites(&kit, &kit.phone, "one", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "one", 4002);
 	expect_call(&kit, &kit.pbx, &caller, &callee);
 	kit_stop(&kit);
 }

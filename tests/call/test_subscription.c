@@ -56,21 +56,6 @@ static void everything_goes(void)
 	kit_stop(&kit);
 }
 
-static void registers(struct peer *peer)
-{
-	char extra[1100];
-
-	peer_send(&kit, peer,
-		  "REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKreg;rport\n"
-		  "Max-Forwards: 70\nFrom: <sip:1001@voip.example.org>;tag=reg\nTo: <sip:1001@voip.example.org>\n"
-		  "Call-ID: reg\nCSeq: 1 REGISTER\nContact: <sip:1001@127.0.0.1:%u>\nContent-Length: 0\n\n",
-		  peer->address.port, peer->address.port);
-	peer_expect(&kit, &kit.pbx, "REGISTER ");
-	snprintf(extra, sizeof(extra), "Contact: %s\n", header(&kit.pbx, "Contact"));
-	peer_answer(&kit, &kit.pbx, "200 OK", "regtag", extra, "");
-	peer_expect(&kit, peer, "SIP/2.0 200");
-}
-
 /* A request of the PBX outside any dialog. */
 static void pbx_sends(const char *method, const char *user, const char *name, const char *extra, const char *text)
 {
@@ -147,6 +132,27 @@ static void a_subscription_is_accepted_notified_refreshed_and_ended(void **state
 	everything_goes();
 }
 
+/* THREATS S18: by its peers' hosts and its own domain a zone's inside is known, and what lies in it. */
+static void hosts_of_the_zone_do_not_cross_in_bodies(void **state)
+{
+	struct side subscriber, notifier;
+
+	(void)state;
+	kit_start_pair(&kit, "", "    domain: office.example\n");
+	subscribed(&subscriber, &notifier, "");
+	notifies(&notifier, "active",
+		 "<a b=\"wss://office.example:8089/ws\" c=\"https://wiki.office.example/x\" d=\"http://127.0.0.1/\" "
+		 "e=\"https://example.com/\" f=\"https://backoffice.example/\"/>");
+	peer_expect(&kit, &kit.phone, "NOTIFY ");
+	assert_string_equal(body(&kit.phone), "<a b=\"wss://voip.example.org/ws\" c=\"https://voip.example.org/x\" "
+					      "d=\"http://voip.example.org/\" e=\"https://example.com/\" "
+					      "f=\"https://backoffice.example/\"/>");
+	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	kit_skip(&kit, 700000);
+	everything_goes();
+}
+
 static void a_notification_may_come_before_the_answer(void **state)
 {
 	struct side notifier;
@@ -157,14 +163,10 @@ static void a_notification_may_come_before_the_answer(void **state)
 	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
 	side_of_callee(&notifier, &kit.pbx, "early");
 	notifies(&notifier, "pending", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	notifier.cseq++; /* as many times as it likes */
 	notifies(&notifier, "active;expires=60", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	assert_int_equal(subscriptions(), 1);
 	kit_skip(&kit, 100000);
 	assert_int_equal(subscriptions(), 0); /* nobody refreshed it */
@@ -181,9 +183,7 @@ static void a_fetch_is_one_notification(void **state)
 	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
 	side_of_callee(&notifier, &kit.pbx, "ntag");
 	notifies(&notifier, "terminated;reason=timeout", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	assert_int_equal(subscriptions(), 1); /* the SUBSCRIBE waits for its answer */
 	side_of_callee(&notifier, &kit.pbx, "ntag");
 	kit.pbx.text[0] = 0;
@@ -206,7 +206,7 @@ static void the_pbx_may_subscribe_at_a_phone(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	registers(&kit.phone);
+	peer_registers(&kit, &kit.phone, "1001");
 	pbx_sends("SUBSCRIBE", "1001", "psub", "Event: dialog\nExpires: 300\n", "");
 	peer_expect(&kit, &kit.phone, "SUBSCRIBE sip:1001@127.0.0.1");
 	assert_null(strstr(kit.phone.text, "10.9.8.7"));
@@ -237,7 +237,9 @@ static void unknown_events_are_refused_with_those_that_are_known(void **state)
 		char name[16];
 
 		snprintf(name, sizeof(name), "e%zu", i);
-		subscribes(&kit.phone, name, events[i], "");
+		/* Who sends less is told less (test_reflection.c). */
+		subscribes(&kit.phone, name, events[i],
+			   "User-Agent: a phone that says much about itself, as they do\n");
 		peer_expect(&kit, &kit.phone, "SIP/2.0 489");
 		assert_non_null(strstr(header(&kit.phone, "Allow-Events"), "presence"));
 		assert_null(strstr(header(&kit.phone, "Allow-Events"), "check-sync"));
@@ -345,9 +347,7 @@ static void of_two_notifiers_the_first_is_heard(void **state)
 	notifies(&second, "active", "");
 	peer_expect(&kit, &kit.pbx, "SIP/2.0 481");
 	notifies(&first, "active", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	kit_skip(&kit, 100000);
 	everything_goes();
 }
@@ -415,9 +415,7 @@ static void requests_out_of_order_are_refused(void **state)
 	subscribed(&subscriber, &notifier, "");
 	notifier.cseq = 10;
 	notifies(&notifier, "active", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	notifier.cseq = 4;
 	notifies(&notifier, "terminated", "");
 	peer_expect(&kit, &kit.pbx, "SIP/2.0 500");
@@ -521,9 +519,7 @@ static void a_reload_keeps_subscriptions_and_a_stop_forgets_them(void **state)
 	subscribed(&subscriber, &notifier, "");
 	kit_reload(&kit);
 	notifies(&notifier, "active", "");
-	peer_expect(&kit, &kit.phone, "NOTIFY ");
-	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
-	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.phone, "NOTIFY ", "", &kit.pbx);
 	side_sends(&kit, &subscriber, "SUBSCRIBE", "Event: presence\n", "");
 	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
 	gateway_stop(kit.gateway);
@@ -680,7 +676,7 @@ static void the_pbx_may_tell_a_phone_of_its_messages(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	registers(&kit.phone);
+	peer_registers(&kit, &kit.phone, "1001");
 	pbx_sends("NOTIFY", "1001", "mwi", extra, summary);
 	peer_expect(&kit, &kit.phone, "NOTIFY sip:1001@127.0.0.1");
 	assert_string_equal(header(&kit.phone, "Event"), "message-summary");
@@ -709,7 +705,7 @@ static void s6_nobody_outside_notifies_without_a_subscription(void **state)
 
 	(void)state;
 	kit_start(&kit, "", "none");
-	registers(&kit.phone);
+	peer_registers(&kit, &kit.phone, "1001");
 	for (size_t i = 0; i < 3; i++) {
 		peer_send(&kit, &kit.stranger,
 			  "NOTIFY sip:1001@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP "
@@ -833,6 +829,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_subscription_is_accepted_notified_refreshed_and_ended),
+		cmocka_unit_test(hosts_of_the_zone_do_not_cross_in_bodies),
 		cmocka_unit_test(a_notification_may_come_before_the_answer),
 		cmocka_unit_test(a_fetch_is_one_notification),
 		cmocka_unit_test(the_pbx_may_subscribe_at_a_phone),

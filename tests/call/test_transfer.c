@@ -40,8 +40,7 @@ static int stop(void **state)
 
 static void second_call(void)
 {
-	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "two", 4002);
 	side_of_callee(&pbx2, &kit.pbx, "pbxtag2");
 	peer_answer(&kit, &kit.pbx, "200 OK", "pbxtag2", "", sdp_plain(5002, "sendrecv"));
 	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
@@ -152,22 +151,6 @@ static void pbx_dials(const char *user, const char *name, const char *extra)
 		  "Content-Length: %%LENGTH%%\n\n%s",
 		  user, kit.pbx.address.port, name, name, user, name, kit.pbx.address.port, extra,
 		  sdp_plain(5000, "sendrecv"));
-}
-
-static void phone_registers(struct peer *peer, const char *user)
-{
-	char extra[512];
-
-	peer_send(
-		&kit, peer,
-		"REGISTER sip:voip.example.org SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=z9hG4bKr%s;rport\n"
-		"Max-Forwards: 70\nFrom: <sip:%s@voip.example.org>;tag=reg\nTo: <sip:%s@voip.example.org>\n"
-		"Call-ID: reg-%s\nCSeq: 1 REGISTER\nContact: <sip:%s@127.0.0.1:%u>;expires=600\nContent-Length: 0\n\n",
-		peer->address.port, user, user, user, user, user, peer->address.port);
-	peer_expect(&kit, &kit.pbx, "REGISTER ");
-	snprintf(extra, sizeof(extra), "Contact: %s\n", header(&kit.pbx, "Contact"));
-	peer_answer(&kit, &kit.pbx, "200 OK", "regtag", extra, "");
-	peer_expect(&kit, peer, "SIP/2.0 200");
 }
 
 static void take_payer(void *context, const struct gateway_call_view *view)
@@ -441,8 +424,7 @@ static void before_the_answer_nobody_is_transferred(void **state)
 	struct side early;
 
 	(void)state;
-	phone_invites(&kit, &kit.phone, "early", "", sdp_plain(4002, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "early", 4002);
 	peer_answer(&kit, &kit.pbx, "180 Ringing", "earlytag", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 180");
 	side_of_caller(&early, &kit.phone);
@@ -503,7 +485,7 @@ static void the_pbx_replaces_a_call_of_the_phone_that_it_is_with(void **state)
 	char extra[800];
 
 	(void)state;
-	phone_registers(&kit.phone, "1001");
+	peer_registers(&kit, &kit.phone, "1001");
 	snprintf(extra, sizeof(extra), "Require: replaces\nReplaces: %s\n", names_of(&pbx));
 	pbx_dials("1001", "replacing", extra);
 	peer_expect(&kit, &kit.phone, "INVITE ");
@@ -556,8 +538,8 @@ static void s5_nobody_replaces_the_call_of_another(void **state)
 	peer_expect(&kit, &kit.phone, "SIP/2.0 400");
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
 	/* The PBX may name any, but to the phone that is in it alone. */
-	phone_registers(&kit.phone, "1001");
-	phone_registers(&kit.stranger, "1666");
+	peer_registers(&kit, &kit.phone, "1001");
+	peer_registers(&kit, &kit.stranger, "1666");
 	snprintf(extra, sizeof(extra), "Replaces: %s\n", names_of(&pbx));
 	pbx_dials("1666", "wrongphone", extra);
 	peer_expect(&kit, &kit.pbx, "SIP/2.0 481");

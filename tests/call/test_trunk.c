@@ -354,8 +354,7 @@ static void a_trunk_that_is_not_registered_is_passed_over(void **state)
 	assert_int_equal(kit.gateway->counters.failovers, 0);
 	kit_skip(&kit, 200000);
 	register_whole(&kit);
-	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4004, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "two", 4004);
 	peer_answer(&kit, &kit.pbx, "486 Busy Here", "b", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 486");
 	kit_stop(&kit);
@@ -438,8 +437,7 @@ static void calls_go_by_the_service_route(void **state)
 	start(&kit, "");
 	peer_expect(&kit, &kit.pbx, "REGISTER ");
 	grant(&kit, "Service-Route: <sip:edge.provider.example;lr>\n");
-	phone_invites(&kit, &kit.phone, "call", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "call", 4000);
 	assert_string_equal(header(&kit.pbx, "Route"), "<sip:edge.provider.example;lr>");
 	kit_stop(&kit);
 }
@@ -521,8 +519,7 @@ static void calls_that_are_challenged_forever_or_by_others_fail(void **state)
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 403");
 	assert_false(has_header(&kit.phone, "Proxy-Authenticate"));
-	phone_invites(&kit, &kit.phone, "two", "", sdp_plain(4000, "sendrecv"));
-	peer_expect(&kit, &kit.pbx, "INVITE ");
+	phone_calls(&kit, "two", 4000);
 	challenge_call(&kit, "c4", "evil.example");
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 403");

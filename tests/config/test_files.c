@@ -185,6 +185,66 @@ static void unchecked_files_are_not_looked_for(void **state)
 	assert_null(config_parse(span_from(text), "x.yaml", true, errors));
 }
 
+static bool seen_good[3];
+
+static void complain_of_all(const struct config *config, struct config_check *check)
+{
+	seen_good[0] = config_file_is_good(check, config->tls.certificate);
+	seen_good[1] = config_file_is_good(check, config->tls.key);
+	seen_good[2] = config_file_is_good(check, config->zones[0].authorities);
+	config_complain(check, true, CONFIG_NO_ZONE, "tls.key", "%s is of another certificate", "key");
+	config_complain(check, true, 0, "authorities", "hold nothing");
+	config_complain(check, false, CONFIG_NO_ZONE, "tls.certificate", "is old");
+}
+
+/* What others find in the files is said together with what is wrong otherwise, each at its line. */
+static void who_understands_files_is_heard(void **state)
+{
+	char text[1024];
+
+	(void)state;
+	write_file("crt", "certificate", 0644);
+	write_file("key", "key", 0600);
+	snprintf(text, sizeof(text),
+		 "site: {domain: a.example}\n"
+		 "tls:\n"
+		 "  certificate: %s/crt\n"
+		 "  key: %s/key\n"
+		 "zones:\n"
+		 "  - name: line\n"
+		 "    kind: trunk\n"
+		 "    listen: [\"tls:127.0.0.1:5061\"]\n"
+		 "    peers: [\"sips:192.0.2.9\"]\n"
+		 "    authorities: %s/nowhere\n"
+		 "    media: {ports: \"20000-29999\"}\n"
+		 "colour: blue\n",
+		 directory, directory, directory);
+	assert_null(config_parse_inspected(span_from(text), "x.yaml", complain_of_all, errors));
+	assert_true(seen_good[0] && seen_good[1] && !seen_good[2]);
+	assert_int_equal(config_errors_count(errors), 4);
+	assert_error(0, "x.yaml:4: tls.key: key is of another", "");
+	assert_error(1, "x.yaml:10: zones.authorities: /tmp/", "/nowhere cannot be read (No such file");
+	assert_error(2, "x.yaml:10: zones.authorities: hold nothing", "");
+	assert_error(3, "x.yaml:12: colour", "");
+	assert_int_equal(config_notes_count(errors), 2); /* the first is that there are no routes */
+	assert_string_equal(config_notes_text(errors, 1), "x.yaml:3: tls.certificate: is old");
+}
+
+static void who_may_not_look_is_told_so(void **state)
+{
+	uid_t before = geteuid();
+
+	(void)state;
+	write_good();
+	assert_int_equal(chmod(path_of("crt"), 0), 0);
+	if (!before) /* root may read everything */
+		assert_int_equal(chown(directory, 65534, 65534) || seteuid(65534), 0);
+	read_pair("crt", "key");
+	assert_int_equal(seteuid(before), 0);
+	assert_error(0, "x.yaml:3: tls.certificate: /tmp/", "/crt cannot be read by user ");
+	assert_error(0, "x.yaml:3: tls.certificate: /tmp/", "check as the user who starts the gateway");
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 int main(void)
 {
@@ -195,6 +255,8 @@ int main(void)
 		IN_DIRECTORY(what_is_no_file_is_refused),
 		IN_DIRECTORY(a_pair_of_our_own_is_made_once),
 		IN_DIRECTORY(unchecked_files_are_not_looked_for),
+		IN_DIRECTORY(who_understands_files_is_heard),
+		IN_DIRECTORY(who_may_not_look_is_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,6 +263,40 @@ static void misbehaving_clients_are_told_and_closed(void **state)
 	free(large);
 }
 
+/* Others let line ends of one into the protocol of the other: what is asked with them stays in its place, and is answered in a line. */
+static void line_ends_in_requests_make_no_lines(void **state)
+{
+	static const struct {
+		const char *request;
+		size_t length;
+		const char *answer;
+	} cases[] = {
+#define CASE(request, answer) {request, sizeof(request) - 1, answer}
+		CASE("{\"command\":\"echo\",\"text\":\"a\\r\\n{\\\"ok\\\":true}\\n\"}\r\n",
+		     "{\"ok\":true,\"text\":\"a\\r\\n{\\\"ok\\\":true}\\n\"}\n"),
+		CASE("{\"command\":\"echo\",\"text\":\"\\u001b[2J\\u009b\"}\n",
+		     "{\"ok\":true,\"text\":\"\\u001B[2J\\u009B\"}\n"),
+		CASE("{\"command\":\"echo\\r\\nstop\"}\n", "{\"ok\":false,\"error\":\"there is no such command\"}\n"),
+		CASE("{\"command\":\"echo\\u0000\"}\n", "{\"ok\":false,\"error\":\"this is no JSON object\"}\n"),
+		CASE("{\"command\":\"echo\0\"}\n", "{\"ok\":false,\"error\":\"this is no JSON object\"}\n"),
+		CASE("{\"command\":\"echo\r\"}\n", "{\"ok\":false,\"error\":\"this is no JSON object\"}\n"),
+		CASE("{\"command\":\"echo\",\"text\":\"\xff\"}\n",
+		     "{\"ok\":false,\"error\":\"this is no JSON object\"}\n"),
+#undef CASE
+	};
+	struct fixture *fixture = *state;
+	char text[512];
+
+	start(fixture);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int descriptor = client_connect(fixture);
+
+		assert_int_equal(send(descriptor, cases[i].request, cases[i].length, MSG_NOSIGNAL), cases[i].length);
+		assert_string_equal(client_read_lines(descriptor, 1, text, sizeof(text)), cases[i].answer);
+		close(descriptor);
+	}
+}
+
 static void too_many_clients_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -356,6 +390,7 @@ int main(void)
 		TEST(questions_are_answered),
 		TEST(requests_come_whole_in_parts_and_together),
 		TEST(misbehaving_clients_are_told_and_closed),
+		TEST(line_ends_in_requests_make_no_lines),
 		TEST(too_many_clients_are_refused),
 		TEST(the_socket_is_the_owners_and_replaced_when_left_behind),
 		TEST(a_silent_gateway_is_not_waited_for),

@@ -51,13 +51,14 @@ class Device:
         self.sock, self.server, self.user = library.udp_socket(address), server, user
         self.address, self.port = self.sock.getsockname()[:2]
         self.address = "[%s]" % self.address if ":" in self.address else self.address
+        self.more = ""  # lines of every REGISTER
         self.tag, self.call, self.number = uuid.uuid4().hex[:8], uuid.uuid4().hex, 0
 
     def send(self, more=""):
         """Sends a REGISTER and returns (status, whole answer)."""
         self.number += 1
         text = REGISTER.format(domain=library.DOMAIN, address=self.address, port=self.port, user=self.user,
-                               branch=uuid.uuid4().hex, tag=self.tag, call=self.call, number=self.number, more=more)
+                               branch=uuid.uuid4().hex, tag=self.tag, call=self.call, number=self.number, more=self.more + more)
         answer = library.ask_udp(self.sock, self.server, text, 5)
         library.check(answer and answer.startswith("SIP/2.0 "), "REGISTER got no answer: %s" % answer)
         return int(answer[8:11]), answer

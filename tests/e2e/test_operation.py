@@ -182,6 +182,44 @@ def test_certificate_is_made_when_absent(kit):
     check("Cipher is (NONE)" in old.stdout or old.returncode != 0, "TLS 1.1 was accepted")
 
 
+def test_check_looks_into_certificates(kit):
+    """What a start or a reload would stumble over, and what phones would refuse, is said at once."""
+    gateway = kit.gateway(start=False)
+    text = open(gateway.file).read()
+    certificate, key = kit.path("tls.crt"), kit.path("tls.key")
+    good = open(certificate).read(), open(key).read()
+
+    def checked(code, *wanted):
+        result = gateway.command("check", ok=False)
+        output = result.stdout + result.stderr
+        check(result.returncode == code, "exit code %d: %s" % (result.returncode, output))
+        for pattern in wanted:
+            check(re.search(pattern, output), "%s is not said: %s" % (pattern, output))
+        return output
+
+    def pair(days, extensions):
+        kit.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-subj", "/CN=x", "-keyout", key, "-out", kit.path("other.csr")])
+        kit.run(["openssl", "x509", "-req", "-in", kit.path("other.csr"), "-signkey", key, "-days", days, "-extfile",
+                 kit.write("other.ext", extensions), "-out", certificate])
+
+    check("note: " not in checked(0), "something is wrong with the test's own certificate")
+    pair("2", "subjectAltName=DNS:voip.example.org\n")
+    kit.write("tls.crt", good[0])
+    where = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("  key: "))
+    kit.write("ringwall.yaml", text + "colour: blue\n")
+    checked(1, r"ringwall\.yaml:%d: tls\.key: .*does not match the certificate" % where, "colour")
+    kit.write("ringwall.yaml", text)
+    pair("-1", "subjectAltName=DNS:voip.example.org\n")
+    checked(0, r"note: .*tls\.certificate: .*has expired", "is good")
+    pair("2", "subjectAltName=DNS:elsewhere.example\nextendedKeyUsage=clientAuth\n")
+    checked(0, r"note: .*holds none of the names .*voip\.example\.org", r"note: .*is not for servers")
+    kit.write("tls.crt", good[0])
+    kit.write("tls.key", good[1], 0o600)
+    kit.write("ringwall.yaml", text.replace("tls:\n", "tls:\n  authorities: %s\n" % key, 1))
+    checked(1, r"tls\.authorities: .*hold no certificate")
+
+
 def test_unreadable_key_is_named(kit):
     gateway = kit.gateway(start=False)
     kit.write("tls.key", "no key\n", 0o600)

@@ -2,13 +2,15 @@
 """Strangers: forged requests in a call, hosts that are no peer, and bytes that are no SIP (THREATS N7, S5, S6, S9)."""
 
 import glob
+import json
 import os
 import re
 import socket
 import time
 
+from device import Device
 from kamailio import Kamailio
-from kit import (HERE, INSIDE, OUTSIDE, PBX, PHONES_BOUND, STRANGER, STRANGER_INSIDE, ask_udp, check, udp_socket,
+from kit import (DOMAIN, HERE, INSIDE, OUTSIDE, PBX, PHONES_BOUND, STRANGER, STRANGER_INSIDE, ask_udp, check, udp_socket,
                  wait_for)
 from sipp import Sipp, register
 
@@ -150,6 +152,34 @@ def test_hostile_bytes_harm_nobody(kit):
     answering.finish()
     check(re.search(r"[1-9]", str(gateway.ask("status").get("rejects", gateway.ask("status")))),
           "nothing was counted")
+
+
+def test_what_strangers_say_does_not_speak_to_the_terminal(kit):
+    """Others let escapes through to whoever looked at their log or their list of phones, and line ends into their control socket."""
+    Kamailio(kit, trusted='$si == "%s"' % INSIDE)
+    gateway = kit.gateway(authentication="local", encryption="offered")
+    password_file = kit.write("password", "secret\n", 0o600)
+    gateway.command("account", "add", "1001", "--password-file", password_file)
+    device = Device(CALLER)
+    device.more = "User-Agent: \u009b2J\u009d0;title\u009c phone \u202e\n"
+    check(device.register("secret", "SHA-256")[0] == 200, "the phone was refused")
+    thief = Device(STRANGER, user="%1b%5b2J%0d%0aerror")
+    thief.register("wrong", "SHA-256")
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(os.path.join(gateway.state, "control.sock"))
+        control.sendall(json.dumps({"command": "account_add", "user": "a\r\n\x1b[2J", "realm": DOMAIN,
+                                    "ha1_sha256": "0" * 64, "ha1_md5": ""}).encode() + b"\n")
+        answer = control.recv(65536)
+        check(b'"ok":false' in answer and b"cannot stand in a SIP URI" in answer, "the account was made: %r" % answer)
+    gateway.wait_registrations(1)
+    said = {what: gateway.command(what, ok=False).stdout for what in ("registrations", "calls", "status")}
+    said["account list"] = gateway.command("account", "list").stdout
+    said["json"] = gateway.command("registrations", "--json").stdout
+    said["hangup"] = gateway.command("hangup", "1\x1b[2J\r", ok=False).stderr
+    said["log"] = gateway.process.output()
+    check("phone" in said["registrations"] and "no call" in said["hangup"] and "1b" in said["log"], "not seen: %s" % said)
+    for what, text in said.items():
+        check(not re.search(r"[^\n -~]", text), "%s has what a terminal obeys: %r" % (what, text))
 
 
 def test_idle_and_broken_connections_harm_nobody(kit):

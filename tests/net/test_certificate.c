@@ -207,6 +207,43 @@ static void test_reasons(void **state)
 	world_stop(&world);
 }
 
+/* The same, told beforehand. */
+static void test_checked(void **state)
+{
+	static const struct span names[] = {SPAN_INIT("a.example"), SPAN_INIT("192.0.2.1"), SPAN_INIT("b.example"),
+					    SPAN_INIT("2001:db8::1")};
+	char certificate[4096], key[1024], other[4096], other_key[1024], error[200];
+	struct net_certificate_facts facts;
+
+	(void)state;
+	craft("x", "DNS:A.example,DNS:c.example,IP:192.0.2.1", 10, certificate, key);
+	craft("b.example", NULL, -1, other, other_key);
+	assert_int_equal(
+		net_certificate_check(span_from(certificate), span_from(key), names, 4, &facts, error, sizeof(error)),
+		0);
+	assert_string_equal(error, "");
+	assert_int_equal(facts.names_held, 2);
+	assert_true(facts.for_servers && facts.for_clients);
+	assert_int_equal(net_certificate_check(span_from(certificate), span_from(other_key), names, 4, &facts, error,
+					       sizeof(error)),
+			 -EINVAL);
+	assert_string_equal(error, "the key does not match the certificate");
+	assert_int_equal(facts.names_held, 0);
+	assert_int_equal(
+		net_certificate_check(span_from(other), span_from(other_key), names, 4, &facts, error, sizeof(error)),
+		0);
+	assert_string_equal(error, "warning: the certificate has expired");
+	assert_int_equal(facts.names_held, 1);
+	assert_int_equal(net_certificate_check(SPAN("x"), SPAN_EMPTY, NULL, 0, &facts, NULL, 0), -EINVAL);
+
+	assert_int_equal(net_authorities_check(span_from(certificate), error, sizeof(error)), 0);
+	assert_string_equal(error, "");
+	assert_int_equal(net_authorities_check(span_from(other), error, sizeof(error)), 0);
+	assert_string_equal(error, "warning: every one of the authorities has expired");
+	assert_int_equal(net_authorities_check(SPAN("rubbish"), error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "the authorities hold no certificate");
+}
+
 /* A new certificate is for new connections; those that are up stay up. */
 static void test_renewal(void **state)
 {
@@ -294,8 +331,10 @@ static void test_openssl_client(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_made),    cmocka_unit_test(test_not_made), cmocka_unit_test(test_identities),
-		cmocka_unit_test(test_reasons), cmocka_unit_test(test_renewal),  cmocka_unit_test(test_openssl_client),
+		cmocka_unit_test(test_made),           cmocka_unit_test(test_not_made),
+		cmocka_unit_test(test_identities),     cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_checked),        cmocka_unit_test(test_renewal),
+		cmocka_unit_test(test_openssl_client),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

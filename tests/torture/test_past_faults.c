@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Faults that other products had, their cause turned into input: the gateway stays alive, quiet and correct. Each test names the
- * published fault. Those of media, of logs (tests/base/test_log.c: nothing from outside forges a line), of the control
- * socket (tests/control), of idle connections (tests/net/test_limits.c) and of abrupt TLS ends (tests/net/test_stream.c) are
- * tested where they belong. */
+ * published fault. Others are tested where they belong: those of media; of logs (tests/base/test_log.c: nothing from outside forges
+ * a line), of the control socket (tests/control) and of what its answers do to a terminal (tests/cli); of idle connections
+ * (tests/net/test_limits.c), abrupt TLS ends and renegotiation (tests/net/test_stream.c), connections used for another name
+ * (tests/net/test_dial.c); of multiparts (tests/sip/test_multipart.c); of STUN (tests/transport/test_stun.c); of challenges that change
+ * for ever or are of others (tests/call/test_trunk.c). */
 #include "../call/kit.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "call/internal.h"
 
@@ -45,6 +50,31 @@ static void asks(const char *method, const char *cseq_method, const char *extra)
 		  method, kit.phone.address.port, count, count, cseq_method, kit.phone.address.port, extra);
 }
 
+/* Credentials of 1001 for the challenge that is the phone's last message. */
+static const char *credentials(const char *method)
+{
+	static char line[1024];
+	char nonce[128], ha1[SIP_HA1_CAPACITY], response[SIP_HA1_CAPACITY];
+	const char *challenge = header(&kit.phone, "Proxy-Authenticate"), *at = strstr(challenge, "nonce=\"") + 7;
+	struct sip_digest digest = {.realm = SPAN(REALM),
+				    .uri = SPAN("sip:600@voip.example.org"),
+				    .qop = SPAN("auth"),
+				    .cnonce = SPAN("c"),
+				    .nc = SPAN("00000001"),
+				    .algorithm = SIP_DIGEST_SHA256};
+
+	snprintf(nonce, sizeof(nonce), "%.*s", (int)strcspn(at, "\""), at);
+	digest.nonce = span_from(nonce);
+	sip_digest_ha1(SIP_DIGEST_SHA256, SPAN("1001"), SPAN(REALM), SPAN("secret"), ha1);
+	assert_int_equal(sip_digest_response(&digest, ha1, span_from(method), response), 0);
+	snprintf(line, sizeof(line),
+		 "Proxy-Authorization: Digest username=\"1001\", realm=\"" REALM "\", nonce=\"%s\", "
+		 "uri=\"sip:600@voip.example.org\", response=\"%s\", algorithm=SHA-256, qop=auth, nc=00000001, "
+		 "cnonce=\"c\"\n",
+		 nonce, response);
+	return line;
+}
+
 /* Whatever became of it: nothing reached the PBX, and the next one is served. */
 static void expect_refused_and_alive(const char *what)
 {
@@ -53,9 +83,7 @@ static void expect_refused_and_alive(const char *what)
 	while (peer_receive(&kit, &kit.phone, 5))
 		;
 	asks("OPTIONS", "OPTIONS", "");
-	peer_expect(&kit, &kit.pbx, "OPTIONS ");
-	peer_answer(&kit, &kit.pbx, "200 OK", "alive", "", "");
-	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.pbx, "OPTIONS ", "alive", &kit.phone);
 }
 
 /* ---- Messages ---- */
@@ -74,9 +102,7 @@ static void cve_2018_7284_more_accept_headers_than_expected(void **state)
 	(void)state;
 	start("");
 	asks("OPTIONS", "OPTIONS", repeated("Accept: application/x\n", 60));
-	peer_expect(&kit, &kit.pbx, "OPTIONS ");
-	peer_answer(&kit, &kit.pbx, "200 OK", "t", "", "");
-	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	peer_agrees(&kit, &kit.pbx, "OPTIONS ", "t", &kit.phone);
 	asks("OPTIONS", "OPTIONS", repeated("Accept: application/x\n", 1000));
 	expect_refused_and_alive("a thousand headers");
 	kit_stop(&kit);
@@ -213,6 +239,27 @@ static void cve_2018_7286_invite_over_a_stream_that_ends(void **state)
 	kit_stop(&kit);
 }
 
+/* Challenged, and gone before the challenge is acknowledged or even read. */
+static void cve_2020_28327_a_challenged_invite_over_a_stream_that_ends(void **state)
+{
+	(void)state;
+	start("    authentication: local\n");
+	for (int i = 0; i < 5; i++) {
+		char name[20];
+		struct peer peer;
+
+		snprintf(name, sizeof(name), "asked%d", i);
+		kit_connect_tls(&kit, &peer);
+		phone_invites(&kit, &peer, name, "", sdp_plain(4000, "sendrecv"));
+		if (i % 2)
+			peer_expect(&kit, &peer, "SIP/2.0 407");
+		peer_close(&peer);
+		kit_pump(&kit, 10);
+	}
+	kit_silence(&kit);
+	kit_stop(&kit);
+}
+
 /* ---- Descriptions ---- */
 
 static void describes(const char *description)
@@ -310,8 +357,7 @@ static void cve_2021_26906_answers_that_fit_no_offer(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
 		start("");
-		phone_invites(&kit, &kit.phone, "offer", "", sdp_plain(4000, "sendrecv"));
-		peer_expect(&kit, &kit.pbx, "INVITE ");
+		phone_calls(&kit, "offer", 4000);
 		peer_answer(&kit, &kit.pbx, "200 OK", "t", "", answers[i]);
 		peer_expect(&kit, &kit.pbx, "ACK ");
 		peer_expect(&kit, &kit.pbx, "BYE ");
@@ -323,17 +369,6 @@ static void cve_2021_26906_answers_that_fit_no_offer(void **state)
 }
 
 /* ---- Authentication ---- */
-
-static void account_add(const char *user)
-{
-	struct ipc_account account = {0};
-
-	snprintf(account.user, sizeof(account.user), "%s", user);
-	snprintf(account.realm, sizeof(account.realm), REALM);
-	assert_int_equal(
-		sip_digest_ha1(SIP_DIGEST_SHA256, span_from(user), SPAN(REALM), SPAN("secret"), account.ha1_sha256), 0);
-	gateway_account_set(kit.gateway, &account);
-}
 
 static void cve_2023_28098_credentials_that_end_too_soon(void **state)
 {
@@ -354,7 +389,7 @@ static void cve_2023_28098_credentials_that_end_too_soon(void **state)
 
 	(void)state;
 	start("    authentication: local\n");
-	account_add("1001");
+	kit_account(&kit, "1001", "secret");
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		char line[512];
 
@@ -372,7 +407,7 @@ static void cve_2025_57767_credentials_for_a_realm_never_asked_for(void **state)
 {
 	(void)state;
 	start("    authentication: local\n");
-	account_add("1001");
+	kit_account(&kit, "1001", "secret");
 	asks("INVITE", "INVITE",
 	     "Proxy-Authorization: Digest username=\"1001\", realm=\"elsewhere.example\", nonce=\"0123\", "
 	     "uri=\"sip:600@voip.example.org\", response=\"00000000000000000000000000000000\", algorithm=SHA-256, "
@@ -390,7 +425,7 @@ static void cve_2021_37624_no_method_crosses_without_credentials(void **state)
 
 	(void)state;
 	start("    authentication: local\n");
-	account_add("1001");
+	kit_account(&kit, "1001", "secret");
 	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
 		asks(methods[i], methods[i], "Event: presence\n");
 		if (peer_receive(&kit, &kit.pbx, 20))
@@ -399,6 +434,97 @@ static void cve_2021_37624_no_method_crosses_without_credentials(void **state)
 			assert_true(atoi(kit.phone.text + 8) == 100 || atoi(kit.phone.text + 8) >= 400);
 	}
 	kit_silence(&kit);
+	kit_stop(&kit);
+}
+
+/* Who has an account speaks in its name alone, whatever the method. */
+static void cve_2025_47779_from_is_who_authenticated(void **state)
+{
+	static const char *const methods[] = {"MESSAGE", "INVITE", "SUBSCRIBE", "PUBLISH", "OPTIONS"};
+
+	(void)state;
+	start("    authentication: local\n");
+	kit_account(&kit, "1001", "secret");
+	for (unsigned i = 0; i < 2 * sizeof(methods) / sizeof(methods[0]); i++) {
+		const char *method = methods[i / 2], *from = i % 2 ? "1002" : "1001";
+		const char *lines = "";
+
+		for (int again = 0; again < 2; again++) {
+			peer_send(&kit, &kit.phone,
+				  "%s sip:600@voip.example.org SIP/2.0\nVia: SIP/2.0/UDP "
+				  "127.0.0.1:%u;rport;branch=z9hG4bKfrom%u.%d\nMax-Forwards: 70\n"
+				  "From: <sip:%s@voip.example.org>;tag=f\nTo: <sip:600@voip.example.org>\n"
+				  "Call-ID: from%u\nCSeq: %d %s\nContact: <sip:1001@127.0.0.1:%u>\nEvent: presence\n%s"
+				  "Content-Length: 0\n\n",
+				  method, kit.phone.address.port, i, again, from, i, again + 1, method,
+				  kit.phone.address.port, lines);
+			if (!again)
+				peer_expect(&kit, &kit.phone, "SIP/2.0 407");
+			lines = again ? "" : credentials(method);
+		}
+		if (i % 2) {
+			peer_expect(&kit, &kit.phone, "SIP/2.0 403");
+			while (peer_receive(&kit, &kit.pbx, 10))
+				if (strncmp(kit.pbx.text, "ACK ", 4) != 0) /* of the one before */
+					fail_msg("%s crossed:\n%s", method, kit.pbx.text);
+		} else { /* for the test to mean something */
+			peer_expect(&kit, &kit.pbx, method);
+			peer_answer(&kit, &kit.pbx, "480 Gone", "t", "", "");
+			peer_expect(&kit, &kit.phone, "SIP/2.0 4");
+		}
+	}
+	kit_silence(&kit);
+	kit_stop(&kit);
+}
+
+/* As long as a datagram may be, and no longer read than it is. */
+static void cve_2022_24754_credentials_that_are_too_long(void **state)
+{
+	static const char *const names[] = {"username", "realm",  "nonce", "uri", "response",
+					    "cnonce",   "opaque", "qop",   "nc"};
+	static char line[8000];
+
+	(void)state;
+	start("    authentication: local\n");
+	kit_account(&kit, "1001", "secret");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(line, sizeof(line), "Proxy-Authorization: Digest algorithm=SHA-256, %s=\"%.6000s\"\n",
+			 names[i], repeated("0123456789abcdef", 400));
+		asks("INVITE", "INVITE", line);
+		assert_false(peer_receive(&kit, &kit.pbx, 10));
+		peer_expect(&kit, &kit.phone, "SIP/2.0 4");
+	}
+	kit_silence(&kit);
+	kit_stop(&kit);
+}
+
+/* What a header names is nobody whom the gateway would ask for it. */
+static void cve_2022_26499_no_address_in_a_header_is_fetched(void **state)
+{
+	struct sockaddr_in web = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t length = sizeof(web);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	char lines[900];
+
+	(void)state;
+	assert_true(listener >= 0 && !bind(listener, (struct sockaddr *)&web, length) && !listen(listener, 5));
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&web, &length), 0);
+	start("");
+	snprintf(lines, sizeof(lines),
+		 "Identity: e30.e30.c2ln;info=<http://127.0.0.1:%1$u/cert.pem>;alg=ES256;ppt=shaken\n"
+		 "Identity-Info: <http://127.0.0.1:%1$u/cert.cer>;alg=rsa-sha1\n"
+		 "Alert-Info: <http://127.0.0.1:%1$u/ring.wav>\nCall-Info: "
+		 "<http://127.0.0.1:%1$u/face.jpg>;purpose=icon\n"
+		 "Error-Info: <http://127.0.0.1:%1$u/error>\nContent-Disposition: session\n",
+		 ntohs(web.sin_port));
+	phone_invites(&kit, &kit.phone, "fetch", lines, sdp_plain(4000, "sendrecv"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	assert_false(has_header(&kit.pbx, "Identity-Info"));
+	peer_answer(&kit, &kit.pbx, "480 Gone", "t", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 480");
+	kit_pump(&kit, 100);
+	assert_int_equal(accept(listener, NULL, NULL), -1);
+	close(listener);
 	kit_stop(&kit);
 }
 
@@ -436,7 +562,7 @@ static void cve_2018_12227_known_and_unknown_users_are_answered_alike(void **sta
 
 	(void)state;
 	start("    authentication: local\n");
-	account_add("1001");
+	kit_account(&kit, "1001", "secret");
 	for (int i = 0; i < 2; i++) {
 		peer_send(
 			&kit, &kit.phone,
@@ -520,12 +646,16 @@ int main(void)
 		cmocka_unit_test(cve_2016_9938_other_bytes_are_no_blanks),
 		cmocka_unit_test(cve_2023_28097_huge_content_length_on_a_stream),
 		cmocka_unit_test(cve_2018_7286_invite_over_a_stream_that_ends),
+		cmocka_unit_test(cve_2020_28327_a_challenged_invite_over_a_stream_that_ends),
 		cmocka_unit_test(cve_2018_1000098_odd_media_lines_and_formats),
 		cmocka_unit_test(sngrep_long_texts_in_what_is_shown),
 		cmocka_unit_test(cve_2021_26906_answers_that_fit_no_offer),
 		cmocka_unit_test(cve_2023_28098_credentials_that_end_too_soon),
 		cmocka_unit_test(cve_2025_57767_credentials_for_a_realm_never_asked_for),
 		cmocka_unit_test(cve_2021_37624_no_method_crosses_without_credentials),
+		cmocka_unit_test(cve_2022_24754_credentials_that_are_too_long),
+		cmocka_unit_test(cve_2025_47779_from_is_who_authenticated),
+		cmocka_unit_test(cve_2022_26499_no_address_in_a_header_is_fetched),
 		cmocka_unit_test(cve_2018_12227_known_and_unknown_users_are_answered_alike),
 		cmocka_unit_test(cve_2019_18790_an_address_is_not_taken_from_an_unproven_request),
 		cmocka_unit_test(cve_2021_41145_a_flood_leaves_nothing_behind),
