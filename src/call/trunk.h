@@ -38,7 +38,7 @@ struct trunk {
 	struct own_request *request;
 	char *service_route; /* RFC 3608; as a Route value, or NULL */
 	bool brief_seen;     /* 423 came for this registration already */
-	struct tried tried; /* the servers that this registration was asked of */
+	struct tried tried;  /* the servers that this registration was asked of */
 	struct timer next, expiry, patience;
 	uint64_t connected_us;                       /* when flow's connection was first used */
 	uint64_t registered_us, expires_us, next_us; /* monotonic, for showing */
