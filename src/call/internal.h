@@ -626,7 +626,8 @@ void transfer_uri(const struct transfer *transfer, struct sip_uri *uri); /* wher
 const char *transfer_payer(const struct transfer *transfer);
 /* From where the target is to be dialled. */
 const struct flow *transfer_flow(const struct transfer *transfer, const struct flow *flow);
-/* Referred-By and Replaces for the INVITE that goes to `target`, as header lines. 0, or the status to refuse with. */
+/* Referred-By and Replaces for the INVITE that goes to `target`, as header lines. 0, or the status to refuse with: where the
+ * routes lead whom it comes from, they must lead the referrer too. */
 int transfer_headers(struct transfer *transfer, const struct route_target *target, struct buffer *out);
 /* Zones have other numbers; `to` by the old one, NET_ZONE_NONE: gone. */
 void transfers_map(struct gateway *gateway, const uint8_t to[256]);
@@ -872,6 +873,9 @@ int route_find_from(struct gateway *gateway, const struct flow *flow, const stru
 		    const struct sip_uri *from, struct tried *tried, struct route_target *out);
 int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct tried *tried,
 	       struct route_target *out);
+/* Whether the routes lead from there to the zone, be it the first of theirs or one after it. */
+bool route_leads_to(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+		    const struct sip_uri *from, uint8_t zone);
 /* Domain of our URIs toward a zone. */
 const char *route_domain(const struct gateway *gateway, uint8_t zone);
 

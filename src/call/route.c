@@ -160,32 +160,55 @@ static bool has_routes(const struct config *config, uint8_t from)
 	return false;
 }
 
-int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
-		    const struct sip_uri *from, struct tried *tried, struct route_target *out)
+/* The row that decides, and the phone that the number means when it leads to phones. NULL: none does. */
+static const struct config_route *row_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+					   const struct sip_uri *from, struct numbers *numbers,
+					   struct binding **binding)
 {
 	const struct config *config = gateway->config;
 	struct config_question question;
-	struct numbers numbers;
 
-	number_of(gateway, uri, flow->zone, PARTY_CALLED, &numbers.called);
-	number_of(gateway, from, flow->zone, PARTY_CALLER, &numbers.caller);
-	question_set(&question, flow->zone, &numbers);
+	number_of(gateway, uri, flow->zone, PARTY_CALLED, &numbers->called);
+	number_of(gateway, from, flow->zone, PARTY_CALLER, &numbers->caller);
+	question_set(&question, flow->zone, numbers);
 	for (int i = 0; (i = config_route_next(config, &question, (uint16_t)i)) >= 0; i++) {
 		const struct config_route *route = &config->routes[i];
+		bool to_phones = config->zones[route->to].kind == ZONE_ACCESS;
 
-		if (config->zones[route->to].kind == ZONE_ACCESS) {
-			struct binding *binding = binding_for_number(gateway, uri, &numbers.called);
-
-			if (!binding || binding->zone != route->to)
-				continue;
-			out->zone = binding->zone;
-			numbers_take(gateway, &numbers, out);
-			return to_binding(gateway, binding, out);
-		}
-		if (route->when == ROUTE_ALWAYS)
-			return to_zones(gateway, route, uri, &numbers, tried, out);
+		*binding = to_phones ? binding_for_number(gateway, uri, &numbers->called) : NULL;
+		if (to_phones ? *binding && (*binding)->zone == route->to : route->when == ROUTE_ALWAYS)
+			return route;
 	}
-	return has_routes(config, flow->zone) ? 404 : 403;
+	return NULL;
+}
+
+int route_find_from(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+		    const struct sip_uri *from, struct tried *tried, struct route_target *out)
+{
+	struct numbers numbers;
+	struct binding *binding;
+	const struct config_route *route = row_find(gateway, flow, uri, from, &numbers, &binding);
+
+	if (!route)
+		return has_routes(gateway->config, flow->zone) ? 404 : 403;
+	if (!binding)
+		return to_zones(gateway, route, uri, &numbers, tried, out);
+	out->zone = binding->zone;
+	numbers_take(gateway, &numbers, out);
+	return to_binding(gateway, binding, out);
+}
+
+bool route_leads_to(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri,
+		    const struct sip_uri *from, uint8_t zone)
+{
+	struct numbers numbers;
+	struct binding *binding;
+	const struct config_route *route = row_find(gateway, flow, uri, from, &numbers, &binding);
+	bool leads = route && route->to == zone;
+
+	for (uint8_t i = 0; route && i < route->further_count; i++)
+		leads |= route->further[i] == zone;
+	return leads;
 }
 
 int route_find(struct gateway *gateway, const struct flow *flow, const struct sip_uri *uri, struct tried *tried,

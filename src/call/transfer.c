@@ -13,6 +13,7 @@ struct transfer {
 	bool used;
 	struct leg transferee; /* zone, flow and account: who may use it */
 	struct flow referrer;  /* who gave it */
+	char *caller;          /* the same as the user part of a URI; NULL: the PBX */
 	char *uri;             /* where to, without headers */
 	char *replaces;        /* as the referrer's side names the dialog; or NULL */
 	char *referred_by;     /* user part of a URI; or NULL */
@@ -49,6 +50,7 @@ static void transfer_drop(struct transfer *transfer)
 	table_remove(gateway->transfers, &transfer->link);
 	list_remove(&transfer->in_all);
 	leg_clear(&transfer->transferee);
+	memory_free(transfer->caller);
 	memory_free(transfer->uri);
 	memory_free(transfer->replaces);
 	memory_free(transfer->referred_by);
@@ -157,6 +159,18 @@ const struct flow *transfer_flow(const struct transfer *transfer, const struct f
 	return gateway_zone(transfer->gateway, transfer->referrer.zone)->kind == ZONE_CORE ? flow : &transfer->referrer;
 }
 
+/* Routes that are limited by `caller:` hold for the referrer as well as for whom it sends, which they were asked for already. */
+static bool referrer_may(const struct transfer *transfer, const struct route_target *target)
+{
+	struct sip_uri uri, caller = {.scheme = SIP_SCHEME_SIP};
+
+	if (!transfer->caller)
+		return true;
+	caller.user = span_from(transfer->caller);
+	transfer_uri(transfer, &uri);
+	return route_leads_to(transfer->gateway, &transfer->referrer, &uri, &caller, target->zone);
+}
+
 static int transfer_replaces(const struct transfer *transfer, const struct route_target *target,
 			     struct replaces *replaces)
 {
@@ -193,6 +207,8 @@ int transfer_headers(struct transfer *transfer, const struct route_target *targe
 	struct replaces replaces;
 	int status;
 
+	if (!referrer_may(transfer, target))
+		return 403;
 	if (transfer->referred_by)
 		write_referred_by(transfer->gateway, span_from(transfer->referred_by), target->zone, out);
 	if (!transfer->replaces)
@@ -396,6 +412,18 @@ static char *payer_of(struct gateway *gateway, const struct call *call, const st
 	return call && call->payer ? memory_copy_text(span_from(call->payer)) : NULL;
 }
 
+/* As whom the routes know the referrer: an account, or the number that a provider is talked to at; NULL: no memory. */
+static char *caller_of(struct gateway *gateway, const struct referral *referral, const struct leg *from)
+{
+	struct sip_address address;
+
+	if (gateway_zone(gateway, from->zone)->kind == ZONE_ACCESS && referral->referrer.length)
+		return memory_copy_text(referral->referrer);
+	if (sip_address_parse(span_from(from->remote_uri), &address) != SIP_OK)
+		return memory_copy_text(SPAN_EMPTY);
+	return memory_copy_text(address.uri.user);
+}
+
 static struct transfer *transfer_make(struct gateway *gateway, const struct call *call, const struct referral *referral,
 				      const struct leg *from, const struct leg *to)
 {
@@ -414,6 +442,8 @@ static struct transfer *transfer_make(struct gateway *gateway, const struct call
 	transfer->referrer = from->flow;
 	transfer->payer = payer_of(gateway, call, referral, from);
 	complete = transfer->uri && transfer->transferee.account;
+	if (gateway_zone(gateway, from->zone)->kind != ZONE_CORE)
+		complete &= (transfer->caller = caller_of(gateway, referral, from)) != NULL;
 	if (referral->has_replaces)
 		complete &= (transfer->replaces = memory_copy_text(span_from(referral->text))) != NULL;
 	if (referral->referrer.length)

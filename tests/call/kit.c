@@ -248,6 +248,14 @@ void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryp
 	start(kit);
 }
 
+void kit_start_trunk_routed(struct kit *kit, const char *trunk_extra, const char *more)
+{
+	clear(kit, "", "none");
+	kit->trunk_extra = trunk_extra;
+	kit->limits = more;
+	start(kit);
+}
+
 void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra)
 {
 	clear(kit, zone_extra, "none");

@@ -58,6 +58,8 @@ void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_ex
 void kit_start_apart(struct kit *kit, const char *core_extra, const char *more);
 /* The same with a provider in the place of the PBX. */
 void kit_start_trunk(struct kit *kit, const char *zone_extra, const char *encryption, const char *trunk_extra);
+/* And with lines of YAML at the end. */
+void kit_start_trunk_routed(struct kit *kit, const char *trunk_extra, const char *more);
 /* With lines of YAML at the end: "limits: {…}\n". */
 void kit_start_limited(struct kit *kit, const char *zone_extra, const char *encryption, const char *limits);
 /* The same with the phones' side, the PBX's, or both on ::1. */

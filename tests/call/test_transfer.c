@@ -684,6 +684,26 @@ static void what_is_told_and_who_pays_outlives_the_process(void **state)
 
 /* ---- Limits ---- */
 
+/* A provider, known as 600, sends the phone 1001 back to itself: both must be let, whichever the routes let alone. */
+static void routes_limited_by_caller_hold_for_the_referrer_too(void **state)
+{
+	static const char *const rows[][2] = {
+		{"\"1001\"", "SIP/2.0 403"}, {"\"600\"", "SIP/2.0 404"}, {"[\"1001\", \"600\"]", NULL}};
+	char token[64], routes[80];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(routes, sizeof(routes), "  - {from: pbx, to: pbx, caller: %s}\n", rows[i][0]);
+		kit_start_trunk_routed(&kit, "    transfers: pass\n", routes);
+		kit_establish(&kit, &kit.phone, &phone, &pbx, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+		strcpy(token, pbx_refers_phone(""));
+		accepts(&kit.phone, &kit.pbx);
+		phone_dials(&kit.phone, token, "new", "");
+		peer_expect(&kit, rows[i][1] ? &kit.phone : &kit.pbx, rows[i][1] ? rows[i][1] : "INVITE sip:2001@");
+		kit_stop(&kit);
+	}
+}
+
 static void tokens_are_bounded(void **state)
 {
 	struct pool *pool = kit.gateway->transfer_pool;
@@ -778,6 +798,7 @@ int main(void)
 		EACH(a_refused_notify_does_not_end_the_call),
 		EACH(an_ended_call_is_remembered_for_half_a_minute),
 		EACH(what_is_told_and_who_pays_outlives_the_process),
+		cmocka_unit_test(routes_limited_by_caller_hold_for_the_referrer_too),
 		EACH(tokens_are_bounded),
 		EACH(of_many_refers_the_newest_are_told),
 		EACH(short_of_memory_it_answers),
