@@ -57,6 +57,7 @@ void call_free(struct call *call)
 		struct relay *relay = list_object(link, struct relay, in_call);
 
 		list_remove(&relay->in_call);
+		relay_uncount(relay);
 		relay->call = NULL;
 		relay->fork = NULL;
 	}
@@ -76,10 +77,24 @@ void call_free(struct call *call)
 	pool_give(gateway->call_pool, call);
 }
 
+void relay_count(struct relay *relay, uint16_t *waiting)
+{
+	++*waiting;
+	relay->counted = waiting;
+}
+
+void relay_uncount(struct relay *relay)
+{
+	if (relay->counted)
+		--*relay->counted;
+	relay->counted = NULL;
+}
+
 struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
 			const struct sip_message *request)
 {
-	struct relay *relay = pool_take(gateway->relay_pool);
+	bool may_wait = !call || call->waiting[from] < WAITING_OF_LEG;
+	struct relay *relay = may_wait ? pool_take(gateway->relay_pool) : NULL;
 
 	if (!relay)
 		return NULL;
@@ -92,6 +107,7 @@ struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from
 	list_init(&relay->in_call);
 	if (call) {
 		list_append(&call->relays, &relay->in_call);
+		relay_count(relay, &call->waiting[from]);
 		call_touch(call);
 	}
 	list_append(&gateway->all_relays, &relay->in_all);
@@ -123,6 +139,7 @@ void relay_free(struct relay *relay)
 		sip_client_user_set(relay->client, NULL);
 	timer_stop(relay->gateway->wheel, &relay->timer);
 	timer_stop(relay->gateway->wheel, &relay->patience);
+	relay_uncount(relay);
 	list_remove(&relay->in_call);
 	list_remove(&relay->in_all);
 	memory_free(relay->extra);
@@ -141,6 +158,7 @@ void relay_refuse(struct relay *relay, uint16_t status, const char *extra)
 	const char *usual = refusal_count(relay->gateway, status);
 
 	relay->answered = true;
+	relay_uncount(relay);
 	if (relay->call)
 		call_touch(relay->call);
 	respond(relay->gateway, relay->server, status, relay->fork ? relay->fork->caller_tag : NULL,

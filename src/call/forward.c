@@ -191,6 +191,8 @@ bool forward_response(struct relay *relay, uint16_t status, const struct sip_mes
 	if (out.overflow || out.length > MESSAGE_LONGEST)
 		return false;
 	relay->answered |= shown >= 200;
+	if (relay->answered)
+		relay_uncount(relay);
 	relay->accepted |= shown >= 200 && shown < 300;
 	if (fork && shown < 200 && sip_message_header(response, SIP_HEADER_RSEQ))
 		bytes_keep(&fork->provisional, &fork->provisional_length, buffer_span(&out));

@@ -182,6 +182,7 @@ struct call {
 	enum call_state state;
 	uint64_t answered_us;
 	struct leg legs[2];
+	uint16_t waiting[2]; /* requests from each leg that are not answered yet */
 	struct fork *forks;
 	uint8_t fork_count;
 	uint32_t caller_cseq; /* of its INVITE */
@@ -240,8 +241,9 @@ struct relay {
 	struct sip_server_transaction *server;
 	struct sip_client_transaction *client;
 	uint32_t server_cseq, client_cseq;
-	char *extra; /* header lines of our own that go on with the request; or NULL */
-	char *ack;   /* bytes of the ACK to a 2xx, once sent */
+	uint16_t *counted; /* where it counts as waiting for an answer; NULL: it does not, or not any more */
+	char *extra;       /* header lines of our own that go on with the request; or NULL */
+	char *ack;         /* bytes of the ACK to a 2xx, once sent */
 	size_t ack_length;
 	struct registration *registration; /* REGISTER: what was asked (register.c) */
 	struct own_request *own;           /* a request of our own: then there is no server side */
@@ -268,6 +270,7 @@ struct subscription {
 	const struct event_package *package;
 	char *event_id;        /* RFC 6665 section 4.4.4; NULL without one */
 	uint32_t next_cseq[2]; /* the lowest that a request from each leg may have */
+	uint16_t waiting[2];   /* requests from each leg that are not answered yet */
 	bool ended;            /* it goes when what is under way is answered */
 	uint32_t *held;        /* where it counts for the phone that subscribed; NULL: it does not */
 	uint32_t record;       /* slot of its checkpoint; 0: none */
@@ -655,11 +658,16 @@ void call_count(struct call *call);
 void call_free(struct call *call);
 /* Frees an ending call whose transactions are done. */
 void call_settle(struct call *call);
+/* NULL: the table is full, or too many of the call's requests from that leg wait for an answer (THREATS S8). */
+#define WAITING_OF_LEG 16
 struct relay *relay_new(struct gateway *gateway, struct call *call, uint8_t from, struct sip_server_transaction *server,
 			const struct sip_message *request);
 /* For a refresh of the gateway's own toward `leg`; NULL when the table is full. */
 struct relay *relay_new_refresh(struct call *call, uint8_t leg, enum sip_method method);
 void relay_free(struct relay *relay);
+/* It waits for an answer, and counts there; until it is answered, or its dialog goes. */
+void relay_count(struct relay *relay, uint16_t *waiting);
+void relay_uncount(struct relay *relay);
 /* Answers every request that waits on either leg. */
 void relays_refuse(struct call *call, uint16_t status);
 /* Answers what waits on the relay's server side, once. */

@@ -135,6 +135,7 @@ static void forks_drop(struct call *call)
 			continue;
 		relay_refuse(relay, 481, NULL);
 		list_remove(&relay->in_call);
+		relay_uncount(relay);
 		relay->call = NULL;
 		relay->fork = NULL;
 	}

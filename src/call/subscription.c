@@ -74,6 +74,7 @@ void subscription_free(struct subscription *subscription)
 		struct relay *relay = list_object(link, struct relay, in_call);
 
 		list_remove(&relay->in_call);
+		relay_uncount(relay);
 		relay->subscription = NULL;
 	}
 	for (int leg = 0; leg < 2; leg++) {
@@ -254,7 +255,8 @@ bool subscription_elsewhere(struct relay *relay, const struct sip_message *reque
 static struct relay *relay_start(struct subscription *subscription, uint8_t from, struct sip_server_transaction *server,
 				 const struct sip_message *request)
 {
-	struct relay *relay = relay_new(subscription->gateway, NULL, from, server, request);
+	bool may_wait = subscription->waiting[from] < WAITING_OF_LEG;
+	struct relay *relay = may_wait ? relay_new(subscription->gateway, NULL, from, server, request) : NULL;
 
 	if (!relay)
 		return NULL;
@@ -263,6 +265,7 @@ static struct relay *relay_start(struct subscription *subscription, uint8_t from
 	relay->zones[0] = subscription->legs[from].zone;
 	relay->zones[1] = subscription->legs[other_leg(from)].zone;
 	list_append(&subscription->relays, &relay->in_call);
+	relay_count(relay, &subscription->waiting[from]);
 	return relay;
 }
 
@@ -415,7 +418,7 @@ static void forward(struct subscription *subscription, uint8_t from, struct sip_
 	dialog_learn_target(&subscription->legs[from].target, request);
 	relay = relay_start(subscription, from, server, request);
 	if (!relay)
-		respond(gateway, server, 503, NULL, "Retry-After: 1\r\n");
+		request_refuse(gateway, server, 503, "Retry-After: 1\r\n");
 	else if (!send_on(relay, request, &body))
 		relay_refuse(relay, 503, "Retry-After: 1\r\n");
 }
@@ -478,6 +481,7 @@ static bool answer(struct relay *relay, const struct sip_message *response)
 		return false;
 	}
 	relay->answered = true;
+	relay_uncount(relay);
 	sip_server_respond(relay->server, status, buffer_span(&out));
 	return true;
 }

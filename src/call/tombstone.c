@@ -135,6 +135,7 @@ static void relays_take(struct tombstone *tombstone, struct call *call)
 		}
 		list_remove(&relay->in_call);
 		list_append(&tombstone->relays, &relay->in_call);
+		relay_uncount(relay);
 		relay->call = NULL;
 		relay->fork = NULL;
 		relay->tombstone = tombstone;

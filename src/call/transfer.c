@@ -490,7 +490,7 @@ static struct relay *send_across(const struct dialog *dialog, struct sip_server_
 	struct relay *relay = relay_new(gateway, dialog->call, dialog->leg, server, request);
 
 	if (!relay) {
-		respond(gateway, server, 503, NULL, "Retry-After: 1\r\n");
+		request_refuse(gateway, server, 503, "Retry-After: 1\r\n");
 		return NULL;
 	}
 	relay->fork = dialog->fork;

@@ -652,6 +652,85 @@ static void s8_a_phone_cannot_take_all_subscriptions(void **state)
 	kit_stop(&kit);
 }
 
+/* Requests in one dialog that the other side leaves without an answer. */
+static void s8_so_many_requests_of_one_dialog_wait_for_an_answer(void **state)
+{
+	static const char *const methods[] = {"INFO", "MESSAGE",
+					      "UPDATE"}; /* one UPDATE is all that may be under way */
+	struct gateway_status status;
+	unsigned passed = 0, refused = 0;
+	unsigned long last = 0;
+
+	(void)state;
+	start("", "none");
+	kit_establish(&kit, &kit.phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+	for (unsigned i = 0; i < 60; i++) {
+		bool text = i % 3 == 1;
+
+		side_sends(&kit, &caller, methods[i % 3], text ? "Content-Type: text/plain\n" : "",
+			   text ? "hello" : "");
+		while (peer_receive(&kit, &kit.pbx, 5)) {
+			unsigned long cseq = strtoul(header(&kit.pbx, "CSeq"), NULL, 10);
+
+			passed += cseq > last; /* else it is a copy */
+			last = cseq > last ? cseq : last;
+		}
+		while (peer_receive(&kit, &kit.phone, 1))
+			if (!strncmp(kit.phone.text, "SIP/2.0 503", 11)) {
+				refused++;
+				assert_true(has_header(&kit.phone, "Retry-After"));
+			}
+	}
+	assert_int_equal(passed, 16);
+	gateway_status_get(kit.gateway, &status);
+	assert_true(refused >= 20);
+	assert_int_equal(status.counters.refused_busy, refused);
+	side_sends(&kit, &callee, "INFO", "", ""); /* the other side is not held back by it, and may answer */
+	peer_expect(&kit, &kit.phone, "INFO ");
+	peer_answer(&kit, &kit.phone, "200 OK", "", "", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
+	side_sends(&kit, &caller, "BYE", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	kit_stop(&kit);
+}
+
+static void s8_so_many_of_what_is_answered_pass(void **state)
+{
+	(void)state;
+	start("", "none");
+	kit_establish(&kit, &kit.phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+	for (unsigned i = 0; i < 60; i++) {
+		side_sends(&kit, &caller, "INFO", "", "");
+		peer_agrees(&kit, &kit.pbx, "INFO ", "", &kit.phone);
+	}
+	kit_stop(&kit);
+}
+
+static void s8_so_many_notifications_of_one_subscription_wait(void **state)
+{
+	struct gateway_status status;
+	struct side watcher, notifier;
+
+	(void)state;
+	start("", "none");
+	register_as(&kit.phone, "1001");
+	subscribes(&kit.phone, "1001", 1);
+	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+	side_of_callee(&notifier, &kit.pbx, "ntag");
+	peer_answer(&kit, &kit.pbx, "200 OK", "ntag", "Expires: 600\n", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	side_of_caller(&watcher, &kit.phone);
+	for (unsigned i = 0; i < 17; i++)
+		side_sends(&kit, &notifier, "NOTIFY", "Event: presence\nSubscription-State: active;expires=600\n", "");
+	peer_expect(&kit, &kit.pbx, "SIP/2.0 503");
+	assert_true(has_header(&kit.pbx, "Retry-After"));
+	gateway_status_get(kit.gateway, &status);
+	assert_int_equal(status.counters.refused_busy, 1);
+	side_sends(&kit, &watcher, "SUBSCRIBE", "Event: presence\nExpires: 0\n", "");
+	peer_expect(&kit, &kit.pbx, "SUBSCRIBE ");
+	kit_stop(&kit);
+}
+
 /* ---- S13: a provider whose zone takes part in transfers ---- */
 
 static void s13_a_provider_cannot_have_a_phone_dial_at_its_cost(void **state)
@@ -721,6 +800,9 @@ int main(void)
 		cmocka_unit_test(m2_a_phone_names_no_machine_but_its_own),
 		cmocka_unit_test(what_media_learned_outlives_it),
 		cmocka_unit_test(s8_a_phone_cannot_take_all_subscriptions),
+		cmocka_unit_test(s8_so_many_requests_of_one_dialog_wait_for_an_answer),
+		cmocka_unit_test(s8_so_many_of_what_is_answered_pass),
+		cmocka_unit_test(s8_so_many_notifications_of_one_subscription_wait),
 		cmocka_unit_test(s13_a_provider_cannot_have_a_phone_dial_at_its_cost),
 		cmocka_unit_test(s10_a_callee_cannot_have_an_invite_sent_for_ever),
 	};
