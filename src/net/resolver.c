@@ -201,7 +201,7 @@ static void ttl_take(struct net_lookup *lookup, uint32_t ttl_s)
 		lookup->ttl_s = ttl_s;
 }
 
-/* The least time to live in an answer, which c-ares does not tell of NAPTR and SRV. */
+/* The least time to live in an answer, which c-ares does not tell of NAPTR and SRV; none when it cannot be read. */
 static uint32_t answer_ttl(const unsigned char *answer, int length)
 {
 	const unsigned char *at = answer + 12, *end = answer + length;
@@ -219,24 +219,24 @@ static uint32_t answer_ttl(const unsigned char *answer, int length)
 		uint32_t ttl;
 
 		if (at >= end || ares_expand_name(at, answer, length, &name, &used))
-			return least;
+			return 0;
 		ares_free_string(name);
 		at += used;
 		if (end - at < fixed)
-			return least;
+			return 0;
 		if (i >= questions) {
 			ttl = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
 			least = ttl < least ? ttl : least;
 			fixed += at[8] << 8 | at[9];
 			if (end - at < fixed)
-				return least;
+				return 0;
 		}
 		at += fixed;
 	}
 	return least;
 }
 
-/* Whether the answer is one: that there is nothing is, too. */
+/* Whether the answer is one: that there is nothing is, too; what could not be read, or had no memory, is none. */
 static bool is_answered(struct net_lookup *lookup, int status)
 {
 	if (status != ARES_SUCCESS && status != ARES_ENODATA && status != ARES_ENOTFOUND)
@@ -341,7 +341,8 @@ static void on_naptr(void *context, int status, int timeouts, unsigned char *ans
 	/* Small name servers do not know the type; SRV is asked for all the same. */
 	if (status == ARES_ESERVFAIL || status == ARES_ENOTIMP || status == ARES_EFORMERR || status == ARES_EREFUSED)
 		status = ARES_ENODATA;
-	if (!lookup->cancelled && is_answered(lookup, status) && !ares_parse_naptr_reply(answer, length, &records)) {
+	if (!lookup->cancelled && is_answered(lookup, status) &&
+	    is_answered(lookup, ares_parse_naptr_reply(answer, length, &records))) {
 		ttl_take(lookup, answer_ttl(answer, length));
 		naptr_take(lookup, records);
 		ares_free_data(records);
@@ -356,7 +357,8 @@ static void on_srv(void *context, int status, int timeouts, unsigned char *answe
 	struct ares_srv_reply *records = NULL;
 
 	(void)timeouts;
-	if (!lookup->cancelled && is_answered(lookup, status) && !ares_parse_srv_reply(answer, length, &records)) {
+	if (!lookup->cancelled && is_answered(lookup, status) &&
+	    is_answered(lookup, ares_parse_srv_reply(answer, length, &records))) {
 		ttl_take(lookup, answer_ttl(answer, length));
 		for (const struct ares_srv_reply *record = records; record; record = record->next)
 			if (!*record->host || !strcmp(record->host, "."))

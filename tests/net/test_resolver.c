@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Finding servers (RFC 3263), asked of a real name server: nsd on loopback, with a zone that this test writes. */
+#include <ares.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -328,6 +330,118 @@ static void a_cancelled_lookup_says_nothing(void **state)
 	event_base_free(loop);
 }
 
+/* ---- Every allocation may fail: ours, those of c-ares and of libevent ---- */
+
+static long allocations;
+
+static void *counted_alloc(size_t size)
+{
+	allocations++;
+	return memory_alloc(size);
+}
+
+static void *counted_realloc(void *block, size_t size)
+{
+	allocations++;
+	return memory_realloc(block, size);
+}
+
+/* One lookup, of which the allocation after so many fails. False: it did not come to be asked. */
+static bool attempt(const char *host, long fail_after, struct found *found)
+{
+	char *servers[] = {server_text, NULL};
+	struct net_wanted wanted = {.host = span_from(host), .reachable = {UDP | TLS, UDP | TLS}};
+	struct event_base *loop = event_base_new();
+	struct net_resolver *resolver;
+	struct net_lookup *lookup = NULL;
+	uint64_t end_us = clock_monotonic_us() + 20000000;
+
+	*found = (struct found){0};
+	assert_non_null(loop);
+	allocations = 0;
+	memory_fail_after(fail_after);
+	resolver = net_resolver_new(loop, servers);
+	if (resolver)
+		lookup = net_lookup_start(resolver, &wanted, on_found, found);
+	while (lookup && !found->said && clock_monotonic_us() < end_us)
+		event_base_loop(loop, EVLOOP_ONCE);
+	memory_fail_after(-1);
+	net_resolver_free(resolver);
+	event_base_free(loop);
+	return lookup;
+}
+
+/* What is found is some of what there is, and none is not taken for the word of the name servers. */
+static bool is_sound(const struct found *all, const struct found *found)
+{
+	if (found->finding != NET_FOUND)
+		return found->finding == NET_FOUND_NOBODY;
+	for (uint16_t i = 0; i < found->count; i++) {
+		bool known = false;
+
+		for (uint16_t j = 0; j < all->count; j++)
+			known |= address_equal(&all->servers[j].address, &found->servers[i].address) &&
+				 all->servers[j].transport == found->servers[i].transport;
+		if (!known)
+			return false;
+	}
+	return found->ttl_s <= 120; /* the longest in the zone */
+}
+
+#define WRONG 255
+
+/* Every so many of the failures. WRONG, or how often the addresses were said not to be there: c-ares says so of those that it
+ * had no memory to read, with the same status as of those that there are none of. */
+static int sweep(const char *host, const struct found *all, long first, long step, long total)
+{
+	struct found found;
+	int denied = 0;
+
+	for (long fail = first; fail < total; fail += step) {
+		if (!attempt(host, fail, &found))
+			continue;
+		if (found.said && found.finding == NET_FOUND_NOTHING) {
+			denied++;
+		} else if (!found.said || !is_sound(all, &found)) {
+			print_error("%s: finding %d when allocation %ld fails\n", host, (int)found.finding, fail);
+			return WRONG;
+		}
+	}
+	return denied;
+}
+
+#define SWEEPERS 12 /* at the same time, because what they do is wait for a question to be asked again */
+
+static void short_of_memory_nothing_is_made_up(void **state)
+{
+	static const char *const hosts[] = {"full.example.test", "plain.example.test", "bare.example.test"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		struct found all;
+		pid_t sweepers[SWEEPERS];
+		int status, denied = 0;
+		long total;
+
+		assert_true(attempt(hosts[i], -1, &all));
+		total = allocations;
+		assert_true(total > 50); /* c-ares' are among them */
+		fflush(NULL);
+		for (long j = 0; j < SWEEPERS; j++) {
+			sweepers[j] = fork();
+			assert_true(sweepers[j] >= 0);
+			if (sweepers[j] == 0)
+				exit(sweep(hosts[i], &all, j, SWEEPERS, total));
+		}
+		for (long j = 0; j < SWEEPERS; j++) {
+			assert_int_equal(waitpid(sweepers[j], &status, 0), sweepers[j]);
+			assert_true(WIFEXITED(status) && WEXITSTATUS(status) < WRONG);
+			denied += WEXITSTATUS(status);
+		}
+		assert_in_range(denied, 0, 8); /* those of one host */
+	}
+}
+
 static int start(void **state)
 {
 	struct found found;
@@ -376,7 +490,11 @@ int main(void)
 		cmocka_unit_test(many_records_are_bounded),
 		cmocka_unit_test(no_name_server_is_not_nothing),
 		cmocka_unit_test(a_cancelled_lookup_says_nothing),
+		cmocka_unit_test(short_of_memory_nothing_is_made_up),
 	};
 
+	event_set_mem_functions(counted_alloc, counted_realloc, memory_free);
+	if (ares_library_init_mem(ARES_LIB_INIT_ALL, counted_alloc, memory_free, counted_realloc))
+		return 1;
 	return cmocka_run_group_tests(tests, start, stop);
 }
