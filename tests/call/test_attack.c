@@ -664,6 +664,11 @@ static void s8_so_many_requests_of_one_dialog_wait_for_an_answer(void **state)
 	(void)state;
 	start("", "none");
 	kit_establish(&kit, &kit.phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
+	for (unsigned i = 0; i < 20; i++) { /* of what is answered any number passes */
+		side_sends(&kit, &caller, "INFO", "", "");
+		peer_agrees(&kit, &kit.pbx, "INFO ", "", &kit.phone);
+	}
+	last = strtoul(header(&kit.pbx, "CSeq"), NULL, 10);
 	for (unsigned i = 0; i < 60; i++) {
 		bool text = i % 3 == 1;
 
@@ -691,18 +696,6 @@ static void s8_so_many_requests_of_one_dialog_wait_for_an_answer(void **state)
 	peer_expect(&kit, &kit.pbx, "SIP/2.0 200");
 	side_sends(&kit, &caller, "BYE", "", "");
 	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
-	kit_stop(&kit);
-}
-
-static void s8_so_many_of_what_is_answered_pass(void **state)
-{
-	(void)state;
-	start("", "none");
-	kit_establish(&kit, &kit.phone, &caller, &callee, sdp_plain(4000, "sendrecv"), sdp_plain(5000, "sendrecv"));
-	for (unsigned i = 0; i < 60; i++) {
-		side_sends(&kit, &caller, "INFO", "", "");
-		peer_agrees(&kit, &kit.pbx, "INFO ", "", &kit.phone);
-	}
 	kit_stop(&kit);
 }
 
@@ -801,7 +794,6 @@ int main(void)
 		cmocka_unit_test(what_media_learned_outlives_it),
 		cmocka_unit_test(s8_a_phone_cannot_take_all_subscriptions),
 		cmocka_unit_test(s8_so_many_requests_of_one_dialog_wait_for_an_answer),
-		cmocka_unit_test(s8_so_many_of_what_is_answered_pass),
 		cmocka_unit_test(s8_so_many_notifications_of_one_subscription_wait),
 		cmocka_unit_test(s13_a_provider_cannot_have_a_phone_dial_at_its_cost),
 		cmocka_unit_test(s10_a_callee_cannot_have_an_invite_sent_for_ever),
