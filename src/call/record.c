@@ -43,10 +43,11 @@ size_t record_begin(struct buffer *out, uint8_t tag)
 void record_end(struct buffer *out, size_t begun)
 {
 	size_t length = out->length - begun;
-	char *at = out->data + begun - NESTED_LENGTH_BYTES;
+	char *at;
 
-	if (out->overflow)
+	if (out->overflow || !out->data)
 		return;
+	at = out->data + begun - NESTED_LENGTH_BYTES;
 	for (size_t i = 0; i < NESTED_LENGTH_BYTES - 1; i++, length >>= 7)
 		*at++ = (char)(0x80 | (length & 127));
 	*at = (char)(length & 127);

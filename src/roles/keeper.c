@@ -99,15 +99,19 @@ static bool is_known_process(const struct supervisor *supervisor, pid_t pid)
 
 static void stray_processes_end(const struct supervisor *supervisor)
 {
-	char path[64];
+	char path[64], *word = NULL;
+	size_t room = 0;
 	FILE *file;
-	int pid;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)getppid(), (int)getppid());
 	file = fopen(path, "re");
-	while (file && fscanf(file, "%d", &pid) == 1)
-		if (!is_known_process(supervisor, pid))
+	while (file && getdelim(&word, &room, ' ', file) > 0) {
+		pid_t pid = (pid_t)strtol(word, NULL, 10);
+
+		if (pid > 0 && !is_known_process(supervisor, pid))
 			kill(pid, SIGKILL);
+	}
+	free(word);
 	if (file)
 		fclose(file);
 }
@@ -129,7 +133,7 @@ void keeper_strays_end(const struct supervisor *supervisor)
 
 	stray_processes_end(supervisor);
 	while (directory && (entry = readdir(directory))) {
-		int descriptor = atoi(entry->d_name);
+		int descriptor = (int)strtol(entry->d_name, NULL, 10);
 
 		if (descriptor != dirfd(directory) && !is_known_descriptor(supervisor->keeper, known, descriptor))
 			close(descriptor);
