@@ -245,7 +245,8 @@ void call_record_write(struct call *call, struct buffer *out)
 	record_write(gateway, RECORD_ROWS(call_rows), call, out);
 	for (int leg = 0; leg < 2; leg++)
 		put_object(gateway, LEG, record_leg, &call->legs[leg], out);
-	put_session(gateway, &call->session, out);
+	if (call->state != CALL_ENDING)
+		put_session(gateway, &call->session, out);
 	put_forks(gateway, call->forks, out);
 	if (call->dialog)
 		record_put(out, DIALOG, span_from(call->dialog->caller_tag));

@@ -15,6 +15,7 @@
 #include "ipc/message.h"
 
 #define QUEUE_MAXIMUM_BYTES (16u << 20)
+#define SOON_US 20000                  /* what is sent soon waits no longer */
 #define MESSAGES_A_TURN 64             /* then the loop's other events have their turn */
 #define DESCRIPTORS_ACCEPTED_MAXIMUM 8 /* only to close what a misbehaving peer sends */
 
@@ -26,7 +27,7 @@ struct packet {
 };
 
 struct ipc_channel {
-	struct event *readable, *writable;
+	struct event *readable, *writable, *soon;
 	struct ipc_callbacks callbacks;
 	struct list queue;
 	size_t queued_bytes;
@@ -94,8 +95,13 @@ static int packet_queue(struct ipc_channel *channel, const uint8_t *bytes, size_
 	memcpy(packet->bytes, bytes, length);
 	list_append(&channel->queue, &packet->link);
 	channel->queued_bytes += size;
-	event_add(channel->writable, NULL);
 	return 0;
+}
+
+static void queue_watch_end(struct ipc_channel *channel)
+{
+	event_del(channel->writable);
+	event_del(channel->soon);
 }
 
 static void queue_drop(struct ipc_channel *channel)
@@ -116,23 +122,27 @@ static int queue_flush(struct ipc_channel *channel)
 			return error;
 		if (error) {
 			queue_drop(channel);
-			event_del(channel->writable);
+			queue_watch_end(channel);
 			return -EPIPE;
 		}
 		packet_free(channel, packet);
 	}
-	event_del(channel->writable);
+	queue_watch_end(channel);
 	return 0;
 }
 
 static void on_writable(evutil_socket_t socket, short what, void *context)
 {
+	struct ipc_channel *channel = context;
+
 	(void)socket;
 	(void)what;
-	queue_flush(context);
+	if (queue_flush(channel) == -EAGAIN)
+		event_add(channel->writable, NULL);
 }
 
-int ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
+/* At once where the other end takes it, or else, and with `delay`, later. */
+static int send_or_queue(struct ipc_channel *channel, const struct ipc_message *message, const struct timeval *delay)
 {
 	uint8_t bytes[IPC_MESSAGE_MAXIMUM];
 	ptrdiff_t length;
@@ -146,12 +156,32 @@ int ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
 	if (length < 0)
 		return (int)length;
 
-	if (list_is_empty(&channel->queue))
+	/* What was to be sent soon goes with it; behind a slow reader's queue it waits. */
+	if (!delay && !event_pending(channel->writable, EV_WRITE, NULL))
+		error = list_is_empty(&channel->queue) ? 0 : queue_flush(channel);
+	if (!error)
 		error = packet_send(channel->descriptor, bytes, (size_t)length, message->descriptor);
-	if (error == -EAGAIN)
+	if (error == -EAGAIN) {
 		error = packet_queue(channel, bytes, (size_t)length, message->descriptor);
+		if (!delay)
+			event_add(channel->writable, NULL);
+		else if (!event_pending(channel->soon, EV_TIMEOUT, NULL))
+			event_add(channel->soon, delay);
+	}
 	memory_wipe(bytes, (size_t)length);
 	return error;
+}
+
+int ipc_send(struct ipc_channel *channel, const struct ipc_message *message)
+{
+	return send_or_queue(channel, message, NULL);
+}
+
+int ipc_send_soon(struct ipc_channel *channel, const struct ipc_message *message)
+{
+	static const struct timeval delay = {.tv_usec = SOON_US};
+
+	return send_or_queue(channel, message, &delay);
 }
 
 /* Takes the descriptors out of a received message. Returns how many there were; only the first is kept. */
@@ -216,6 +246,7 @@ static void channel_release(struct ipc_channel *channel)
 {
 	event_free(channel->readable);
 	event_free(channel->writable);
+	event_free(channel->soon);
 	memory_free(channel);
 }
 
@@ -227,7 +258,7 @@ static void channel_end(struct ipc_channel *channel, int error)
 			  ipc_role_name(channel->peer));
 	queue_drop(channel);
 	event_del(channel->readable);
-	event_del(channel->writable);
+	queue_watch_end(channel);
 	close(channel->descriptor);
 	channel->descriptor = -1;
 	channel->callbacks.closed(channel->callbacks.context, channel);
@@ -267,7 +298,8 @@ struct ipc_channel *ipc_channel_new(struct event_base *loop, int descriptor, enu
 		goto failed;
 	channel->readable = event_new(loop, descriptor, EV_READ | EV_PERSIST, on_readable, channel);
 	channel->writable = event_new(loop, descriptor, EV_WRITE | EV_PERSIST, on_writable, channel);
-	if (!channel->readable || !channel->writable || event_add(channel->readable, NULL) < 0)
+	channel->soon = evtimer_new(loop, on_writable, channel);
+	if (!channel->readable || !channel->writable || !channel->soon || event_add(channel->readable, NULL) < 0)
 		goto failed;
 	list_init(&channel->queue);
 	channel->descriptor = descriptor;
@@ -279,6 +311,8 @@ failed:
 		event_free(channel->readable);
 	if (channel && channel->writable)
 		event_free(channel->writable);
+	if (channel && channel->soon)
+		event_free(channel->soon);
 	memory_free(channel);
 	close(descriptor);
 	return NULL;
@@ -292,7 +326,7 @@ void ipc_channel_free(struct ipc_channel *channel)
 		queue_flush(channel);
 		queue_drop(channel);
 		event_del(channel->readable);
-		event_del(channel->writable);
+		queue_watch_end(channel);
 		close(channel->descriptor);
 		channel->descriptor = -1;
 	}

@@ -197,6 +197,8 @@ enum ipc_role ipc_channel_peer(const struct ipc_channel *channel);
 /* Sends in order; queues up to 16 MiB when the other end is slow. A descriptor in the message stays the caller's (it is duplicated).
  * Secrets in the queue are wiped once sent. Returns 0; -ENOBUFS (queue full), -EPIPE, -EINVAL. The caller decides what that means. */
 int ipc_send(struct ipc_channel *channel, const struct ipc_message *message);
+/* The same, within 20 ms or before the next message that is sent: the other end wakes up once for several. */
+int ipc_send_soon(struct ipc_channel *channel, const struct ipc_message *message);
 
 /* Waits until everything queued is sent, at most timeout_ms: for who streams more than the queue holds and has nothing else
  * to do meanwhile. Returns 0, -ETIMEDOUT or -EPIPE. */

@@ -42,7 +42,7 @@ static void session_close(void *context, uint64_t session)
 	const struct ipc_message message = {.type = IPC_SESSION_CLOSE, .descriptor = -1, .session_close = {session}};
 	struct gate *gate = context;
 
-	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
+	role_tell_soon(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
 static void store_tell(void *context, const struct ipc_message *message)

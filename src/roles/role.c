@@ -34,15 +34,26 @@ struct ipc_channel *role_peer(struct role *role, enum ipc_role peer)
 	return role->channels[peer];
 }
 
-int role_tell(struct role *role, enum ipc_role peer, const struct ipc_message *message)
+static int tell(struct role *role, enum ipc_role peer, const struct ipc_message *message,
+		int (*send)(struct ipc_channel *channel, const struct ipc_message *message))
 {
 	static struct log_limit limit;
-	int error = role->channels[peer] ? ipc_send(role->channels[peer], message) : -EPIPE;
+	int error = role->channels[peer] ? send(role->channels[peer], message) : -EPIPE;
 
 	if (error)
 		log_limited(&limit, LOG_WARNING, "role", "%s could not be told to %s: %s", ipc_type_name(message->type),
 			    ipc_role_name(peer), strerror(-error));
 	return error;
+}
+
+int role_tell(struct role *role, enum ipc_role peer, const struct ipc_message *message)
+{
+	return tell(role, peer, message, ipc_send);
+}
+
+int role_tell_soon(struct role *role, enum ipc_role peer, const struct ipc_message *message)
+{
+	return tell(role, peer, message, ipc_send_soon);
 }
 
 void role_finish(struct role *role)

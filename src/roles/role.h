@@ -31,6 +31,7 @@ struct ipc_channel *role_peer(struct role *role, enum ipc_role peer); /* NULL wh
 
 /* To the supervisor or to a peer; a failure is logged and returned. */
 int role_tell(struct role *role, enum ipc_role peer, const struct ipc_message *message);
+int role_tell_soon(struct role *role, enum ipc_role peer, const struct ipc_message *message); /* ipc_send_soon */
 
 void role_finish(struct role *role);
 

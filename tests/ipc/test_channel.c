@@ -136,6 +136,34 @@ static void messages_arrive_in_order(void **state)
 	ipc_channel_free(NULL);
 }
 
+static void what_is_sent_soon_goes_with_the_next_or_by_itself(void **state)
+{
+	struct fixture *fixture = *state;
+	struct end gate = {0}, supervisor = {0};
+	struct ipc_message messages[4];
+
+	channel_open(fixture->loop, fixture->pair[0], IPC_ROLE_SUPERVISOR, &gate);
+	channel_open(fixture->loop, fixture->pair[1], IPC_ROLE_GATE, &supervisor);
+	for (uint64_t i = 0; i < 4; i++)
+		messages[i] = reload(i + 1);
+	assert_int_equal(ipc_send_soon(gate.channel, &messages[0]), 0);
+	assert_int_equal(ipc_send_soon(gate.channel, &messages[1]), 0);
+	turn(fixture->loop);
+	assert_int_equal(supervisor.received, 0);
+	assert_int_equal(ipc_send(gate.channel, &messages[2]), 0);
+	turn(fixture->loop);
+	assert_int_equal(supervisor.received, 3);
+	assert_int_equal(ipc_send_soon(gate.channel, &messages[3]), 0);
+	for (int i = 0; i < 500 && supervisor.received < 4; i++) {
+		usleep(1000);
+		turn(fixture->loop);
+	}
+	assert_int_equal(supervisor.received, 4);
+	assert_true(supervisor.ordered);
+	ipc_channel_free(gate.channel);
+	ipc_channel_free(supervisor.channel);
+}
+
 static void descriptors_are_passed_and_stay_the_senders(void **state)
 {
 	struct fixture *fixture = *state;
@@ -425,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(messages_arrive_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_sent_soon_goes_with_the_next_or_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(descriptors_are_passed_and_stay_the_senders, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_reader_gets_everything_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_queue_is_bounded, setup, teardown),
