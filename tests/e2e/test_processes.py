@@ -41,8 +41,12 @@ def supervisor_of(pid):
     return None
 
 
+def supervisor_wait(gateway):
+    return wait_for("a supervisor", lambda: supervisor_of(gateway.process.pid))
+
+
 def kill_supervisor(gateway):
-    before = wait_for("a supervisor", lambda: supervisor_of(gateway.process.pid))
+    before = supervisor_wait(gateway)
     os.kill(before, signal.SIGKILL)
     wait_for("another supervisor", lambda: supervisor_of(gateway.process.pid) not in (None, before))
 
@@ -171,8 +175,7 @@ def test_the_supervisor_is_replaced(kit):
         os.kill(children[role], signal.SIGKILL)
         wait_replaced(gateway, role, children[role])
     check(gateway.command("reload").returncode == 0, "no reload")
-    supervisor = supervisor_of(gateway.process.pid)
-    os.kill(supervisor, signal.SIGKILL)  # and who dies at the same time
+    os.kill(supervisor_wait(gateway), signal.SIGKILL)  # and who dies at the same time
     os.kill(roles_of(gateway.process.pid)["gate"], signal.SIGKILL)
     wait_replaced(gateway, "gate", None)
     gateway.stop()
@@ -189,8 +192,8 @@ def test_the_supervisor_is_killed_while_it_reloads(kit):
         kit.write("ringwall.yaml", other if turn % 2 == 0 else good)
         reload = kit.start("reload-%d" % turn, [kit.binary, "reload", "-c", gateway.file])
         time.sleep(0.01 + 0.02 * turn)
-        os.kill(supervisor_of(gateway.process.pid), signal.SIGKILL)
-        wait_for("another supervisor", lambda: supervisor_of(gateway.process.pid))
+        os.kill(supervisor_wait(gateway), signal.SIGKILL)
+        supervisor_wait(gateway)
         reload.end()
         time.sleep(0.3)
     kit.write("ringwall.yaml", good)
@@ -220,7 +223,7 @@ def test_a_supervisor_that_dies_again_and_again_is_the_end(kit):
 def test_nothing_outlives_the_keeper(kit):
     gateway = kit.gateway()
     children = roles_of(gateway.process.pid)
-    children["supervisor"] = supervisor_of(gateway.process.pid)
+    children["supervisor"] = supervisor_wait(gateway)
     os.kill(gateway.process.pid, signal.SIGKILL)
     gateway.process.wait()
     wait_for("the other processes to end", lambda: not any(alive(pid) for pid in children.values()), 5.0)
