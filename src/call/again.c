@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A request that crosses, sent once more: with other credentials, or to another server. Built anew from the request as it came in;
  * what it began is taken back first. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/sessions.h"
 
 /* What an offer in it began; an answer in it was taken and cannot be given twice. */
 static bool body_again(struct relay *relay, const struct sip_message *request, struct body *written,

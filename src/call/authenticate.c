@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Local authentication: the gateway challenges phones itself (RFC 3261 section 22, RFC 8760). Known and unknown users
  * get the same answers (THREATS S2). */
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/phones.h"
 
 #define NONCE_LIFETIME_S 300
 

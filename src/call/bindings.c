@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bindings: where registered phones are reached. A contact belongs to the flow that registered it (THREATS S4). */
-#include "call/internal.h"
+#include "call/phones.h"
 
 #define GRACE_S 15 /* a phone that refreshes at the last moment is not late */
 

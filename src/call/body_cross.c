@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bodies outside calls, from one zone to another: what the rules of body.h ask of the gateway. */
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
 
 struct crossing {
 	struct gateway *gateway;

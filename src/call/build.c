@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages of our own making: requests within a dialog and plain answers. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
 #include "call/profile.h"
 
 void build_host(struct gateway *gateway, struct buffer *out, const struct flow *flow)

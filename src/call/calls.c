@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of calls and of relays. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
+#include "call/sessions.h"
 
 void call_enter(struct call *call)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What outlives this process: records of the gateway's, written before the message goes out that they are about, and read by the
  * next gate (docs/decisions/0007-checkpoints.md). */
+#include "call/events.h"
+#include "call/peers.h"
 #include "call/record.h"
 
 /* Who reads which records. A record of another version is not read: `version` changes when a gate that does not know of the

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Dialogs (RFC 3261 section 12): found by our tag, and only for the peer they were made with. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/sessions.h"
 
 #define ROUTES_MAXIMUM 70 /* more values of a header no message has */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Event packages (RFC 6665 section 5): which ones cross, who may ask for them, and what they carry. */
-#include "call/internal.h"
+#include "call/events.h"
+#include "call/dialogs.h"
 
 #define PHONES (1u << ZONE_ACCESS)
 #define PBX (1u << ZONE_CORE)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Another server for a request that the present one does not serve (RFC 3263 section 4.3): one that cannot be reached, says nothing,
  * or answers 503. The request is built anew; whoever sent it notices nothing. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/phones.h"
+#include "call/sessions.h"
 
 /* What it was sent as may still be answered; see failover_stray. */
 static void abandon(struct relay *relay)

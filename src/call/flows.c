@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a registration says beyond a contact: several flows of one phone (RFC 5626), proxies before it (RFC 3327), routes its
  * registrar wants (RFC 3608), names of one phone among several (RFC 5627), and how it is woken (RFC 8599). */
-#include "call/internal.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 #define ROUTES_LISTED_MAXIMUM 8
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From one leg to the other: bodies, requests and responses, rewritten on the way. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/sessions.h"
 
 /* Only these take part in offer and answer (RFC 3261 section 13.2.1, RFC 3262 section 5, RFC 3311 section 5): what a 200 to
  * OPTIONS describes is no offer. */

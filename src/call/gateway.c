@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The gateway as a whole: making and ending it, time, and where messages from the transport layer go. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/phones.h"
+#include "call/sessions.h"
 
 #define TICK_MS 20
 #define STOP_LONGEST_US 3800000

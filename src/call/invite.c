@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The INVITE that makes a call: out to the other side, its responses back, the caller's ACK. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
+#include "call/sessions.h"
 
 /* Of a call that rings, then of one that lasts. */
 static void too_long(void *context)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What media learned of a call and would lose with its process: where a phone behind NAT is, and how far its keys have been
  * used. Kept here, and declared with the stream. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/sessions.h"
 
 /* The one heard of last stands first; of too many the one that was silent longest goes (its next packets come from where
  * nobody knows, if media should die: a call has one source at a time, and few in its life). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Legs: what the gateway remembers of one side of a call or subscription, and whose messages belong to it. */
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 /* `user` as it may stand in a URI. */
 static char *party_text(struct gateway *gateway, uint8_t zone, struct span display, struct span user, bool anonymous)

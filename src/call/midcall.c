@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Requests inside a dialog: re-INVITE, UPDATE, PRACK, INFO, MESSAGE and OPTIONS cross; BYE ends the call. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/sessions.h"
 
 #define REINVITE_PATIENCE_MS 32000 /* 64*T1 from the last provisional response */
 

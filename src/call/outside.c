@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Requests outside dialogs that cross one by one: MESSAGE (RFC 3428), OPTIONS, PUBLISH (RFC 3903), and NOTIFYs that the PBX
  * sends to phones that never subscribed. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 static void write_party(struct buffer *out, enum sip_header_id id, const struct sip_address *party, const char *host,
 			const char *tag)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Requests of the gateway's own whose answers it waits for: built from a few texts, so that one can be sent again with another
  * CSeq when a provider asks for credentials (RFC 3261 section 22.2). */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
 
 void own_request_free(struct own_request *own)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What crosses from one zone to another: an allow-list of headers, option tags, bodies and answers (THREATS S16, S18).
  * What has no row here is left out; what identifies a dialog or a hop is never copied but built anew. */
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
 #include "call/profile.h"
 
 enum crossing {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Media ports: a queue of even ports for each distinct address and range. Ranges of one address may overlap after a reload:
  * what one of its pools gave out none of the others does. */
-#include "call/internal.h"
+#include "call/sessions.h"
 
 #define TAKEN_BYTES (65536 / 2 / 8) /* a bit for each even port */
 

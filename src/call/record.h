@@ -5,7 +5,7 @@
 #ifndef RINGWALL_CALL_RECORD_H
 #define RINGWALL_CALL_RECORD_H
 
-#include "call/internal.h"
+#include "call/calls.h"
 
 enum record_field {
 	RECORD_NUMBER,  /* an unsigned integer, in place */

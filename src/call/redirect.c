@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Redirects (RFC 3261 section 8.1.3.4): who answers a call with "moved" names another target. The gateway sends the call there
  * itself, as the one who redirects would dial it and at that one's cost, or tells the caller, or does neither. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/sessions.h"
 
 #define CONTACTS_MAXIMUM 8
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Session timers (RFC 4028): on each leg the gateway is a user agent of its own, which agrees on an interval with that peer,
  * refreshes where that falls to it, and ends a call whose peer does not. Nothing of it crosses. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/sessions.h"
 
 #define INTERVAL_LEAST_S 90   /* RFC 4028 section 5 */
 #define INTERVAL_MOST_S 86400 /* a longer demand (Min-SE) is nobody's but an attacker's */

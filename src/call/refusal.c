@@ -2,7 +2,8 @@
  * Refusals: one table of the statuses the gateway refuses requests with, each with its counter and the header the RFC asks for.
  * What the parser refuses (400, 416, 505, 513) is answered and counted below, in the transport layer. Never sent are 421 (no
  * extension is required of anybody) and 493 (no body is ever encrypted for the gateway): such bodies get 415. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
 
 struct refusal {
 	uint16_t status;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Registrations (RFC 3261 section 10): relayed to the PBX with a contact of our own for each of the phone's; refreshed
  * often by the phone, seldom at the PBX. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 #define CONTACTS_MAXIMUM 16   /* in one REGISTER */
 #define REGISTRAR_MARGIN_S 30 /* the registrar's binding must outlive the phone's by this much */

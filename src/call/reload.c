@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A new configuration while calls run: zones are known again by their name. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 #define ZONE_GONE NET_ZONE_NONE
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Replaces (RFC 3891): the dialog it names is one of ours, named as the sender knows it; on the other side it has other names. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
 
 /* A word of RFC 3261 section 25.1 that may stand in a Call-ID, or one joined to it by '@', but without what would end it for
  * poor parsers. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where a request goes: the configured routes, first match wins. */
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,8 @@
 #ifndef RINGWALL_CALL_SERVERS_H
 #define RINGWALL_CALL_SERVERS_H
 
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/peers.h"
 
 #define SERVERS_MAXIMUM 128 /* of one peer, those that DNS no longer names included; more are left out */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Offer and answer between two legs (RFC 3264): each side sees only our address and ports and the encryption of its own
  * zone; media is told once both have spoken. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/sessions.h"
 
 static bool is_rtp(enum sdp_protocol protocol)
 {

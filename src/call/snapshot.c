@@ -5,7 +5,9 @@
  * else: a field that is zero is not written, and one that a record does not have is zero. What a value read must hold to,
  * so that no code trips over it, is checked in *_is_sound. What a field needs done after it was read, as a timer, is in
  * call_resume. */
+#include "call/dialogs.h"
 #include "call/record.h"
+#include "call/sessions.h"
 
 #define SESSION 20 /* tags of objects within objects: above those of fields */
 #define STREAM 21

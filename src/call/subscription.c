@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Subscriptions (RFC 6665): two dialogs joined. SUBSCRIBE crosses one way, NOTIFY the other; either may make the notifier's
  * dialog, whichever comes first. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/events.h"
+#include "call/peers.h"
+#include "call/phones.h"
 
 #define GRACE_S 32 /* 64*T1: how long after its end the last NOTIFY may still be on its way */
 #define PENDING_S (2 * GRACE_S)

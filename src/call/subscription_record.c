@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A subscription as a record, and back (record.h): the next gate goes on with it. What was under way is not kept: both sides send
  * their requests again. */
+#include "call/dialogs.h"
+#include "call/events.h"
 #include "call/record.h"
 
 #define PACKAGE 20 /* tags of what is no field: by name */

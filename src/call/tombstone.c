@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is left of a call for 64*T1 after its end: enough to answer what comes late (an ACK, a crossing BYE, the 2xx of another
  * branch) as RFC 3261 sections 13.2.2.4 and 15.1.2 ask, in a fraction of the call's memory. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
 
 #define LASTS_MS 32000 /* 64*T1: nobody repeats anything for longer */
 #define LATE_MAXIMUM 8 /* branches that are remembered to have had their BYE */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Transfers: REFER (RFC 3515) from one leg of a call to the other, what its receiver tells of the result, and the call that it
  * makes. A phone is never told where it is sent, but a token of ours, good once and for a minute. */
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
 
 /* What a token leads to. */
 struct transfer {

@@ -2,6 +2,8 @@
  * Registering at a provider (RFC 3261 section 10, RFC 6140): one registration for each trunk zone that has an account, kept
  * alive, tried again with patience, and taken back at the end. */
 #include "call/trunk.h"
+#include "call/dialogs.h"
+#include "call/phones.h"
 
 #define START_LONGEST_MS 200   /* not all trunks in one moment */
 #define BACKOFF_FIRST_S 10     /* after a failure; doubled for each further one */

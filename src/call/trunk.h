@@ -3,7 +3,7 @@
 #ifndef RINGWALL_CALL_TRUNK_H
 #define RINGWALL_CALL_TRUNK_H
 
-#include "call/internal.h"
+#include "call/peers.h"
 
 #define TRUNK_TEXT_CAPACITY 129 /* login, realm, password: as the configuration allows, and NUL */
 #define TRUNK_ANSWERS_MAXIMUM 2 /* to challenges to one request (CVE-2020-28242: a nonce that changes forever) */

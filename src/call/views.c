@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the commands show: calls, registrations, accounts, counters. */
-#include "call/internal.h"
+#include "call/phones.h"
 
 static const char *state_name(enum call_state state)
 {

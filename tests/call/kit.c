@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "call/internal.h"
+#include "call/sessions.h"
 
 static void on_stream_set(void *context, const struct media_stream *stream)
 {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/phones.h"
 #include "kit.h"
 #include "net/private.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/calls.h"
 #include "kit.h"
 
 #define TICK_US 20000

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "call/internal.h"
+#include "call/sessions.h"
 
 static struct config_zone zone_make(uint16_t low, uint16_t high)
 {

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/dialogs.h"
+#include "call/peers.h"
 #include "call/profile.h"
 #include "config/keys.h"
 #include "kit.h"

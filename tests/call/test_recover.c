@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "call/internal.h"
+#include "call/calls.h"
 
 static struct media_stream told(const struct kit *kit)
 {

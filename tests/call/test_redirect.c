@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/events.h"
 #include "kit.h"
 
 static struct kit kit;

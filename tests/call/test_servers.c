@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/peers.h"
 #include "kit.h"
 
 struct looked {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/calls.h"
+#include "call/events.h"
 #include "kit.h"
 
 #define PIDF "application/pidf+xml"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/calls.h"
 #include "kit.h"
 
 static struct kit kit;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/internal.h"
+#include "call/peers.h"
 #include "kit.h"
 
 #define ACCOUNT "    domain: provider.example\n    register: {user: \"4416329\", password_file: /x"

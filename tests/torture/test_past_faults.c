@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "call/internal.h"
+#include "call/events.h"
 
 #define REALM "voip.example.org"
 
