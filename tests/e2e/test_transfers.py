@@ -311,6 +311,22 @@ def test_the_pbx_transfers_baresip_attended(kit):
     check_sent_on(kit, "603", 880, 440)
 
 
+def test_the_pbx_transfers_linphone_blind(kit):
+    gateway = kit.gateway()
+    testpbx(kit)
+    phone = Linphone(kit, "1001")
+    phone.use_files()
+    phone.wait_registered()
+    gateway.wait_registrations(1)
+    phone.dial("602")
+    wait_for("the second call", lambda: phone.log().count("LinphoneCallConnected to LinphoneCallStreamsRunning") == 2,
+             20, 0.2)
+    check_call_of(gateway, "1001")
+    check(counter(gateway, "transfers_passed") == 1, "the transfer was not counted")
+    phone.hang_up()
+    gateway.wait_calls(0)
+
+
 def test_the_pbx_redirects(kit):
     gateway = kit.gateway()
     testpbx(kit)
