@@ -5,14 +5,20 @@
 #include <errno.h>
 
 static const char *const names[TRANSPORT_COUNT] = {
-	[TRANSPORT_UDP] = "udp",
-	[TRANSPORT_TCP] = "tcp",
-	[TRANSPORT_TLS] = "tls",
+	[TRANSPORT_UDP] = "udp", [TRANSPORT_TCP] = "tcp", [TRANSPORT_TLS] = "tls",
+	[TRANSPORT_WS] = "ws",   [TRANSPORT_WSS] = "wss",
 };
 
 const char *transport_name(enum transport transport)
 {
 	return (unsigned)transport < TRANSPORT_COUNT ? names[transport] : "unknown";
+}
+
+const char *transport_uri_name(enum transport transport, bool sips)
+{
+	if (transport_is_websocket(transport))
+		return names[TRANSPORT_WS];
+	return transport_name(sips ? TRANSPORT_TCP : transport);
 }
 
 int transport_parse(struct span name, enum transport *transport)

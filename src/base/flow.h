@@ -9,11 +9,17 @@ enum transport {
 	TRANSPORT_UDP,
 	TRANSPORT_TCP,
 	TRANSPORT_TLS,
+	TRANSPORT_WS,  /* WebSocket (RFC 7118) */
+	TRANSPORT_WSS, /* over TLS */
 	TRANSPORT_COUNT,
 };
 
-/* Lower case, as in URIs and in the configuration: "udp", "tcp", "tls". */
+/* Lower case, as in the configuration: "udp", "tcp", "tls", "ws", "wss". */
 const char *transport_name(enum transport transport);
+
+/* As the `transport` parameter of a URI has it: a secure WebSocket is "ws" there (RFC 7118 section 5.2.2). In a sips URI TLS is
+ * understood, and what is below it is named (RFC 3261 section 26.2.2). */
+const char *transport_uri_name(enum transport transport, bool sips);
 
 /* Letters in either case, as RFC 3261 section 7.3.1 has it. Returns 0 or -EINVAL. */
 int transport_parse(struct span name, enum transport *transport);
@@ -24,7 +30,11 @@ static inline bool transport_is_stream(enum transport transport)
 }
 static inline bool transport_is_secure(enum transport transport)
 {
-	return transport == TRANSPORT_TLS;
+	return transport == TRANSPORT_TLS || transport == TRANSPORT_WSS;
+}
+static inline bool transport_is_websocket(enum transport transport)
+{
+	return transport == TRANSPORT_WS || transport == TRANSPORT_WSS;
 }
 
 /* A value, copied freely. A stream flow whose connection is gone is simply no longer reachable:

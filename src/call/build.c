@@ -64,7 +64,7 @@ void build_own_uri(struct gateway *gateway, struct buffer *out, const struct leg
 	build_host(gateway, out, &leg->flow);
 	if (leg->flow.transport != TRANSPORT_UDP) {
 		buffer_put_text(out, ";transport=");
-		buffer_put_text(out, transport_name(leg->secure_uri ? TRANSPORT_TCP : leg->flow.transport));
+		buffer_put_text(out, transport_uri_name(leg->flow.transport, leg->secure_uri));
 	}
 }
 

@@ -392,6 +392,7 @@ static struct transport_settings transport_settings(const struct config *config)
 			.connections_per_source_maximum = config->limits.connections_per_source,
 			.handshakes_maximum = config->limits.handshakes,
 			.send_queue_maximum_bytes = config->limits.send_queue_bytes,
+			.message_maximum_bytes = config->limits.message_bytes,
 			.handshake_timeout_ms = config->limits.handshake_ms,
 			.first_byte_timeout_ms = config->limits.first_byte_ms,
 			.idle_timeout_ms = config->limits.idle_ms,

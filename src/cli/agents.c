@@ -151,7 +151,8 @@ static int testcall_settings_read(const struct arguments *arguments, struct test
 	settings->verify = !arguments->insecure;
 	settings->register_first = arguments->user && !arguments->no_register;
 	settings->transport = transport_of(settings->target);
-	if (arguments->transport && transport_parse(span_from(arguments->transport), &settings->transport))
+	if ((arguments->transport && transport_parse(span_from(arguments->transport), &settings->transport)) ||
+	    transport_is_websocket(settings->transport))
 		return complain(EXIT_USAGE, "testcall: --transport is one of udp, tcp, tls");
 	settings->encrypt = arguments->encrypt || (settings->transport == TRANSPORT_TLS && !arguments->no_encrypt);
 	if (arguments->local && address_parse(span_from(arguments->local), &settings->local_address))

@@ -75,7 +75,7 @@ static void address_add(struct names *names, const struct address *address)
 static bool speaks_tls(const struct config_zone *zone)
 {
 	for (uint8_t i = 0; i < zone->listener_count; i++)
-		if (zone->listeners[i].transport == TRANSPORT_TLS)
+		if (transport_is_secure(zone->listeners[i].transport))
 			return true;
 	return false;
 }
@@ -94,7 +94,7 @@ static bool names_collect(const struct config *config, struct names *names)
 		name_add(names, span_from(config->site.domain));
 		name_add(names, span_from(zone->domain));
 		for (uint8_t k = 0; k < zone->listener_count; k++)
-			if (zone->listeners[k].transport == TRANSPORT_TLS)
+			if (transport_is_secure(zone->listeners[k].transport))
 				address_add(names, &zone->listeners[k].address);
 		address_add(names, &zone->media.advertised_address);
 	}

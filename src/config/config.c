@@ -18,6 +18,13 @@ const char *zone_encryption_name(enum zone_encryption encryption)
 	return words_encryption[encryption];
 }
 
+static void texts_free(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		memory_free(*text);
+	memory_free(texts);
+}
+
 static void zone_clear(struct config_zone *zone)
 {
 	for (uint8_t i = 0; i < zone->listener_count; i++)
@@ -31,18 +38,12 @@ static void zone_clear(struct config_zone *zone)
 	memory_free(zone->name);
 	memory_free(zone->domain);
 	memory_free(zone->authorities);
+	texts_free(zone->websocket.origins);
 	memory_free(zone->media.advertised);
 	memory_free(zone->registration.user);
 	memory_free(zone->registration.password_file);
 	memory_free(zone->registration.login);
 	memory_free(zone->registration.realm);
-}
-
-static void texts_free(char **texts)
-{
-	for (char **text = texts; text && *text; text++)
-		memory_free(*text);
-	memory_free(texts);
 }
 
 void config_free(struct config *config)

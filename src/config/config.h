@@ -13,6 +13,7 @@
 #define CONFIG_ZONES_MAXIMUM 64
 #define CONFIG_LISTENERS_MAXIMUM 16 /* of one zone */
 #define CONFIG_PEERS_MAXIMUM 64     /* of one zone */
+#define CONFIG_ORIGINS_MAXIMUM 32   /* of one zone */
 #define CONFIG_ROUTES_MAXIMUM 256
 #define CONFIG_REWRITES_MAXIMUM 256
 
@@ -89,6 +90,10 @@ struct config_zone {
 	enum zone_authentication authentication; /* access only; NONE elsewhere */
 	enum zone_digest digest;                 /* what local authentication challenges with */
 	char *domain; /* host of From, To and Request-URI toward this zone; default site.domain; IPv6 in brackets */
+	struct {
+		char **origins; /* NULL-terminated; NULL: https and site.domain */
+		bool programs;
+	} websocket;
 	bool verify;  /* certificates of TLS peers dialled; default true */
 	enum zone_client_certificate client_certificate;
 	char *authorities; /* path; NULL: tls.authorities */
@@ -205,7 +210,7 @@ void config_errors_free(struct config_errors *errors);
 uint32_t config_errors_count(const struct config_errors *errors);
 const char *config_errors_text(const struct config_errors *errors, uint32_t index);
 
-/* What is accepted but will not do what its owner may expect ("wss listeners are not served by this version"). Same form as
+/* What is accepted but will not do what its owner may expect ("calls with it are never encrypted"). Same form as
  * errors; shown by `check` and logged at start; never a reason to refuse. Out of range gives "". */
 uint32_t config_notes_count(const struct config_errors *errors);
 const char *config_notes_text(const struct config_errors *errors, uint32_t index);

@@ -7,16 +7,6 @@
 
 /* ---- Listeners ------------------------------------------------------------------------ */
 
-/* "udp", "tcp", "tls", or one that is known and not served. */
-static bool listener_transport(struct span word, enum transport *transport)
-{
-	if (span_equal(word, SPAN("ws")) || span_equal(word, SPAN("wss"))) {
-		*transport = TRANSPORT_NOT_SERVED;
-		return true;
-	}
-	return !transport_parse(word, transport);
-}
-
 /* "[fe80::1%eth0]:5060" */
 static bool listener_is_link_local(struct span text)
 {
@@ -32,8 +22,8 @@ static const char *listener_parse(struct span text, struct config_listener *list
 	struct span word = span_slice(text, 0, colon < 0 ? text.length : (size_t)colon);
 	struct address *address = &listener->address;
 
-	if (colon < 0 || !listener_transport(word, &listener->transport))
-		return "does not begin with a transport; write udp:, tcp: or tls: before the address";
+	if (colon < 0 || transport_parse(word, &listener->transport))
+		return "does not begin with a transport; write udp:, tcp:, tls: or wss: before the address";
 	if (listener_is_link_local(span_slice(text, (size_t)colon + 1, text.length)))
 		return "is a link-local address, which means another machine on each link; write a global one, or [::]";
 	if (address_parse(span_slice(text, (size_t)colon + 1, text.length), address))
@@ -59,10 +49,6 @@ static void listener_read(struct reader *reader, const struct config_key *key, s
 		reader_error(reader, item, key->path, "\"%.80s\" %s", item->text, problem);
 		return;
 	}
-	if (parsed.transport == TRANSPORT_NOT_SERVED)
-		reader_note(reader, item->line, key->path,
-			    "\"%.80s\": ws and wss listeners are not served by this version; nothing will listen there",
-			    item->text);
 	parsed.text = memory_copy_text(span_from(item->text));
 	if (!parsed.text)
 		errors_out_of_memory(reader->errors);
@@ -117,7 +103,7 @@ static const char *peer_parameters(struct span text, bool is_sips, enum transpor
 	if (!span_starts_with(text, SPAN(";transport=")))
 		return "has something after the address; only ;transport=udp, tcp or tls may stand there";
 	value = span_slice(text, sizeof(";transport=") - 1, text.length);
-	if (transport_parse(value, transport))
+	if (transport_parse(value, transport) || transport_is_websocket(*transport))
 		return "has a transport that is not served; write ;transport=udp, tcp or tls";
 	if (is_sips && *transport != TRANSPORT_TLS)
 		return "is a sips address over a transport without TLS; write sip: or ;transport=tls";

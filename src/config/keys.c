@@ -77,8 +77,8 @@ const struct config_key config_keys[] = {
 	 .help = "Who is there: `access` phones and softphones, anybody can send; `core` the PBX; `trunk` a provider. To the "
 		 "last two only listed peers may speak. The kind chooses the defaults below."},
 	{"zones.listen", KEY_LISTENERS, KEY_MANDATORY, IN_ZONE(listeners), RANGE(1, CONFIG_LISTENERS_MAXIMUM),
-	 .help = "Where the gateway receives SIP from this zone: transport (udp, tcp, tls), address, port. wss and ws are known "
-		 "words that this version does not serve."},
+	 .help = "Where the gateway receives SIP from this zone: transport (udp, tcp, tls; wss for browsers, "
+		 "and ws on loopback), address, port."},
 	{"zones.peers", KEY_PEERS, IN_ZONE(peers), RANGE(1, CONFIG_PEERS_MAXIMUM),
 	 .fallback_words = "none; mandatory for core and trunk, not allowed for access",
 	 .help = "Who is on the other side of a core or trunk zone: requests go to the first that is there, and nobody but them may send. A name stands for all servers that DNS says. The port may be left out (5060, or 5061 for tls), and so may the transport (udp, or tls for sips)."},
@@ -93,6 +93,13 @@ const struct config_key config_keys[] = {
 	 .help = "The host that stands in From, To and Request-URI of what is sent into this zone."},
 	{"zones.verify", KEY_BOOLEAN, IN_ZONE(verify), .fallback = "true",
 	 .help = "Certificates of TLS peers that are dialled must be valid and hold the peer's name (RFC 5922)."},
+	{"zones.websocket", KEY_SECTION, .help = "Who may connect to this zone's wss and ws listeners."},
+	{"zones.websocket.origins", KEY_ORIGINS, IN_ZONE(websocket.origins), RANGE(1, CONFIG_ORIGINS_MAXIMUM),
+	 .fallback_words = "https://, and `site.domain`",
+	 .help = "The web sites whose pages may connect, as browsers write them: scheme, host, and the port unless it is the scheme's. "
+		 "All others are refused (403)."},
+	{"zones.websocket.programs", KEY_BOOLEAN, IN_ZONE(websocket.programs), .fallback = "false",
+	 .help = "Also who names no origin may connect. No browser does so; softphones and other programs may."},
 	{"zones.authorities", KEY_PATH, IN_ZONE(authorities), RANGE(1, 1024), .fallback_words = "tls.authorities",
 	 .help = "File with the authorities, PEM, by which certificates of this core or trunk zone's peers are verified."},
 	{"zones.client_certificate", KEY_WORD, IN_ZONE(client_certificate), .words = words_client_certificate,

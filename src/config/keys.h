@@ -26,6 +26,7 @@ enum key_type {
 	KEY_LISTENERS,
 	KEY_PEERS,
 	KEY_NUMBERS, /* list of telephone numbers */
+	KEY_ORIGINS, /* list of web origins, as texts */
 	KEY_SERVERS, /* list of addresses with or without port, as texts */
 	KEY_PORTS,   /* "low-high" */
 	KEY_WORD,    /* one of `words`, held as its index */

@@ -286,20 +286,6 @@ static void default_zone(struct reader *reader, struct config_zone *zone, const 
 	}
 }
 
-/* Takes out what is known and not served. */
-static void listeners_settle(struct config_zone *zone)
-{
-	uint8_t kept = 0;
-
-	for (uint8_t i = 0; i < zone->listener_count; i++) {
-		if (zone->listeners[i].transport == TRANSPORT_NOT_SERVED)
-			memory_free(zone->listeners[i].text);
-		else
-			zone->listeners[kept++] = zone->listeners[i];
-	}
-	zone->listener_count = kept;
-}
-
 static void document_read(struct reader *reader)
 {
 	struct config *config = reader->config;
@@ -320,8 +306,6 @@ static void document_read(struct reader *reader)
 		files_check(reader);
 	if (reader->inspect)
 		reader->inspect(config, &(struct config_check){reader});
-	for (uint8_t i = 0; i < config->zone_count; i++)
-		listeners_settle(&config->zones[i]);
 }
 
 static struct config *read_whole(struct reader *reader, struct span text)

@@ -46,6 +46,7 @@ static const char *const expected_texts[KEY_TYPE_COUNT] = {
 	[KEY_ADDRESSES] = "an IP address without port, such as 203.0.113.7, or a list of two, one IPv4 and one IPv6",
 	[KEY_LISTENERS] = "a list such as [\"udp:203.0.113.7:5060\", \"tls:[2001:db8::1]:5061\"]",
 	[KEY_PEERS] = "a list such as [\"sip:10.0.0.10:5060;transport=udp\"]",
+	[KEY_ORIGINS] = "a list such as [\"https://phone.example.org\", \"https://intranet.example.org:8443\"]",
 	[KEY_SERVERS] = "a list of addresses, such as [\"192.0.2.53\", \"127.0.0.1:5353\"]",
 	[KEY_NUMBERS] = "a list of telephone numbers, such as [\"112\", \"999\"]",
 	[KEY_PORTS] = "a range such as \"20000-29999\"",

@@ -8,7 +8,7 @@
 /* Of one zone whose kind and place in the document are known. */
 typedef void rule_zone(struct reader *reader, const struct config_zone *zone, struct node *node);
 rule_zone rule_peers_by_kind, rule_authentication, rule_access_open, rule_access_keys, rule_peer_keys,
-	rule_peer_reachable, rule_media_address, rule_register, rule_profile, rule_client_certificate, rule_served,
+	rule_peer_reachable, rule_media_address, rule_register, rule_profile, rule_client_certificate, rule_websocket,
 	rule_registrations, rule_risks_needed, rule_verify;
 
 /* Of the whole (rules_between.c). */

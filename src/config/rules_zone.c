@@ -58,7 +58,7 @@ void rule_access_keys(struct reader *reader, const struct config_zone *zone, str
 {
 	if (zone->kind != ZONE_ACCESS || zone->media.encryption == ENCRYPTION_NONE ||
 	    !zone_is_sound(node, "media.encryption") || !zone_is_sound(node, "listen") ||
-	    zone_has_transport(zone, TRANSPORT_TLS))
+	    zone_has_transport(zone, TRANSPORT_TLS) || zone_has_transport(zone, TRANSPORT_WSS))
 		return;
 	reader_error_line(
 		reader, reader_line(node, "media.encryption"), "zones.media.encryption",
@@ -241,14 +241,36 @@ void rule_register(struct reader *reader, const struct config_zone *zone, struct
 				  zone_kind_name(zone->kind));
 }
 
-void rule_served(struct reader *reader, const struct config_zone *zone, struct node *node)
+static bool has_websocket(const struct config_zone *zone)
 {
-	if (!zone_is_sound(node, "listen") || zone_has_transport(zone, TRANSPORT_UDP) ||
-	    zone_has_transport(zone, TRANSPORT_TCP) || zone_has_transport(zone, TRANSPORT_TLS))
+	return zone_has_transport(zone, TRANSPORT_WS) || zone_has_transport(zone, TRANSPORT_WSS);
+}
+
+void rule_websocket(struct reader *reader, const struct config_zone *zone, struct node *node)
+{
+	const struct node *section = node_at(node, "websocket"), *listen = node_at(node, "listen");
+
+	if (!zone_is_sound(node, "listen"))
 		return;
-	reader_error_line(reader, reader_line(node, "listen"), "zones.listen",
-			  "zone %s has no listener that this version serves; add one of udp, tcp or tls",
-			  zone_label(zone));
+	for (uint8_t i = 0; i < zone->listener_count; i++) {
+		const struct config_listener *listener = &zone->listeners[i];
+		const struct node *item = node_item(listen, i);
+
+		if (!listener->text || !transport_is_websocket(listener->transport))
+			continue;
+		if (zone->kind != ZONE_ACCESS)
+			reader_error_line(reader, item ? item->line : 1, "zones.listen",
+					  "\"%.80s\" is for browsers, and zone %s is %s, whose peers have none; remove it",
+					  listener->text, zone_label(zone), zone_kind_name(zone->kind));
+		else if (listener->transport == TRANSPORT_WS && !address_is_loopback(&listener->address))
+			reader_error_line(reader, item ? item->line : 1, "zones.listen",
+					  "\"%.80s\" is not encrypted, which is for loopback alone; write wss:",
+					  listener->text);
+	}
+	if (section && !has_websocket(zone))
+		reader_error_line(reader, section->line, "zones.websocket",
+				  "does nothing, as zone %s has no wss listener; add one, or remove it",
+				  zone_label(zone));
 }
 
 void rule_registrations(struct reader *reader, const struct config_zone *zone, struct node *node)
@@ -267,7 +289,7 @@ void rule_registrations(struct reader *reader, const struct config_zone *zone, s
 			"least %us",
 			(unsigned)registrar_s, zone_label(zone), (unsigned)(streams_s > udp_s ? streams_s : udp_s));
 	if (zone_is_sound(node, "registrations.expires") && idle_ms && (uint64_t)streams_s * 1000 >= idle_ms &&
-	    (zone_has_transport(zone, TRANSPORT_TCP) || zone_has_transport(zone, TRANSPORT_TLS)))
+	    (zone_has_transport(zone, TRANSPORT_TCP) || zone_has_transport(zone, TRANSPORT_TLS) || has_websocket(zone)))
 		reader_error_line(reader, reader_line(node, "registrations.expires"), "zones.registrations.expires",
 				  "is %u s, and a connection idle for %u s (limits.idle_timeout) is closed: a "
 				  "registered phone could "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/origin.h"
 
 #define SHOWN 48 /* how much of a wrong value an error quotes */
 
@@ -490,6 +491,19 @@ static void value_servers(struct reader *reader, const struct config_key *key, s
 		    "is no address of a server; write an IP address, with a port if it is not 53");
 }
 
+static bool is_origin(struct span text)
+{
+	struct origin origin;
+
+	return !origin_parse(text, &origin);
+}
+
+static void value_origins(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	value_texts(reader, key, node, field, is_origin,
+		    "is no origin of web pages; write https://, a host, and a port if it is not 443, without anything behind");
+}
+
 /* The index of the zone that a node names, or -1 with the error reported. */
 static int zone_of(struct reader *reader, const struct config_key *key, struct node *node)
 {
@@ -672,6 +686,7 @@ static const struct {
 	[KEY_LISTENERS] = {value_listeners, true},
 	[KEY_PEERS] = {value_peers, true},
 	[KEY_NUMBERS] = {value_numbers},
+	[KEY_ORIGINS] = {value_origins},
 	[KEY_SERVERS] = {value_servers},
 	[KEY_PORTS] = {value_ports, true},
 	[KEY_WORD] = {value_word},

@@ -24,10 +24,6 @@ struct config_check {
 	struct reader *reader;
 };
 
-/* A listener word that is known and not served: held in zone->listeners while reading, so that overlaps are found
- * and items stay beside their nodes; taken out before the snapshot is given away. */
-#define TRANSPORT_NOT_SERVED TRANSPORT_COUNT
-
 /* "what is wrong, what would be right", at the node's line; the node is marked faulty. */
 void reader_error(struct reader *reader, struct node *node, const char *key, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -156,7 +156,7 @@ void net_connection_end(struct net_connection *connection, enum net_close_reason
 		return;
 	if (connection->state != NET_DRAINING)
 		connection->reason = (uint8_t)reason;
-	if (connection->state == NET_HANDSHAKING)
+	if (connection->state == NET_HANDSHAKING || connection->state == NET_UPGRADING)
 		net->statistics.handshakes_failed++;
 	connection_release(connection);
 	list_append(&net->ending, &connection->work_link);
@@ -179,21 +179,22 @@ void net_connection_destroy(struct net_connection *connection)
 	memory_free(connection->dial);
 	memory_free(connection->alias);
 	memory_free(connection->identity);
+	net_websocket_free(connection->websocket);
 	pool_give(net->connection_pool, connection);
 }
 
 void net_connection_established(struct net_connection *connection)
 {
 	struct net *net = connection->net;
-	bool dialled = connection->dial;
+	bool dialled = connection->dial, secure = transport_is_secure(connection->flow.transport);
 
 	connection->flow.proven = true; /* the peer answered our SYN, or sent back our sequence number */
-	if (!transport_is_secure(connection->flow.transport)) {
+	if (!secure && !transport_is_websocket(connection->flow.transport)) {
 		net_stream_opened(connection);
 		return;
 	}
 	connection->state = NET_HANDSHAKING;
-	if (net_tls_attach(connection)) {
+	if (secure && net_tls_attach(connection)) {
 		net_connection_end(connection, NET_CLOSED_HANDSHAKE);
 		return;
 	}
@@ -202,6 +203,10 @@ void net_connection_established(struct net_connection *connection)
 		net->handshakes_under_way++;
 	}
 	net_deadline_set(connection, dialled ? NET_DEADLINE_DIAL_HANDSHAKE : NET_DEADLINE_ACCEPT_HANDSHAKE);
+	if (!secure) {
+		net_upgrade_begin(connection);
+		return;
+	}
 	net_connection_want(connection, EV_READ);
 	if (dialled && connection->state == NET_HANDSHAKING)
 		net_connection_handshake_soon(connection); /* a client speaks first */

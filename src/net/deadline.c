@@ -12,6 +12,7 @@ static const enum net_close_reason deadline_reasons[NET_DEADLINE_COUNT] = {
 	[NET_DEADLINE_MESSAGE] = NET_CLOSED_SLOW,
 	[NET_DEADLINE_IDLE] = NET_CLOSED_IDLE,
 	[NET_DEADLINE_ALIVE] = NET_CLOSED_SILENT,
+	[NET_DEADLINE_PONG] = NET_CLOSED_SILENT,
 	[NET_DEADLINE_LINGER] = NET_CLOSED_BY_US,
 };
 
@@ -36,9 +37,13 @@ static void deadlines_expire(struct net *net, enum net_deadline kind, uint64_t n
 {
 	struct net_connection *connection;
 
-	/* Ending takes the connection out of the list. */
-	while ((connection = net_deadline_oldest(net, kind)) && connection->due_us <= now_us)
-		net_connection_end(connection, deadline_reasons[kind]);
+	/* Ending takes the connection out of the list, and so does asking. */
+	while ((connection = net_deadline_oldest(net, kind)) && connection->due_us <= now_us) {
+		if (kind == NET_DEADLINE_PING)
+			net_websocket_ping(connection);
+		else
+			net_connection_end(connection, deadline_reasons[kind]);
+	}
 }
 
 static void deadlines_timer(evutil_socket_t descriptor, short events, void *context)
@@ -87,6 +92,7 @@ int net_deadlines_init(struct net *net)
 {
 	struct net_deadlines *deadlines = &net->deadlines;
 	const struct net_limits *limits = &net->limits;
+	uint32_t ping_ms = limits->alive_timeout_ms / 2 < NET_PING_MS ? limits->alive_timeout_ms / 2 : NET_PING_MS;
 	const uint32_t durations_ms[NET_DEADLINE_COUNT] = {
 		[NET_DEADLINE_CONNECT] = limits->connect_timeout_ms,
 		[NET_DEADLINE_ACCEPT_HANDSHAKE] = limits->handshake_timeout_ms,
@@ -95,6 +101,8 @@ int net_deadlines_init(struct net *net)
 		[NET_DEADLINE_MESSAGE] = limits->first_byte_timeout_ms,
 		[NET_DEADLINE_IDLE] = limits->idle_timeout_ms,
 		[NET_DEADLINE_ALIVE] = limits->alive_timeout_ms,
+		[NET_DEADLINE_PING] = ping_ms,
+		[NET_DEADLINE_PONG] = limits->alive_timeout_ms - ping_ms,
 		[NET_DEADLINE_LINGER] = NET_LINGER_MS,
 	};
 

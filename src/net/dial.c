@@ -215,7 +215,7 @@ int net_dial_open(struct net *net, const struct net_peer *peer, uint8_t zone, ui
 	struct net_connection *connection;
 	struct table_link *link;
 	struct dial_key key;
-	int error = dial_key_make(peer, zone, listener, &key);
+	int error = transport_is_websocket(peer->transport) ? -EINVAL : dial_key_make(peer, zone, listener, &key);
 
 	if (error)
 		return error;

@@ -133,11 +133,12 @@ static int listener_start(struct net_listener *listener)
 
 int net_listener_add(struct net *net, int descriptor, enum transport transport, uint8_t zone, uint8_t index)
 {
-	struct net_listener *listener = listener_fits(descriptor, transport) ? memory_alloc(sizeof(*listener)) : NULL;
+	bool fits = listener_fits(descriptor, transport) && (net->callbacks.message || !transport_is_websocket(transport));
+	struct net_listener *listener = fits ? memory_alloc(sizeof(*listener)) : NULL;
 	int error;
 
 	if (!listener) {
-		error = listener_fits(descriptor, transport) ? -ENOMEM : -EINVAL;
+		error = fits ? -ENOMEM : -EINVAL;
 		close(descriptor);
 		return error;
 	}
@@ -208,7 +209,7 @@ void net_listeners_resume(struct net *net)
 	}
 }
 
-/* Whether a TLS connection may be accepted now. When all handshakes are taken, one that takes suspiciously
+/* Whether a TLS connection or WebSocket may be accepted now. When all handshakes are taken, one that takes suspiciously
  * long makes room: an honest one is done in a few round trips, a hundred stalled ones keep nobody out. */
 static bool listener_has_room(struct net_listener *listener)
 {
@@ -216,7 +217,7 @@ static bool listener_has_room(struct net_listener *listener)
 	struct net_connection *oldest;
 	uint64_t patience_us;
 
-	if (!transport_is_secure(listener->flow.transport) ||
+	if ((!transport_is_secure(listener->flow.transport) && !transport_is_websocket(listener->flow.transport)) ||
 	    net->handshakes_under_way < net->limits.handshakes_maximum)
 		return true;
 	oldest = net_deadline_oldest(net, NET_DEADLINE_ACCEPT_HANDSHAKE);

@@ -9,7 +9,7 @@
 
 static const char *const close_reason_texts[] = {
 	[NET_CLOSED_BY_PEER] = "closed by the peer", [NET_CLOSED_BY_US] = "closed by us",
-	[NET_CLOSED_IDLE] = "idle too long",         [NET_CLOSED_HANDSHAKE] = "TLS handshake failed",
+	[NET_CLOSED_IDLE] = "idle too long",         [NET_CLOSED_HANDSHAKE] = "handshake failed",
 	[NET_CLOSED_SLOW] = "peer too slow",         [NET_CLOSED_UNREACHABLE] = "unreachable",
 	[NET_CLOSED_FULL] = "peer does not read",    [NET_CLOSED_CERTIFICATE] = "certificate refused",
 	[NET_CLOSED_SILENT] = "no keep-alives",
@@ -162,6 +162,8 @@ static void net_destroy(struct net *net)
 	event_del(&net->ending_work);
 	for (size_t i = 0; i < sizeof(net->trusts) / sizeof(net->trusts[0]); i++)
 		net_trust_free(net->trusts[i]);
+	for (size_t i = 0; i < sizeof(net->origins) / sizeof(net->origins[0]); i++)
+		net_origins_free(net->origins[i]);
 	SSL_CTX_free(net->tls.server);
 	SSL_CTX_free(net->tls.client);
 	BIO_meth_free(net->tls.method);
@@ -251,7 +253,7 @@ void net_flow_keeps_alive(struct net *net, const struct flow *flow)
 		return;
 	connection->keeps_alive = true;
 	if (connection->deadline == NET_DEADLINE_IDLE)
-		net_deadline_set(connection, NET_DEADLINE_ALIVE);
+		net_deadline_set(connection, net_stream_quiet(connection));
 }
 
 void net_flow_deadline(struct net *net, const struct flow *flow, bool waiting)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Network level: sockets, TLS connections and flows. Knows nothing of SIP: it delivers datagrams
- * and stream bytes with the flow they came on, and sends bytes on a flow. Single-threaded, on one
+ * Network level: sockets, TLS connections, WebSockets and flows. Knows nothing of SIP: it delivers datagrams,
+ * stream bytes and messages with the flow they came on, and sends bytes on a flow. Single-threaded, on one
  * libevent loop; limits are enforced before anything is allocated. */
 #ifndef RINGWALL_NET_NET_H
 #define RINGWALL_NET_NET_H
@@ -15,7 +15,7 @@ enum net_close_reason {
 	NET_CLOSED_BY_PEER,
 	NET_CLOSED_BY_US,
 	NET_CLOSED_IDLE,        /* no bytes for idle_timeout_ms */
-	NET_CLOSED_HANDSHAKE,   /* TLS failed, or took longer than handshake_timeout_ms */
+	NET_CLOSED_HANDSHAKE,   /* of TLS or WebSocket: failed, or took longer than handshake_timeout_ms */
 	NET_CLOSED_SLOW,        /* first byte or a whole message took too long */
 	NET_CLOSED_UNREACHABLE, /* connect failed or timed out */
 	NET_CLOSED_FULL,        /* the peer did not read: its outgoing queue is over the limit */
@@ -28,8 +28,10 @@ const char *net_close_reason_text(enum net_close_reason reason);
 struct net_limits {
 	uint32_t connections_maximum;            /* all; more are refused with RST */
 	uint32_t connections_per_source_maximum; /* accepted, by remote IPv4 address or IPv6 /64 */
-	uint32_t handshakes_maximum;       /* accepted TLS handshakes under way at a time; more wait to be accepted */
+	/* Accepted TLS and WebSocket handshakes under way at a time; more wait to be accepted. */
+	uint32_t handshakes_maximum;
 	uint32_t send_queue_maximum_bytes; /* of one connection */
+	uint32_t message_maximum_bytes;    /* that comes by a WebSocket, fragments put together */
 	uint32_t handshake_timeout_ms;
 	uint32_t first_byte_timeout_ms; /* after connect or handshake */
 	uint32_t idle_timeout_ms;
@@ -46,6 +48,10 @@ struct net_callbacks {
 	 * (0: wait for more), or a negative number to close the connection. Called again while bytes
 	 * remain and the last call consumed some. The callee bounds what it waits for. */
 	ptrdiff_t (*stream)(void *context, const struct flow *flow, struct span bytes);
+
+	/* One whole message of a WebSocket, 0 bytes to message_maximum_bytes. Returns 0, or a negative number to close the
+	 * connection. NULL where there are no WebSocket listeners. */
+	int (*message)(void *context, const struct flow *flow, struct span bytes);
 
 	/* A dialled connection is up, or an accepted one completed its handshake; flow->proven is true. May be NULL. */
 	void (*opened)(void *context, const struct flow *flow);
@@ -110,6 +116,15 @@ bool net_flow_identity(const struct net *net, const struct flow *flow, struct sp
  * it out for the very name it was verified by. No effect without such a name, or when there is a connection to that peer. */
 void net_flow_alias(struct net *net, const struct flow *flow, uint16_t port);
 
+/* Which pages may open WebSockets in one zone. `origins` are as browsers write them ("https://phone.example.org", RFC 6454);
+ * `programs`: also who names none, which no browser does. NULL when memory is short or there are more than the maximum. */
+#define NET_ORIGINS_MAXIMUM 32
+struct net_origins;
+struct net_origins *net_origins_new(const struct span *origins, size_t count, bool programs);
+void net_origins_free(struct net_origins *origins); /* NULL is allowed */
+/* Takes `origins` over; NULL: nobody may. After net_zones_map, for every zone anew. */
+void net_origins_set(struct net *net, uint8_t zone, struct net_origins *origins);
+
 /* Makes a self-signed certificate (EC P-256, ten years) for `names` (1 to 100 DNS names or IP addresses), as PEM;
  * 4 kB and 1 kB hold it for a dozen names. Returns 0, -EINVAL (a name), -ENOSPC or -ENOMEM.
  * The caller wipes the key. */
@@ -129,7 +144,7 @@ int net_certificate_check(struct span certificate_pem, struct span key_pem, cons
 /* The same of authorities; they are warned of when every one of them has expired. */
 int net_authorities_check(struct span authorities_pem, char *error, size_t error_capacity);
 
-/* Sends. UDP: one datagram, dropped by the kernel's leave. Streams: queued in order.
+/* Sends. UDP: one datagram, dropped by the kernel's leave. Streams: queued in order. WebSockets: one message.
  * Returns 0; -ENOTCONN (connection or listener gone, no route), -EAGAIN (UDP socket full), -ENOBUFS (queue full or
  * no memory, the connection is then closed), -EMSGSIZE (longer than a datagram or the whole queue may be; nothing
  * is sent or closed). Never closes in the call itself: `closed` comes later. */
@@ -148,7 +163,7 @@ struct net_peer {
  * dialled (from the listener's own address if it has one) and bytes sent meanwhile wait. What fails later,
  * as a refused connection, is told by `closed`.
  * Returns 0 and sets *flow; or -ENFILE (limits), -ENOENT (no such UDP listener; TLS before net_tls_set), -ENOMEM,
- * -EINVAL (no address or port; a name over 253 bytes or with NUL). */
+ * -EINVAL (no address or port; a name over 253 bytes or with NUL; a WebSocket, which only clients open). */
 int net_flow_open(struct net *net, const struct net_peer *peer, uint8_t zone, uint8_t listener, struct flow *flow);
 
 /* Ends a stream after what is queued is sent. No effect when it is gone. */
@@ -162,7 +177,8 @@ bool net_flow_is_open(const struct net *net, const struct flow *flow);
 void net_flow_prove(struct net *net, const struct flow *flow);
 
 /* The stream's peer promised to send something, if only a keep-alive, ever so often (RFC 5626 section 4.4): when he is silent
- * for alive_timeout_ms the connection ends, whatever is sent to him. */
+ * for alive_timeout_ms the connection ends, whatever is sent to him. A WebSocket's is sent pings meanwhile, for a page can send
+ * none and its browser answers them (RFC 7118 section 6). */
 void net_flow_keeps_alive(struct net *net, const struct flow *flow);
 
 /* The whole-message deadline (first_byte_timeout_ms): it runs by itself while bytes stand unconsumed, and starts anew

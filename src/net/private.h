@@ -26,6 +26,7 @@
 /* The callee bounds what it waits for; this is for a callee that forgot. */
 #define NET_WAITING_MAXIMUM_BYTES (1024 * 1024)
 #define NET_LINGER_MS 3000 /* for a closed connection to take its last bytes */
+#define NET_PING_MS 30000  /* of silence, after which a WebSocket is asked: less than proxies and NATs wait */
 #define NET_PAUSE_MS 50    /* of a listener that cannot accept at the moment */
 
 /* --- Bytes that wait, in either direction; no memory while there are none. queue.c --- */
@@ -54,6 +55,8 @@ enum net_deadline {
 	NET_DEADLINE_MESSAGE,
 	NET_DEADLINE_IDLE,
 	NET_DEADLINE_ALIVE, /* as idle, but only what the peer sends counts */
+	NET_DEADLINE_PING,  /* the same of a WebSocket: it is not ended but asked, for a page cannot do so by itself */
+	NET_DEADLINE_PONG,  /* and ended without an answer */
 	NET_DEADLINE_LINGER,
 	NET_DEADLINE_COUNT,
 	NET_DEADLINE_NONE = NET_DEADLINE_COUNT,
@@ -121,12 +124,14 @@ void net_tls_shutdown(struct net_connection *connection);
 enum net_state {
 	NET_CONNECTING,
 	NET_HANDSHAKING,
+	NET_UPGRADING, /* of a WebSocket: the HTTP request is waited for */
 	NET_OPEN,
 	NET_DRAINING, /* closed by us: what is queued goes out, what comes in is thrown away */
 	NET_ENDED,    /* waits for the `ending` turn */
 };
 
 struct net_source;
+struct net_websocket;
 
 /* What only a dialled connection needs; and an accepted one that may be used as if it were (RFC 5923). */
 struct net_dial {
@@ -162,6 +167,7 @@ struct net_connection {
 	struct event event;
 	struct net_queue incoming, outgoing;
 	SSL *ssl;
+	struct net_websocket *websocket; /* once it is one; else NULL */
 	struct net_source *source; /* NULL for dialled ones */
 	struct net_dial *dial;     /* NULL for accepted ones */
 	struct net_dial *alias;    /* of an accepted one that may be reused; NULL */
@@ -194,8 +200,32 @@ void net_stream_opened(struct net_connection *connection);
 void net_stream_read(struct net_connection *connection);
 void net_stream_flush(struct net_connection *connection);
 int net_stream_send(struct net_connection *connection, struct span bytes);
+/* The same of bytes as they go on the wire. */
+int net_stream_put(struct net_connection *connection, struct span bytes);
 void net_stream_close(struct net_connection *connection, enum net_close_reason reason);
+/* What is queued goes out, then the connection ends. */
+void net_stream_drain(struct net_connection *connection, enum net_close_reason reason);
 void net_stream_waiting(struct net_connection *connection, bool progress);
+/* The deadline while nothing is waited for. */
+enum net_deadline net_stream_quiet(const struct net_connection *connection);
+
+/* --- WebSockets. websocket.c; the request that opens one is in upgrade.c, what is sent through it in frames.c --- */
+
+/* Waits for the request; what comes goes to net_upgrade_receive, until it is open and has a `websocket`. */
+void net_upgrade_begin(struct net_connection *connection);
+void net_upgrade_receive(struct net_connection *connection, struct span bytes);
+/* Bytes of frames. */
+void net_websocket_receive(struct net_connection *connection, struct span bytes);
+/* One message. Returns as net_send. */
+int net_websocket_send(struct net_connection *connection, struct span bytes);
+/* Begins to close, if neither side has. */
+void net_websocket_goodbye(struct net_connection *connection);
+/* Whether the peer closes too, or is not listened to any more. */
+bool net_websocket_is_over(const struct net_connection *connection);
+/* Whether a message or frame is begun and not ended. */
+bool net_websocket_midway(const struct net_connection *connection);
+void net_websocket_ping(struct net_connection *connection);
+void net_websocket_free(struct net_websocket *websocket); /* NULL is allowed */
 
 /* --- Sources: how many connections each address has. source.c --- */
 
@@ -248,7 +278,8 @@ struct net {
 	struct random_source random;
 	struct net_statistics statistics;
 	struct net_tls tls;
-	struct net_trust *trusts[256]; /* by zone; NULL: none */
+	struct net_trust *trusts[256];     /* by zone; NULL: none */
+	struct net_origins *origins[256]; /* by zone; NULL: none may */
 	struct net_deadlines deadlines;
 	struct list listeners, listeners_removed;
 	bool listeners_paused;

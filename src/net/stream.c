@@ -39,17 +39,26 @@ void net_stream_opened(struct net_connection *connection)
 	} else if (connection->state == NET_OPEN && connection->outgoing.length) {
 		net_stream_flush(connection);
 	}
-	/* What came with the end of the handshake is in OpenSSL's buffer: the socket will not tell. */
-	if (connection->state == NET_OPEN && connection->ssl)
+	/* What came with the end of the handshake is in OpenSSL's buffer: the socket will not tell. A WebSocket was just read from. */
+	if (connection->state == NET_OPEN && connection->ssl && !connection->websocket)
 		net_stream_read(connection);
+}
+
+enum net_deadline net_stream_quiet(const struct net_connection *connection)
+{
+	if (!connection->keeps_alive)
+		return NET_DEADLINE_IDLE;
+	return connection->websocket ? NET_DEADLINE_PING : NET_DEADLINE_ALIVE;
 }
 
 /* A message deadline runs on while bytes trickle, and starts anew when something was consumed:
  * a peer in the midst of its hundredth message is not slow. */
 void net_stream_waiting(struct net_connection *connection, bool progress)
 {
-	if (!connection->callee_waits && !connection->incoming.length)
-		net_deadline_set(connection, connection->keeps_alive ? NET_DEADLINE_ALIVE : NET_DEADLINE_IDLE);
+	bool midway = connection->websocket && net_websocket_midway(connection);
+
+	if (!connection->callee_waits && !connection->incoming.length && !midway)
+		net_deadline_set(connection, net_stream_quiet(connection));
 	else if (progress || connection->deadline != NET_DEADLINE_MESSAGE)
 		net_deadline_set(connection, NET_DEADLINE_MESSAGE);
 }
@@ -103,6 +112,19 @@ static void stream_deliver(struct net_connection *connection, struct span fresh)
 		net_stream_waiting(connection, used > 0);
 }
 
+/* Once we closed, a WebSocket's peer is listened to until it has closed too. */
+static void stream_take(struct net_connection *connection, struct span bytes)
+{
+	bool reads = connection->state == NET_OPEN || connection->state == NET_DRAINING;
+
+	if (connection->state == NET_UPGRADING)
+		net_upgrade_receive(connection, bytes);
+	else if (connection->websocket && reads)
+		net_websocket_receive(connection, bytes);
+	else if (connection->state == NET_OPEN)
+		stream_deliver(connection, bytes);
+}
+
 void net_stream_read(struct net_connection *connection)
 {
 	char *buffer = connection->net->read_buffer;
@@ -118,8 +140,8 @@ void net_stream_read(struct net_connection *connection)
 			used += (size_t)length;
 	} while (length > 0 && used < NET_READ_BUFFER_BYTES);
 
-	if (used && connection->state == NET_OPEN)
-		stream_deliver(connection, (struct span){buffer, used});
+	if (used)
+		stream_take(connection, (struct span){buffer, used});
 	if (connection->ssl)
 		memory_wipe(buffer, used); /* it was encrypted for a reason: SDES keys */
 	if (length <= 0 && length != -EAGAIN)
@@ -132,6 +154,10 @@ void net_stream_read(struct net_connection *connection)
  * unread bytes would make the kernel send RST, and the peer could lose our last words. */
 static void stream_finish(struct net_connection *connection)
 {
+	if (connection->websocket && !net_websocket_is_over(connection)) {
+		net_connection_want(connection, EV_READ); /* for its close (RFC 6455 section 7.1.1) */
+		return;
+	}
 	if (connection->ssl)
 		net_tls_shutdown(connection);
 	shutdown(connection->descriptor, SHUT_WR);
@@ -182,6 +208,13 @@ static ptrdiff_t stream_send_now(struct net_connection *connection, struct span 
 
 int net_stream_send(struct net_connection *connection, struct span bytes)
 {
+	if (!net_connection_is_open(connection))
+		return -ENOTCONN;
+	return connection->websocket ? net_websocket_send(connection, bytes) : net_stream_put(connection, bytes);
+}
+
+int net_stream_put(struct net_connection *connection, struct span bytes)
+{
 	size_t maximum = connection->net->limits.send_queue_maximum_bytes;
 	ptrdiff_t sent;
 
@@ -220,6 +253,14 @@ void net_stream_close(struct net_connection *connection, enum net_close_reason r
 		net_connection_end(connection, reason);
 		return;
 	}
+	if (connection->websocket)
+		net_websocket_goodbye(connection);
+	if (connection->state == NET_OPEN)
+		net_stream_drain(connection, reason);
+}
+
+void net_stream_drain(struct net_connection *connection, enum net_close_reason reason)
+{
 	connection->state = NET_DRAINING;
 	connection->reason = (uint8_t)reason;
 	net_deadline_set(connection, NET_DEADLINE_LINGER);

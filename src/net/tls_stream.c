@@ -148,6 +148,10 @@ void net_tls_handshake(struct net_connection *connection)
 	ERR_clear_error();
 	connection->receives_left = NET_RECEIVES_PER_TURN;
 	result = SSL_do_handshake(connection->ssl);
+	if (result == 1 && transport_is_websocket(connection->flow.transport)) {
+		net_upgrade_begin(connection); /* which counts as part of the handshake */
+		return;
+	}
 	if (result == 1) {
 		net_connection_handshake_done(connection);
 		net_stream_opened(connection);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/origin.h"
 #include "roles/streams.h"
 
 #define LEAVE_PATIENCE_MS 500
@@ -244,6 +245,37 @@ static int trusts_make(const struct config *config, const struct handover *hando
 	return 0;
 }
 
+/* Which pages may open WebSockets: by default those of the site itself. */
+static struct net_origins *origins_make(const struct config *config, const struct config_zone *zone)
+{
+	struct span texts[CONFIG_ORIGINS_MAXIMUM];
+	char text[ORIGIN_MAXIMUM_BYTES];
+	struct buffer own = BUFFER_OVER(text);
+	size_t count = 0;
+
+	for (char **origin = zone->websocket.origins; origin && *origin && count < CONFIG_ORIGINS_MAXIMUM; origin++)
+		texts[count++] = span_from(*origin);
+	if (!count) {
+		buffer_put_text(&own, "https://");
+		buffer_put_text(&own, config->site.domain);
+		texts[count++] = buffer_span(&own);
+	}
+	return net_origins_new(texts, count, zone->websocket.programs);
+}
+
+static void origins_set(struct gate *gate, const struct config *config)
+{
+	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++) {
+		struct net_origins *origins =
+			i < config->zone_count ? origins_make(config, &config->zones[i]) : NULL;
+
+		if (i < config->zone_count && !origins)
+			log_write(LOG_ERROR, "gate", "no memory for the origins of zone %s: no page may connect",
+				  config->zones[i].name);
+		net_origins_set(gateway_net(gate->gateway), i, origins);
+	}
+}
+
 static struct gateway *gateway_start(struct gate *gate, const struct config *config)
 {
 	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close, binding_save,
@@ -333,6 +365,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	config_free(before);
 	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++)
 		net_trust_set(gateway_net(gate->gateway), i, trusts[i]);
+	origins_set(gate, config);
 	listeners_take(gate, handover, listeners);
 	gateway_passwords_set(gate->gateway, handover_file(handover, IPC_FILE_PASSWORDS));
 	if (first) {

@@ -35,8 +35,8 @@ static int config_open(struct generation *generation, const char *path, struct b
 	return error;
 }
 
-/* A socket that is open already is shared: it cannot be bound twice, and what waits in it is not lost. TCP and TLS differ
- * only in what is done with a connection. */
+/* A socket that is open already is shared: it cannot be bound twice, and what waits in it is not lost. TCP, TLS and
+ * WebSockets differ only in what is done with a connection. */
 static int socket_of_before(const struct generation *before, const struct config_listener *listener)
 {
 	for (uint16_t i = 0; before && i < before->listener_count; i++)
@@ -115,7 +115,7 @@ static bool uses_tls(const struct config *config, bool as_client)
 		const struct config_zone *zone = &config->zones[i];
 
 		for (uint8_t k = 0; !as_client && k < zone->listener_count; k++)
-			if (zone->listeners[k].transport == TRANSPORT_TLS)
+			if (transport_is_secure(zone->listeners[k].transport))
 				return true;
 		for (uint8_t k = 0; as_client && k < zone->peer_count; k++)
 			if (zone->peers[k].transport == TRANSPORT_TLS)

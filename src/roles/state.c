@@ -197,7 +197,7 @@ static size_t certificate_names(const struct config *config, struct span *names,
 			struct buffer text = buffer_over(texts[count], ADDRESS_TEXT_BYTES);
 			bool known = false;
 
-			if (listener->transport != TRANSPORT_TLS || address_is_any(&listener->address))
+			if (!transport_is_secure(listener->transport) || address_is_any(&listener->address))
 				continue;
 			address_write_ip(&text, &listener->address, false);
 			for (size_t n = 0; n < count; n++)
@@ -214,7 +214,7 @@ static bool certificate_wanted(const struct configuration *configuration)
 
 	for (uint8_t i = 0; i < config->zone_count; i++)
 		for (uint8_t k = 0; k < config->zones[i].listener_count; k++)
-			if (config->zones[i].listeners[k].transport == TRANSPORT_TLS)
+			if (transport_is_secure(config->zones[i].listeners[k].transport))
 				return config->tls.generate ||
 				       (configuration->embedded &&
 					!certificate_fits(config->tls.certificate, config->site.domain));

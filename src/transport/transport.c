@@ -259,6 +259,29 @@ static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span b
 	return (ptrdiff_t)consumed_bytes;
 }
 
+/* A WebSocket's message is one of SIP, as a datagram is (RFC 7118 section 5); keep-alives come alone (RFC 5626 section 3.5.1). */
+static int on_message(void *context, const struct flow *flow, struct span bytes)
+{
+	struct transport_layer *layer = context;
+	struct sip_message message;
+	enum sip_reject result;
+	size_t consumed_bytes;
+
+	if (!is_admitted(layer, flow))
+		return -1;
+	if (is_keepalive(bytes)) {
+		if (span_equal(bytes, SPAN("\r\n\r\n")))
+			net_send(layer->net, flow, SPAN("\r\n"));
+		return 0;
+	}
+	result = parse(layer, bytes, false, &message, &consumed_bytes);
+	if (result == SIP_OK)
+		sip_transactions_receive(layer->transactions, flow, &message);
+	else
+		reject(layer, flow, result, &message);
+	return result == SIP_REJECT_NOT_SIP ? -1 : 0;
+}
+
 /* A connection of a source that may not talk is ended before it has said anything. */
 static void on_opened(void *context, const struct flow *flow)
 {
@@ -305,6 +328,7 @@ static bool layer_build(struct transport_layer *layer, struct event_base *loop, 
 	const struct net_callbacks net_callbacks = {
 		.datagram = on_datagram,
 		.stream = on_stream_admitted,
+		.message = on_message,
 		.opened = on_opened,
 		.closed = on_closed,
 		.context = layer,
@@ -373,7 +397,8 @@ int transport_send(struct transport_layer *layer, const struct flow *flow, struc
 
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch)
 {
-	static const char *const protocols[TRANSPORT_COUNT] = {"SIP/2.0/UDP ", "SIP/2.0/TCP ", "SIP/2.0/TLS "};
+	static const char *const protocols[TRANSPORT_COUNT] = {"SIP/2.0/UDP ", "SIP/2.0/TCP ", "SIP/2.0/TLS ",
+								   "SIP/2.0/WS ", "SIP/2.0/WSS "};
 
 	buffer_put_text(out, protocols[flow->transport]);
 	if (sent_by.length)

@@ -24,6 +24,11 @@ static void test_names(void **state)
 	assert_int_equal(transport_parse(SPAN("tl"), &transport), -EINVAL);
 	assert_int_equal(transport_parse(SPAN_EMPTY, &transport), -EINVAL);
 	assert_string_equal(transport_name(TRANSPORT_COUNT), "unknown");
+	assert_string_equal(transport_uri_name(TRANSPORT_WSS, false), "ws"); /* RFC 7118 section 5.2.2 */
+	assert_string_equal(transport_uri_name(TRANSPORT_WS, true), "ws");
+	assert_string_equal(transport_uri_name(TRANSPORT_TLS, true), "tcp");
+	assert_string_equal(transport_uri_name(TRANSPORT_TLS, false), "tls");
+	assert_true(transport_is_secure(TRANSPORT_WSS) && !transport_is_secure(TRANSPORT_WS));
 }
 
 static void test_properties(void **state)

@@ -127,11 +127,14 @@ static void access_zone_arrives(void **state)
 	assert_int_equal(config->zone_count, 3);
 	assert_string_equal(zone->name, "phones");
 	assert_int_equal(zone->kind, ZONE_ACCESS);
-	assert_int_equal(zone->listener_count, 3); /* wss is known and not served */
+	assert_int_equal(zone->listener_count, 4);
 	assert_int_equal(zone->listeners[0].transport, TRANSPORT_UDP);
 	assert_address(&zone->listeners[0].address, "203.0.113.7:5060");
-	assert_int_equal(zone->listeners[2].transport, TRANSPORT_TLS);
-	assert_string_equal(zone->listeners[2].text, "tls:203.0.113.7:5061");
+	assert_int_equal(zone->listeners[2].transport, TRANSPORT_WSS);
+	assert_int_equal(zone->listeners[3].transport, TRANSPORT_TLS);
+	assert_string_equal(zone->listeners[3].text, "tls:203.0.113.7:5061");
+	assert_null(zone->websocket.origins);
+	assert_false(zone->websocket.programs);
 	assert_int_equal(zone->peer_count, 0);
 	assert_int_equal(zone->authentication, AUTHENTICATION_LOCAL);
 	assert_int_equal(zone->digest, DIGEST_BOTH);
@@ -303,11 +306,8 @@ static void the_documented_shape_is_accepted(void **state)
 
 	(void)state;
 	assert_non_null(config);
-	assert_int_equal(config_notes_count(errors), 1);
-	assert_non_null(strstr(config_notes_text(errors, 0),
-			       "x.yaml:12: zones.listen: \"wss:203.0.113.7:8443\": ws and wss listeners "
-			       "are not served by this version"));
-	assert_string_equal(config_notes_text(errors, 1), "");
+	assert_int_equal(config_notes_count(errors), 0);
+	assert_string_equal(config_notes_text(errors, 0), "");
 	config_errors_free(errors);
 	config_free(config);
 }

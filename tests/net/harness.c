@@ -14,6 +14,7 @@ const struct net_limits generous = {
 	.connections_per_source_maximum = 100,
 	.handshakes_maximum = 100,
 	.send_queue_maximum_bytes = 256 * 1024,
+	.message_maximum_bytes = 100000,
 	.handshake_timeout_ms = 8000,
 	.first_byte_timeout_ms = 8000,
 	.idle_timeout_ms = 8000,
@@ -59,6 +60,22 @@ static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span b
 	return end;
 }
 
+static int on_message(void *context, const struct flow *flow, struct span bytes)
+{
+	struct world *world = context;
+
+	world->deliveries++;
+	world->flow = *flow;
+	if (world->refuse < 0)
+		return (int)world->refuse;
+	keep(world, bytes);
+	if (world->on_stream)
+		world->on_stream(world);
+	else if (world->echo)
+		net_send(world->net, flow, bytes);
+	return 0;
+}
+
 static void on_opened(void *context, const struct flow *flow)
 {
 	struct world *world = context;
@@ -85,7 +102,7 @@ static void on_closed(void *context, const struct flow *flow, enum net_close_rea
 
 void world_start_beside(struct world *world, struct world *other, const struct net_limits *limits)
 {
-	const struct net_callbacks callbacks = {on_datagram, on_stream, on_opened, on_closed, world};
+	const struct net_callbacks callbacks = {on_datagram, on_stream, on_message, on_opened, on_closed, world};
 
 	memset(world, 0, sizeof(*world));
 	world->seed = 1;

@@ -96,7 +96,8 @@ static void exchange(struct ends *ends, const struct flow *flows, int count)
 /* Everything once: UDP, TCP and TLS, listening and dialling. Returns whether all of it worked. */
 static bool scenario(struct ends *ends, struct span certificate, struct span key)
 {
-	const struct net_callbacks callbacks = {on_datagram, on_stream, NULL, on_closed, ends};
+	const struct net_callbacks callbacks = {
+		.datagram = on_datagram, .stream = on_stream, .closed = on_closed, .context = ends};
 	struct net_peer peers[3] = {{.transport = TRANSPORT_UDP},
 				    {.transport = TRANSPORT_TCP},
 				    {.transport = TRANSPORT_TLS, .name = SPAN("sip.example.org"), .verify = true}};
