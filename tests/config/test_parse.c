@@ -90,7 +90,7 @@ static void assert_address(const struct address *address, const char *text)
 
 static void top_level_values_arrive(void **state)
 {
-	struct config *config = read_good(office, 2);
+	struct config *config = read_good(office, 1);
 
 	(void)state;
 	assert_string_equal(config->file, "good.yaml");
@@ -120,7 +120,7 @@ static void top_level_values_arrive(void **state)
 
 static void access_zone_arrives(void **state)
 {
-	struct config *config = read_good(office, 2);
+	struct config *config = read_good(office, 1);
 	const struct config_zone *zone = &config->zones[0];
 
 	(void)state;
@@ -159,7 +159,7 @@ static void access_zone_arrives(void **state)
 
 static void peer_zones_arrive(void **state)
 {
-	struct config *config = read_good(office, 2);
+	struct config *config = read_good(office, 1);
 	const struct config_zone *pbx = &config->zones[1], *carrier = &config->zones[2];
 
 	(void)state;
@@ -192,7 +192,7 @@ static void peer_zones_arrive(void **state)
 
 static void routes_keep_their_order(void **state)
 {
-	struct config *config = read_good(office, 2);
+	struct config *config = read_good(office, 1);
 
 	(void)state;
 	assert_int_equal(config->route_count, 3);

@@ -71,7 +71,7 @@ static void test_what_is_refused(void **state)
 		{"GET / HTTP/1.1 \r\n", 505},
 		{"GET / HTTP/2.0\r\n", 505},
 		{"GET  / HTTP/1.1\r\n", 400},
-		{"GET /\r\n", 505},
+		{"GET /\r\n", 400},
 		{"GET\r\n", 400},
 		{" GET / HTTP/1.1\r\n", 400},
 		{"GET http://example.org/ HTTP/1.1\r\n", 400},
