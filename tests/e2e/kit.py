@@ -317,7 +317,7 @@ zones:
     kind: access
     listen: [{listen}]
     authentication: {authentication}
-    media: {{address: [{outside}, "{outside6}"], ports: "20000-20999", encryption: {encryption}}}
+{zone}    media: {{address: [{outside}, "{outside6}"], ports: "20000-20999", encryption: {encryption}}}
 
   - name: pbx
     kind: core
@@ -336,11 +336,11 @@ class Gateway:
     """`ringwall run` on a generated configuration, and the commands that ask it."""
 
     def __init__(self, kit, authentication="relay", encryption="required", transports=("udp", "tcp", "tls"), more="",
-                 peer="sip:%s:5060;transport=udp" % PBX, inside=INSIDE, start=True):
+                 peer="sip:%s:5060;transport=udp" % PBX, inside=INSIDE, zone="", start=True):
         self.kit, self.process = kit, None
         self.state = kit.path("state")
         os.makedirs(self.state, exist_ok=True)
-        self.options = {"authentication": authentication, "encryption": encryption, "more": more, "peer": peer,
+        self.options = {"authentication": authentication, "encryption": encryption, "more": more, "peer": peer, "zone": zone,
                         "transports": transports, "inside": inside}
         self.file = self.configure()
         if start:
@@ -349,7 +349,7 @@ class Gateway:
     def configure(self, **changes):
         self.options.update(changes)
         _, certificate, key = self.kit.certificates()
-        ports = {"udp": 5060, "tcp": 5060, "tls": 5061}
+        ports = {"udp": 5060, "tcp": 5060, "tls": 5061, "wss": 8443}
         listen = ", ".join('"%s:%s:%d"' % (name, OUTSIDE, ports[name]) for name in self.options["transports"])
         listen += ', "udp:[%s]:5060", "tcp:[%s]:5060", "tls:[%s]:5061"' % (OUTSIDE6, OUTSIDE6, OUTSIDE6)
         inside = self.options["inside"]
