@@ -18,7 +18,7 @@ MODULES = os.path.join(PAGES, "node_modules")
 def find(name, directory):
     """The file that a CommonJS module of `directory` means by `name`."""
     path = os.path.normpath(os.path.join(directory if name.startswith(".") else MODULES, name))
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not os.path.isfile(path + ".js"):
         main = "index.js"
         if os.path.exists(os.path.join(path, "package.json")):
             with open(os.path.join(path, "package.json")) as file:

@@ -150,7 +150,8 @@ def test_a_page_registers_and_sends_messages(kit):
         check("SIP/2.0/WSS" in answer["via"], "an answer with another Via: %s" % answer)
     check(all(".invalid" not in line for line in pbx.requests("REGISTER")),
           "the PBX was told of the browser: %s" % pbx.requests("REGISTER"))
-    check(browser.ask("options", user="1001", target="sip:" + DOMAIN)["status"] == 200, "OPTIONS were refused")
+    answer = browser.ask("options", user="1001", target="sip:1002@" + DOMAIN)
+    check(answer["status"] == 200, "OPTIONS were refused: %s" % answer)
     said = "Grüße, and a tab:\t."
     check(browser.ask("message", user="1001", target="sip:1002@" + DOMAIN, body=said)["status"] == 200,
           "the message was refused")
