@@ -94,7 +94,7 @@ struct config_zone {
 		char **origins; /* NULL-terminated; NULL: https and site.domain */
 		bool programs;
 	} websocket;
-	bool verify;  /* certificates of TLS peers dialled; default true */
+	bool verify; /* certificates of TLS peers dialled; default true */
 	enum zone_client_certificate client_certificate;
 	char *authorities; /* path; NULL: tls.authorities */
 	enum zone_profile profile;

@@ -20,7 +20,8 @@ static const struct {
 		 "none` "
 		 "without the word for it in `accept_risks`."},
 	{.zone = rule_access_keys,
-	 .help = "Encryption `required` or `offered` on an access zone without a tls or wss listener: keys travel only over "
+	 .help = "Encryption `required` or `offered` on an access zone without a tls or wss listener: keys travel only "
+		 "over "
 		 "TLS, so "
 		 "no call could be encrypted."},
 	{.zone = rule_peer_keys,
@@ -49,7 +50,8 @@ static const struct {
 		 "`require` beside listeners that are not tls."},
 	{.zone = rule_register, .help = "`register` on a zone that is no trunk."},
 	{.zone = rule_websocket,
-	 .help = "A ws listener on more than loopback (wss is encrypted); ws or wss on a core or trunk zone; `websocket` "
+	 .help = "A ws listener on more than loopback (wss is encrypted); ws or wss on a core or trunk zone; "
+		 "`websocket` "
 		 "without such a listener."},
 	{.zone = rule_registrations,
 	 .help = "`registrar_expires` shorter than what phones are told; on streams, `expires` not shorter than "

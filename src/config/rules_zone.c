@@ -259,13 +259,14 @@ void rule_websocket(struct reader *reader, const struct config_zone *zone, struc
 		if (!listener->text || !transport_is_websocket(listener->transport))
 			continue;
 		if (zone->kind != ZONE_ACCESS)
-			reader_error_line(reader, item ? item->line : 1, "zones.listen",
-					  "\"%.80s\" is for browsers, and zone %s is %s, whose peers have none; remove it",
-					  listener->text, zone_label(zone), zone_kind_name(zone->kind));
+			reader_error_line(
+				reader, item ? item->line : 1, "zones.listen",
+				"\"%.80s\" is for browsers, and zone %s is %s, whose peers have none; remove it",
+				listener->text, zone_label(zone), zone_kind_name(zone->kind));
 		else if (listener->transport == TRANSPORT_WS && !address_is_loopback(&listener->address))
-			reader_error_line(reader, item ? item->line : 1, "zones.listen",
-					  "\"%.80s\" is not encrypted, which is for loopback alone; write wss:",
-					  listener->text);
+			reader_error_line(
+				reader, item ? item->line : 1, "zones.listen",
+				"\"%.80s\" is not encrypted, which is for loopback alone; write wss:", listener->text);
 	}
 	if (section && !has_websocket(zone))
 		reader_error_line(reader, section->line, "zones.websocket",

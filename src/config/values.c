@@ -501,7 +501,8 @@ static bool is_origin(struct span text)
 static void value_origins(struct reader *reader, const struct config_key *key, struct node *node, void *field)
 {
 	value_texts(reader, key, node, field, is_origin,
-		    "is no origin of web pages; write https://, a host, and a port if it is not 443, without anything behind");
+		    "is no origin of web pages; write https://, a host, and a port if it is not 443, without anything "
+		    "behind");
 }
 
 /* The index of the zone that a node names, or -1 with the error reported. */
@@ -668,34 +669,20 @@ static const struct {
 	bool takes_record; /* the whole struct rather than one field of it */
 } types[KEY_TYPE_COUNT] = {
 	/* clang-format off: a table */
-	[KEY_NAME] = {value_text},
-	[KEY_ZONE] = {value_zone},
-	[KEY_ZONES] = {value_zones, true},
-	[KEY_SHARES] = {value_shares, true},
-	[KEY_HOURS] = {value_hours, true},
-	[KEY_PATTERN] = {value_pattern},
-	[KEY_PATTERNS] = {value_patterns},
-	[KEY_DIALLED] = {value_dialled},
-	[KEY_USER] = {value_text},
-	[KEY_ACCOUNT] = {value_text},
-	[KEY_TEXT] = {value_text},
-	[KEY_HOST] = {value_text},
-	[KEY_COUNTRY] = {value_text},
-	[KEY_PATH] = {value_text},
-	[KEY_ADDRESSES] = {value_addresses},
-	[KEY_LISTENERS] = {value_listeners, true},
-	[KEY_PEERS] = {value_peers, true},
-	[KEY_NUMBERS] = {value_numbers},
-	[KEY_ORIGINS] = {value_origins},
-	[KEY_SERVERS] = {value_servers},
-	[KEY_PORTS] = {value_ports, true},
-	[KEY_WORD] = {value_word},
-	[KEY_WORDS] = {value_words},
-	[KEY_SUITES] = {value_suites, true},
-	[KEY_BOOLEAN] = {value_boolean},
-	[KEY_INTEGER] = {value_integer},
-	[KEY_SECONDS] = {value_duration},
-	[KEY_MILLISECONDS] = {value_duration},
+	[KEY_NAME] = {value_text},           [KEY_ZONE] = {value_zone},
+	[KEY_ZONES] = {value_zones, true},   [KEY_SHARES] = {value_shares, true},
+	[KEY_HOURS] = {value_hours, true},   [KEY_PATTERN] = {value_pattern},
+	[KEY_PATTERNS] = {value_patterns},   [KEY_DIALLED] = {value_dialled},
+	[KEY_USER] = {value_text},           [KEY_ACCOUNT] = {value_text},
+	[KEY_TEXT] = {value_text},           [KEY_HOST] = {value_text},
+	[KEY_COUNTRY] = {value_text},        [KEY_PATH] = {value_text},
+	[KEY_ADDRESSES] = {value_addresses}, [KEY_LISTENERS] = {value_listeners, true},
+	[KEY_PEERS] = {value_peers, true},   [KEY_NUMBERS] = {value_numbers},
+	[KEY_ORIGINS] = {value_origins},     [KEY_SERVERS] = {value_servers},
+	[KEY_PORTS] = {value_ports, true},   [KEY_WORD] = {value_word},
+	[KEY_WORDS] = {value_words},         [KEY_SUITES] = {value_suites, true},
+	[KEY_BOOLEAN] = {value_boolean},     [KEY_INTEGER] = {value_integer},
+	[KEY_SECONDS] = {value_duration},    [KEY_MILLISECONDS] = {value_duration},
 	/* clang-format on */
 };
 

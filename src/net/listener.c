@@ -133,7 +133,8 @@ static int listener_start(struct net_listener *listener)
 
 int net_listener_add(struct net *net, int descriptor, enum transport transport, uint8_t zone, uint8_t index)
 {
-	bool fits = listener_fits(descriptor, transport) && (net->callbacks.message || !transport_is_websocket(transport));
+	bool fits =
+		listener_fits(descriptor, transport) && (net->callbacks.message || !transport_is_websocket(transport));
 	struct net_listener *listener = fits ? memory_alloc(sizeof(*listener)) : NULL;
 	int error;
 

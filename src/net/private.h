@@ -168,10 +168,10 @@ struct net_connection {
 	struct net_queue incoming, outgoing;
 	SSL *ssl;
 	struct net_websocket *websocket; /* once it is one; else NULL */
-	struct net_source *source; /* NULL for dialled ones */
-	struct net_dial *dial;     /* NULL for accepted ones */
-	struct net_dial *alias;    /* of an accepted one that may be reused; NULL */
-	char *identity;            /* what an accepted one's certificate was verified as; NULL */
+	struct net_source *source;       /* NULL for dialled ones */
+	struct net_dial *dial;           /* NULL for accepted ones */
+	struct net_dial *alias;          /* of an accepted one that may be reused; NULL */
+	char *identity;                  /* what an accepted one's certificate was verified as; NULL */
 };
 
 /* A connection that is in the table and counted; its descriptor is its own from then on, also on failure.
@@ -278,7 +278,7 @@ struct net {
 	struct random_source random;
 	struct net_statistics statistics;
 	struct net_tls tls;
-	struct net_trust *trusts[256];     /* by zone; NULL: none */
+	struct net_trust *trusts[256];    /* by zone; NULL: none */
 	struct net_origins *origins[256]; /* by zone; NULL: none may */
 	struct net_deadlines deadlines;
 	struct list listeners, listeners_removed;

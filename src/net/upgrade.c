@@ -166,8 +166,7 @@ static int field_take(struct head *head, enum field field, struct span value)
 		return net_upgrade_refuse(upgrade, 400, "a header that is there twice");
 	head->seen[field] = true;
 	switch (field) {
-	case FIELD_HOST:
-		return is_visible(value) ? 0 : net_upgrade_refuse(upgrade, 400, "a Host that cannot be read");
+	case FIELD_HOST: return is_visible(value) ? 0 : net_upgrade_refuse(upgrade, 400, "a Host that cannot be read");
 	case FIELD_UPGRADE: head->upgrades |= list_has(value, "websocket", false); return 0;
 	case FIELD_CONNECTION: head->connects |= list_has(value, "upgrade", false); return 0;
 	case FIELD_KEY: upgrade->key = value; return 0;

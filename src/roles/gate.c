@@ -266,8 +266,7 @@ static struct net_origins *origins_make(const struct config *config, const struc
 static void origins_set(struct gate *gate, const struct config *config)
 {
 	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++) {
-		struct net_origins *origins =
-			i < config->zone_count ? origins_make(config, &config->zones[i]) : NULL;
+		struct net_origins *origins = i < config->zone_count ? origins_make(config, &config->zones[i]) : NULL;
 
 		if (i < config->zone_count && !origins)
 			log_write(LOG_ERROR, "gate", "no memory for the origins of zone %s: no page may connect",

@@ -398,7 +398,7 @@ int transport_send(struct transport_layer *layer, const struct flow *flow, struc
 void transport_write_via(struct buffer *out, const struct flow *flow, struct span sent_by, const char *branch)
 {
 	static const char *const protocols[TRANSPORT_COUNT] = {"SIP/2.0/UDP ", "SIP/2.0/TCP ", "SIP/2.0/TLS ",
-								   "SIP/2.0/WS ", "SIP/2.0/WSS "};
+							       "SIP/2.0/WS ", "SIP/2.0/WSS "};
 
 	buffer_put_text(out, protocols[flow->transport]);
 	if (sent_by.length)

@@ -157,7 +157,8 @@ static const struct wrong endpoints[] = {
 	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: [\"wss:192.0.2.2:8443\"], websocket: {origins: "
 	      "[\"https://a.example/\"]}}\n",
 	 "5: zones.websocket.origins: \"https://a.example/\" is no origin", "write https://"},
-	{GOOD "  - {name: two, kind: access, " MEDIA ", listen: [\"wss:192.0.2.2:8443\"], websocket: {origins: [\"*\"]}}\n",
+	{GOOD "  - {name: two, kind: access, " MEDIA
+	      ", listen: [\"wss:192.0.2.2:8443\"], websocket: {origins: [\"*\"]}}\n",
 	 "5: zones.websocket.origins: \"*\" is no origin", "write https://"},
 	{GOOD CORE("peers: [\"sip:10.0.0.1;transport=ws\"], " MEDIA),
 	 "5: zones.peers: \"sip:10.0.0.1;transport=ws\" has a transport that is not served", "udp, tcp or tls"},

@@ -116,7 +116,8 @@ static void test_messages_in_any_pieces(void **state)
 		assert_int_equal(heard.length, sizeof(large));
 		assert_memory_equal(heard.last, large, sizeof(large));
 		put(0x81, SPAN_EMPTY);
-		put(0x88, SPAN("\x03\xe8" "bye"));
+		put(0x88, SPAN("\x03\xe8"
+			       "bye"));
 		hear(&heard, LIMIT, steps[i]);
 		assert_int_equal(heard.messages, 5);
 		assert_int_equal(heard.closes, 1);
@@ -187,7 +188,10 @@ static void test_what_is_wrong(void **state)
 	put_header(0x89, 126, true); /* and one that is too long */
 	expect_wrong(1002, LIMIT);
 	start();
-	buffer_put(&out, "\x81\xfe\x00\x05" "maskhello", 13); /* a length that is longer than it need be */
+	buffer_put(&out,
+		   "\x81\xfe\x00\x05"
+		   "maskhello",
+		   13); /* a length that is longer than it need be */
 	expect_wrong(1002, LIMIT);
 	start();
 	buffer_put(&out, "\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00mask", 14);
@@ -217,11 +221,26 @@ static void test_a_message_is_bounded(void **state)
 
 static void test_text_is_utf8(void **state)
 {
-	static const char *const good[] = {"",         "a",            "caf\xc3\xa9",      "\xe2\x82\xac",
-					   "\xed\x9f\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "\xe0\xa0\x80"};
-	static const char *const bad[] = {"\x80",         "\xc0\xaf",         "\xc1\xbf",         "\xc3",
-					  "\xe0\x9f\xbf", "\xed\xa0\x80",     "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-					  "\xf5\x80\x80\x80", "\xe2\x82",     "\xe2\x82z",        "\xff"};
+	static const char *const good[] = {"",
+					   "a",
+					   "caf\xc3\xa9",
+					   "\xe2\x82\xac",
+					   "\xed\x9f\xbf",
+					   "\xf0\x90\x80\x80",
+					   "\xf4\x8f\xbf\xbf",
+					   "\xe0\xa0\x80"};
+	static const char *const bad[] = {"\x80",
+					  "\xc0\xaf",
+					  "\xc1\xbf",
+					  "\xc3",
+					  "\xe0\x9f\xbf",
+					  "\xed\xa0\x80",
+					  "\xf0\x8f\xbf\xbf",
+					  "\xf4\x90\x80\x80",
+					  "\xf5\x80\x80\x80",
+					  "\xe2\x82",
+					  "\xe2\x82z",
+					  "\xff"};
 	struct heard heard;
 
 	(void)state;
@@ -247,8 +266,8 @@ static void test_close_codes(void **state)
 		bool good;
 		uint16_t code;
 	} cases[] = {
-		{SPAN_INIT(""), true, 1005},         {SPAN_INIT("\x03\xe9"), true, 1001},
-		{SPAN_INIT("\x0f\xa0"), true, 4000}, {SPAN_INIT("\x03"), false, 1002},
+		{SPAN_INIT(""), true, 1005},          {SPAN_INIT("\x03\xe9"), true, 1001},
+		{SPAN_INIT("\x0f\xa0"), true, 4000},  {SPAN_INIT("\x03"), false, 1002},
 		{SPAN_INIT("\x03\xed"), false, 1002}, /* 1005 is never sent */
 		{SPAN_INIT("\x03\xee"), false, 1002}, {SPAN_INIT("\x03\xe7"), false, 1002},
 		{SPAN_INIT("\x13\x88"), false, 1002}, {SPAN_INIT("\x03\xe8\xff"), false, 1007},
@@ -314,14 +333,10 @@ static void test_every_allocation_may_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_messages_in_any_pieces),
-		cmocka_unit_test(test_midway),
-		cmocka_unit_test(test_what_is_wrong),
-		cmocka_unit_test(test_a_message_is_bounded),
-		cmocka_unit_test(test_text_is_utf8),
-		cmocka_unit_test(test_close_codes),
-		cmocka_unit_test(test_headers_of_ours),
-		cmocka_unit_test(test_every_allocation_may_fail),
+		cmocka_unit_test(test_messages_in_any_pieces), cmocka_unit_test(test_midway),
+		cmocka_unit_test(test_what_is_wrong),          cmocka_unit_test(test_a_message_is_bounded),
+		cmocka_unit_test(test_text_is_utf8),           cmocka_unit_test(test_close_codes),
+		cmocka_unit_test(test_headers_of_ours),        cmocka_unit_test(test_every_allocation_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,20 +17,19 @@
 #define SIP "Sec-WebSocket-Protocol: sip\r\n"
 #define ALL HOST UPGRADE KEY VERSION SIP
 
-static const char browser[] =
-	"GET /any/path?x=1 HTTP/1.1\r\n"
-	"Host: voip.example.org:8443\r\n"
-	"Connection: Upgrade\r\n"
-	"Pragma: no-cache\r\n"
-	"User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
-	"upgrade: WebSocket\r\n"
-	"Origin: https://voip.example.org\r\n"
-	"Sec-WebSocket-Version:13\r\n"
-	"Cookie: name=caf\xc3\xa9\r\n"
-	"Sec-WebSocket-Key: \tdGhlIHNhbXBsZSBub25jZQ== \r\n"
-	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
-	"Sec-WebSocket-Protocol: msrp, sip\r\n"
-	"\r\n";
+static const char browser[] = "GET /any/path?x=1 HTTP/1.1\r\n"
+			      "Host: voip.example.org:8443\r\n"
+			      "Connection: Upgrade\r\n"
+			      "Pragma: no-cache\r\n"
+			      "User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
+			      "upgrade: WebSocket\r\n"
+			      "Origin: https://voip.example.org\r\n"
+			      "Sec-WebSocket-Version:13\r\n"
+			      "Cookie: name=caf\xc3\xa9\r\n"
+			      "Sec-WebSocket-Key: \tdGhlIHNhbXBsZSBub25jZQ== \r\n"
+			      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+			      "Sec-WebSocket-Protocol: msrp, sip\r\n"
+			      "\r\n";
 
 static void test_a_browser_is_taken(void **state)
 {
@@ -174,8 +173,10 @@ static void test_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_browser_is_taken),  cmocka_unit_test(test_byte_by_byte),
-		cmocka_unit_test(test_what_is_refused),     cmocka_unit_test(test_the_size_is_bounded),
+		cmocka_unit_test(test_a_browser_is_taken),
+		cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_the_size_is_bounded),
 		cmocka_unit_test(test_answers),
 	};
 

@@ -17,7 +17,9 @@
 #define BAD "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 /* Masked with zeros, so that they can be read here. */
 #define PING "\x89\x84\0\0\0\0ping"
-#define PONG "\x8a\x04" "ping"
+#define PONG \
+	"\x8a\x04" \
+	"ping"
 #define HELLO "\x81\x85\0\0\0\0hello"
 #define CLOSE "\x88\x82\0\0\0\0\x03\xe8"
 
@@ -134,15 +136,21 @@ static void test_messages_both_ways(void **state)
 	assert_int_equal(world.flow.listener, 3);
 	world.echo = true;
 	client_send_bytes(&world, client, SPAN(PING HELLO));
-	client_expect_bytes(&world, client, SPAN("\x81\x05" "hello" PONG));
+	client_expect_bytes(&world, client,
+			    SPAN("\x81\x05"
+				 "hello" PONG));
 	client_send_bytes(&world, client, SPAN("\x01\x83\0\0\0\0one" PING "\x80\x83\0\0\0\0two"));
-	client_expect_bytes(&world, client, SPAN("\x81\x06" "onetwo" PONG));
+	client_expect_bytes(&world, client,
+			    SPAN("\x81\x06"
+				 "onetwo" PONG));
 	client_send_bytes(&world, client, SPAN("\x82\x81\0\0\0\0\xff")); /* what is no text goes out as bytes */
 	client_expect_bytes(&world, client, SPAN("\x82\x01\xff"));
 	client_send_bytes(&world, client, SPAN(PING PING PING)); /* one answer for all of them */
 	client_expect_bytes(&world, client, SPAN(PONG));
 	client_send_bytes(&world, client, SPAN(HELLO));
-	client_expect_bytes(&world, client, SPAN("\x81\x05" "hello"));
+	client_expect_bytes(&world, client,
+			    SPAN("\x81\x05"
+				 "hello"));
 	close(client);
 	world_run_until(&world, world.closed == 1);
 	assert_int_equal(world.reason, NET_CLOSED_BY_PEER);
@@ -201,9 +209,10 @@ static void test_what_is_wrong_ends_it(void **state)
 	static const struct {
 		struct span bytes, answer;
 	} cases[] = {
-		{SPAN_INIT("\x81\x05hello"), SPAN_INIT("\x88\x02\x03\xea")},                     /* unmasked: 1002 */
-		{SPAN_INIT("\x82\xff\0\0\0\0\0\x01\x86\xa1\0\0\0\0a"), SPAN_INIT("\x88\x02\x03\xf1")}, /* 100,001: 1009 */
-		{SPAN_INIT("\x81\x81\0\0\0\0\xff"), SPAN_INIT("\x88\x02\x03\xef")},              /* no UTF-8: 1007 */
+		{SPAN_INIT("\x81\x05hello"), SPAN_INIT("\x88\x02\x03\xea")}, /* unmasked: 1002 */
+		{SPAN_INIT("\x82\xff\0\0\0\0\0\x01\x86\xa1\0\0\0\0a"),
+		 SPAN_INIT("\x88\x02\x03\xf1")},                                    /* 100,001: 1009 */
+		{SPAN_INIT("\x81\x81\0\0\0\0\xff"), SPAN_INIT("\x88\x02\x03\xef")}, /* no UTF-8: 1007 */
 	};
 	struct world world;
 	struct address local;
@@ -244,7 +253,9 @@ static void test_over_tls(void **state)
 	assert_int_equal(world.flow.transport, TRANSPORT_WSS);
 	for (const char *at = HELLO; at < HELLO + sizeof(HELLO) - 1; at++)
 		client_tls_send(&world, ssl, (struct span){at, 1});
-	client_tls_expect(&world, ssl, SPAN("\x81\x05" "hello"));
+	client_tls_expect(&world, ssl,
+			  SPAN("\x81\x05"
+			       "hello"));
 	client_tls_send(&world, ssl, SPAN(CLOSE));
 	client_tls_expect(&world, ssl, SPAN("\x88\x02\x03\xe8"));
 	client_tls_free(ssl);
@@ -427,11 +438,11 @@ static void test_every_allocation_may_fail(void **state)
 		world_run_ms(&world, 10);
 		send(client, HELLO CLOSE, sizeof(HELLO CLOSE) - 1, MSG_NOSIGNAL);
 		world_run_until(&world, ({
-					ssize_t more = recv(client, got + length, sizeof(got) - (size_t)length, 0);
-					length += more > 0 ? more : 0;
-					over = more == 0 || (more < 0 && errno != EAGAIN);
-					over;
-				}));
+			ssize_t more = recv(client, got + length, sizeof(got) - (size_t)length, 0);
+			length += more > 0 ? more : 0;
+			over = more == 0 || (more < 0 && errno != EAGAIN);
+			over;
+		}));
 		memory_fail_after(-1);
 		done = length == sizeof(ACCEPTED "\x81\x05hello\x88\x02\x03\xe8") - 1;
 		close(client);

@@ -101,7 +101,7 @@ static void on_client(void *context, struct sip_client_transaction *client)
 
 static const struct transport_settings settings = {
 	.transactions = {100, 100, 500, 4000, 5000},
-	.net = {50, 20, 10, 65536, 2000, 2000, 10000, 2000},
+	.net = {50, 20, 10, 65536, 65536, 2000, 2000, 10000, 2000},
 };
 
 static bool layer_start(struct fixture *fixture)
@@ -344,6 +344,62 @@ static void keepalives_of_datagrams(void **state)
 	assert_int_equal(transport_rejects(fixture->layer)[SIP_REJECT_NOT_SIP], 1);
 }
 
+/* A frame with a mask of zeros. */
+static void say_websocket(struct fixture *fixture, int descriptor, const char *text)
+{
+	char frame[4200];
+	size_t length = strlen(text), head = length < 126 ? 6 : 8;
+
+	memset(frame, 0, head);
+	frame[0] = (char)0x81;
+	frame[1] = (char)(0x80 | (length < 126 ? length : 126));
+	if (length >= 126) {
+		frame[2] = (char)(length >> 8);
+		frame[3] = (char)length;
+	}
+	memcpy(frame + head, text, length);
+	say(fixture, descriptor, frame, head + length);
+}
+
+/* RFC 7118: each message is one of SIP, with or without Content-Length; a wrong one is answered and harms no other. */
+static void messages_of_websockets(void **state)
+{
+	struct fixture *fixture = *state;
+	uint16_t port = listen_on(fixture, TRANSPORT_WS);
+	int client = connect_to(SOCK_STREAM, port);
+	const char *heard;
+	char via[200];
+	struct buffer out = BUFFER_OVER(via);
+
+	net_origins_set(transport_net(fixture->layer), 3, net_origins_new(NULL, 0, true));
+	say_text(fixture, client,
+		 "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		 "Sec-WebSocket-Protocol: sip\r\n\r\n");
+	assert_non_null(strstr(hear(fixture, client), " 101 "));
+	say_websocket(fixture, client, message("OPTIONS", 1, "\r\n"));
+	heard = hear(fixture, client);
+	assert_int_equal((unsigned char)heard[0], 0x81); /* one whole frame of text */
+	assert_memory_equal(heard + 4, "SIP/2.0 200 OK\r\n", 16);
+	assert_int_equal(fixture->flow.transport, TRANSPORT_WS);
+	transport_write_via(&out, &fixture->flow, SPAN_EMPTY, "z9hG4bKa");
+	assert_non_null(strstr(buffer_text(&out), "SIP/2.0/WS 127.0.0.1:"));
+	say_websocket(fixture, client, "\r\n\r\n");
+	assert_memory_equal(hear(fixture, client), "\x81\x02\r\n", 4);
+	say_websocket(fixture, client, "\r\n"); /* a pong, and an empty message */
+	say_websocket(fixture, client, "");
+	hear_nothing(fixture, client);
+	say_websocket(fixture, client,
+		      message("OPTIONS", 2, "Content-Length: 7000\r\n\r\n")); /* it ends before its body does */
+	assert_non_null(strstr(hear(fixture, client) + 4, "SIP/2.0 400 "));
+	assert_int_equal(fixture->requests, 1);
+	say_websocket(fixture, client, message("OPTIONS", 3, EMPTY));
+	assert_non_null(strstr(hear(fixture, client) + 4, "SIP/2.0 200 "));
+	say_websocket(fixture, client, "GET / HTTP/1.1\r\n\r\n");
+	assert_memory_equal(hear(fixture, client), "\x88\x02\x03\xeb", 4); /* 1003 */
+	close(client);
+}
+
 static void what_cannot_be_parsed_is_counted_and_answered_once(void **state)
 {
 	struct fixture *fixture = *state;
@@ -573,6 +629,7 @@ int main(void)
 		WITH_SOCKETS(stream_may_be_cut_anywhere),
 		WITH_SOCKETS(keepalives_of_streams),
 		WITH_SOCKETS(keepalives_of_datagrams),
+		WITH_SOCKETS(messages_of_websockets),
 		WITH_SOCKETS(what_cannot_be_parsed_is_counted_and_answered_once),
 		WITH_SOCKETS(rejects_do_not_amplify),
 		WITH_SOCKETS(stream_goes_on_after_a_sound_reject),
