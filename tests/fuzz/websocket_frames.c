@@ -28,7 +28,8 @@ static void listen_to(struct net_frames *frames, struct span bytes, struct heard
 		if (event == NET_FRAMES_MORE)
 			return;
 		heard->over = event == NET_FRAMES_WRONG || event == NET_FRAMES_CLOSE;
-		if (payload.length > (event == NET_FRAMES_MESSAGE ? MESSAGE_MAXIMUM_BYTES : NET_CONTROL_MAXIMUM_BYTES))
+		if (!heard->over &&
+		    payload.length > (event == NET_FRAMES_MESSAGE ? MESSAGE_MAXIMUM_BYTES : NET_CONTROL_MAXIMUM_BYTES))
 			abort();
 		heard->sum = heard->sum * 31 + (uint64_t)event + (heard->over ? code : 0);
 		for (size_t i = 0; i < payload.length && !heard->over; i++)
