@@ -307,3 +307,18 @@ def test_n3_idle_and_slow_websockets_are_ended(kit):
     check(10 <= len(clients) <= 20, "%d connections of one source" % len(clients))
     check(WebSocket(kit, OTHER).open().is_served(), "another source is not served")
     gateway.stop()
+
+
+def test_a_page_and_local_accounts(kit):
+    """JsSIP looks at the first challenge alone, and knows MD5: with digest: md5 it registers with the gateway itself."""
+    Kamailio(kit, trusted="1 == 1")
+    browser = Browser(kit)
+    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]) + "    digest: md5\n",
+                                authentication="local")
+    gateway.command("account", "add", "1001", "--password-file", kit.write("password", USERS["1001"], 0o600))
+    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    gateway.wait_registrations(1)
+    # No sound for browsers yet, and the page is told so at once.
+    answer = browser.ask("call", user="1001", target="sip:1002@" + DOMAIN)
+    check(answer.get("status") == 488, "a call with DTLS-SRTP was not refused as such: %s" % answer)
+    check(gateway.calls() == [], "a refused call stands: %s" % gateway.calls())
