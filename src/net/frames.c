@@ -3,6 +3,7 @@
  * opcodes, the order of fragments, lengths, UTF-8 and close codes. */
 #include "net/frames.h"
 
+#include <malloc.h>
 #include <wslay/wslay.h>
 
 #include "net/private.h"
@@ -54,6 +55,8 @@ void net_frames_free(struct net_frames *frames)
 {
 	if (!frames)
 		return;
+	/* Its buffer holds what came last, which may have been keys (SDES); only malloc knows how large it is. */
+	memory_wipe(frames->context, malloc_usable_size(frames->context));
 	wslay_frame_context_free(frames->context);
 	net_queue_clear(&frames->message);
 	memory_free_secret(frames, sizeof(*frames));

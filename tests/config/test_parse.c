@@ -37,6 +37,7 @@ static const char office[] =
 	"    listen: [\"udp:203.0.113.7:5060\", \"tcp:203.0.113.7:5060\", \"wss:203.0.113.7:8443\", "
 	"\"tls:203.0.113.7:5061\"]\n"
 	"    authentication: local\n"
+	"    websocket: {origins: [\"https://phone.example.org\", \"http://127.0.0.1:8080\"], programs: true}\n"
 	"    digest: both\n"
 	"    media: {address: 203.0.113.7, advertised: 198.51.100.1, ports: \"20000-29999\", encryption: offered,\n"
 	"            suites: [AES_256_CM_HMAC_SHA1_32, AES_CM_128_HMAC_SHA1_80]}\n"
@@ -133,8 +134,12 @@ static void access_zone_arrives(void **state)
 	assert_int_equal(zone->listeners[2].transport, TRANSPORT_WSS);
 	assert_int_equal(zone->listeners[3].transport, TRANSPORT_TLS);
 	assert_string_equal(zone->listeners[3].text, "tls:203.0.113.7:5061");
-	assert_null(zone->websocket.origins);
-	assert_false(zone->websocket.programs);
+	assert_string_equal(zone->websocket.origins[0], "https://phone.example.org");
+	assert_string_equal(zone->websocket.origins[1], "http://127.0.0.1:8080");
+	assert_null(zone->websocket.origins[2]);
+	assert_true(zone->websocket.programs);
+	assert_null(config->zones[1].websocket.origins);
+	assert_false(config->zones[1].websocket.programs);
 	assert_int_equal(zone->peer_count, 0);
 	assert_int_equal(zone->authentication, AUTHENTICATION_LOCAL);
 	assert_int_equal(zone->digest, DIGEST_BOTH);

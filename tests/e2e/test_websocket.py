@@ -14,7 +14,9 @@ import uuid
 
 from browser import Browser
 from kamailio import USERS, Kamailio
-from kit import DOMAIN, OUTSIDE, PHONES_BOUND, Failure, check, wait_for
+from kit import DOMAIN, OUTSIDE, PBX, PHONES_BOUND, Failure, check, wait_for
+from sipp import Sipp
+from test_flows import SDP
 
 SERVER = "wss://%s:8443/" % DOMAIN
 SITE = "https://" + DOMAIN
@@ -240,6 +242,32 @@ def test_register_by_hand_and_flows(kit):
     time.sleep(0.5)
     caller.send(TEXT, caller.request("MESSAGE", "sip:1001@" + DOMAIN, "Content-Type: text/plain\n", body="hello"))
     check(not caller.answer().startswith("SIP/2.0 200 "), "a phone that is gone has answered")
+
+
+def test_a_call_over_a_websocket(kit):
+    """A softphone that is no browser: SDES over wss, set up and ended from its side, and the target it is told."""
+    Kamailio(kit, routes={"2000": "sip:2000@%s:5080" % PBX}, trusted="1 == 1")
+    gateway = websocket_gateway(kit)
+    answering = Sipp(kit, "uas", PBX, 5080, user="2000")
+    kit.wait_listening("udp", PBX, 5080)
+    client, call = WebSocket(kit).open(), uuid.uuid4().hex
+    client.send(TEXT, client.request("INVITE", "sip:2000@" + DOMAIN, "Contact: <sip:x@x.invalid;transport=ws>\n"
+                                     "Content-Type: application/sdp\n", call, body=SDP.format(address=SOURCE)))
+    answer = client.answer()
+    while answer.startswith("SIP/2.0 1"):
+        answer = client.answer()
+    check(answer.startswith("SIP/2.0 200 ") and "a=crypto:" in answer, "not answered: " + answer)
+    target = re.search(r"(?m)^Contact: <(.*?)>", answer).group(1)
+    check(target == "sip:%s:8443;transport=ws" % DOMAIN, "told to send to " + target)
+    to = re.search(r"(?m)^To: (.*?)\r$", answer).group(1)
+    for method, number in (("ACK", 1), ("BYE", 2)):
+        request = client.request(method, target, call=call, number=number).decode()
+        client.send(TEXT, re.sub(r"(?m)^To: .*?\r$", "To: %s\r" % to, request).encode())
+        if method == "ACK":
+            gateway.wait_calls(1)
+    check(client.answer().startswith("SIP/2.0 200 "), "the BYE was not answered")
+    gateway.wait_calls(0)
+    answering.finish()
 
 
 def test_n3_bad_frames_end_one_connection_alone(kit):
