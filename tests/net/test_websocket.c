@@ -236,6 +236,7 @@ static void test_what_is_wrong_ends_it(void **state)
 
 static void test_over_tls(void **state)
 {
+	const struct span hello = SPAN(HELLO);
 	struct world world;
 	struct address local;
 	SSL *ssl;
@@ -251,8 +252,8 @@ static void test_over_tls(void **state)
 	client_tls_send(&world, ssl, SPAN(GOOD));
 	client_tls_expect(&world, ssl, SPAN(ACCEPTED));
 	assert_int_equal(world.flow.transport, TRANSPORT_WSS);
-	for (const char *at = HELLO; at < HELLO + sizeof(HELLO) - 1; at++)
-		client_tls_send(&world, ssl, (struct span){at, 1});
+	for (size_t i = 0; i < hello.length; i++)
+		client_tls_send(&world, ssl, span_slice(hello, i, 1));
 	client_tls_expect(&world, ssl,
 			  SPAN("\x81\x05"
 			       "hello"));
