@@ -165,7 +165,7 @@ def test_a_page_registers_and_sends_messages(kit):
     gateway.wait_registrations(0)
 
 
-def test_n6_pages_of_other_sites_are_refused(kit):
+def test_n7_pages_of_other_sites_are_refused(kit):
     """The Origin policy, in a browser: the default is the site's own pages, and this one is from elsewhere."""
     browser = Browser(kit)
     gateway = websocket_gateway(kit)
