@@ -249,7 +249,7 @@ static bool goes_on(struct keeper *keeper, int status, uint64_t lived_us, unsign
 static int keep(struct keeper *keeper, enum keeper_arrival arrival, int left)
 {
 	unsigned deaths = 0;
-	int result;
+	int result, status;
 
 	for (;; arrival = ARRIVAL_RESUME, left = keeper->left->description) {
 		uint64_t started_us = clock_monotonic_us();
@@ -261,7 +261,8 @@ static int keep(struct keeper *keeper, enum keeper_arrival arrival, int left)
 			log_write(LOG_ERROR, "keeper", "the supervisor cannot be started: %s", strerror(errno));
 			return 1;
 		}
-		if (!goes_on(keeper, watch(keeper, supervisor), clock_monotonic_us() - started_us, &deaths, &result))
+		status = watch(keeper, supervisor);
+		if (!goes_on(keeper, status, clock_monotonic_us() - started_us, &deaths, &result))
 			return result;
 	}
 }
