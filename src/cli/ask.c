@@ -240,8 +240,26 @@ int status_command(const struct arguments *arguments)
 
 /* ---- calls, registrations ---- */
 
+#define SOUND_TEXT_BYTES 96
+
+static const char *sound_text(const json_t *media, double lost_percent, char text[SOUND_TEXT_BYTES])
+{
+	const json_t *round_trip = json_object_get(media, "round_trip_ms"),
+		     *score = json_object_get(media, "opinion_score");
+	struct buffer out = buffer_over(text, SOUND_TEXT_BYTES);
+
+	buffer_printf(&out, "%.1f %% lost, %.1f ms jitter", lost_percent,
+		      json_real_value(json_object_get(media, "jitter_ms")));
+	if (round_trip)
+		buffer_printf(&out, ", %.0f ms away", json_real_value(round_trip));
+	if (score)
+		buffer_printf(&out, ", MOS %.1f", json_real_value(score));
+	return buffer_text(&out);
+}
+
 static void leg_print(struct text_table *table, const json_t *leg, const char *which)
 {
+	char sound[SOUND_TEXT_BYTES];
 	const json_t *media = json_object_get(leg, "media");
 	long long packets = number_of(media, "packets_in"), lost = number_of(media, "lost");
 
@@ -253,8 +271,7 @@ static void leg_print(struct text_table *table, const json_t *leg, const char *w
 	text_table_cell(table, "%s", text_of(leg, "codec"));
 	text_table_cell(table, "%s", text_of(leg, "encryption"));
 	if (packets + lost > 0)
-		text_table_cell(table, "%.1f %% lost, %.1f ms jitter", 100.0 * (double)lost / (double)(packets + lost),
-				json_real_value(json_object_get(media, "jitter_ms")));
+		text_table_cell(table, "%s", sound_text(media, 100.0 * (double)lost / (double)(packets + lost), sound));
 	else
 		text_table_cell(table, "%s", media ? "silent" : "");
 }

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 2
+#define IPC_VERSION 3
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
@@ -78,8 +78,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 #define IPC_COUNTERS_FIELDS(F) \
 	F(U64, request, 0) \
 	F(U64, session, 0) F(U8, index, 0) F(BOOL, found, 0) F(U64, a_packets_in, 0) F(U64, a_packets_out, 0) \
-		F(U64, a_lost, 0) F(U32, a_jitter_us, 0) F(U64, a_dropped, 0) F(U64, b_packets_in, 0) \
-			F(U64, b_packets_out, 0) F(U64, b_lost, 0) F(U32, b_jitter_us, 0) F(U64, b_dropped, 0)
+		F(U64, a_lost, 0) F(U32, a_jitter_us, 0) F(U32, a_round_trip_us, 0) F(U64, a_dropped, 0) F(U64, b_packets_in, 0) \
+			F(U64, b_packets_out, 0) F(U64, b_lost, 0) F(U32, b_jitter_us, 0) F(U32, b_round_trip_us, 0) F(U64, b_dropped, 0)
 
 #define IPC_BINDING_FIELDS(F) \
 	F(TEXT, token, 32) \

@@ -174,10 +174,24 @@ struct media_side_counters {
 	uint64_t packets_in, bytes_in; /* good RTP or datagrams from the peer, on the wire's size */
 	uint64_t packets_out;          /* RTP or datagrams sent to the peer */
 	uint64_t rtcp_in;
-	uint64_t lost;      /* by sequence numbers, of what the peer sends */
-	uint32_t jitter_us; /* RFC 3550 section 6.4.1, with the clock rate assumed 8,000 unless told */
+	uint64_t lost;          /* by sequence numbers, of what the peer sends */
+	uint32_t jitter_us;     /* RFC 3550 section 6.4.1, with the clock rate assumed 8,000 unless told */
+	uint32_t round_trip_us; /* to the peer and back, by its last report on what it was sent; 0: not known */
 	uint64_t drops[MEDIA_DROP_COUNT];
 };
+
+/* What is known of how a side's sound arrives. */
+struct media_quality {
+	const char *codec; /* "PCMA/8000", or the name alone */
+	uint64_t received, lost;
+	uint32_t jitter_us;
+	uint32_t round_trip_us; /* of the whole way between speaker and listener; 0: not known, counts as none */
+};
+/* The E-model's transmission rating (ITU-T G.107), 0 to 93.2: below 50 nobody is content, above 80 most are. Codecs that the
+ * model does not know count as plain speech. */
+double media_quality_rating(const struct media_quality *quality);
+/* The mean opinion score that belongs to a rating, 1 to 4.5 (G.107 annex B). */
+double media_quality_opinion(double rating);
 
 struct media_relay;
 struct media_callbacks {

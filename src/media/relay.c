@@ -261,6 +261,7 @@ int media_counters(struct media_relay *relay, uint64_t id, uint8_t index, uint8_
 	COPY(rtcp_in);
 	COPY(lost);
 	COPY(jitter_us);
+	COPY(round_trip_us);
 	for (int i = 0; i < MEDIA_DROP_COUNT; i++)
 		COPY(drops[i]);
 #undef COPY

@@ -140,6 +140,8 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 		return side_drop(side, MEDIA_DROP_MALFORMED);
 	settle(worker, passage, true);
 	counter_add(&side->counters.rtcp_in, 1);
+	relay_round_trip_from(side, passage->packet, passage->length, worker->now_us);
+	relay_round_trip_to(other_side(side), passage->packet, passage->length, worker->now_us);
 	forward(worker, passage);
 }
 

@@ -33,6 +33,14 @@ struct relay_reception {
 	uint64_t lost_before; /* of earlier SSRCs */
 };
 
+/* The last sender reports that went to a peer, by which it says when it got them (RFC 3550 section 6.4.1). */
+#define RELAY_REPORTS 2
+struct relay_round_trip {
+	uint32_t stamps[RELAY_REPORTS]; /* middle of the NTP timestamp; 0: none */
+	uint64_t sent_us[RELAY_REPORTS];
+	uint8_t next;
+};
+
 struct relay_side;
 
 /* One socket. */
@@ -67,7 +75,8 @@ struct relay_side {
 	uint8_t open_attempts; /* left; 0: open, or given up */
 	struct relay_reception reception;
 	struct relay_port ports[RELAY_PORTS];
-	uint64_t told_us[2];                 /* MEDIA_ROLL_OVER of keys in and out */
+	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
+	struct relay_round_trip round_trip;
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -183,6 +192,10 @@ void relay_stream_init(struct relay_stream *stream, struct relay_session *sessio
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted);
 void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream);
 void relay_stream_free(struct relay_stream *stream);
+
+/* relay_round_trip.c; a compound that is good. from: what its sender says of what it got. to: it goes there. */
+void relay_round_trip_from(struct relay_side *side, const uint8_t *packet, size_t length, uint64_t now_us);
+void relay_round_trip_to(struct relay_side *side, const uint8_t *packet, size_t length, uint64_t now_us);
 
 /* relay_port.c; on the worker's thread. open: 0 or a negative error. */
 int relay_port_open(struct relay_worker *worker, struct relay_port *port, const struct address *local);

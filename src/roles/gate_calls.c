@@ -118,11 +118,38 @@ void gate_handle_calls(void *context, struct control_request *request, const jso
 		calls_answer(calls);
 }
 
-static json_t *side_json(uint64_t packets_in, uint64_t packets_out, uint64_t lost, uint32_t jitter_us, uint64_t dropped)
+/* A side as media counted it. */
+struct counted_side {
+	uint64_t packets_in, packets_out, lost, dropped;
+	uint32_t jitter_us, round_trip_us;
+};
+
+/* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
+static double opinion(const struct counted_side *side, const struct counted_side *other, const char *codec)
 {
-	return json_pack("{s:I, s:I, s:I, s:f, s:I}", "packets_in", (json_int_t)packets_in, "packets_out",
-			 (json_int_t)packets_out, "lost", (json_int_t)lost, "jitter_ms", jitter_us / 1000.0, "dropped",
-			 (json_int_t)dropped);
+	const struct media_quality quality = {
+		.codec = codec,
+		.received = side->packets_in,
+		.lost = side->lost,
+		.jitter_us = side->jitter_us,
+		.round_trip_us = side->round_trip_us + other->round_trip_us,
+	};
+
+	return media_quality_opinion(media_quality_rating(&quality));
+}
+
+static void side_add(json_t *leg, const struct counted_side *side, const struct counted_side *other)
+{
+	const char *codec = json_string_value(json_object_get(leg, "codec"));
+	json_t *media = json_pack("{s:I, s:I, s:I, s:f, s:I}", "packets_in", (json_int_t)side->packets_in,
+				  "packets_out", (json_int_t)side->packets_out, "lost", (json_int_t)side->lost,
+				  "jitter_ms", side->jitter_us / 1000.0, "dropped", (json_int_t)side->dropped);
+
+	if (side->round_trip_us)
+		json_object_set_new(media, "round_trip_ms", json_real(side->round_trip_us / 1000.0));
+	if (side->packets_in && codec && *codec)
+		json_object_set_new(media, "opinion_score", json_real(opinion(side, other, codec)));
+	json_object_set_new(leg, "media", media);
 }
 
 void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
@@ -137,12 +164,16 @@ void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
 	snprintf(id, sizeof(id), "%012" PRIx64, c->session);
 	row = json_object_get(calls->by_id, id);
 	if (row && c->found) {
-		json_object_set_new(
-			json_object_get(row, "caller"), "media",
-			side_json(c->a_packets_in, c->a_packets_out, c->a_lost, c->a_jitter_us, c->a_dropped));
-		json_object_set_new(
-			json_object_get(row, "callee"), "media",
-			side_json(c->b_packets_in, c->b_packets_out, c->b_lost, c->b_jitter_us, c->b_dropped));
+#define X(side) \
+	{ \
+		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
+			c->side##_round_trip_us \
+	}
+		const struct counted_side caller = X(a), callee = X(b);
+#undef X
+
+		side_add(json_object_get(row, "caller"), &caller, &callee);
+		side_add(json_object_get(row, "callee"), &callee, &caller);
 	}
 	if (++calls->counted == calls->asked)
 		calls_answer(calls);

@@ -94,6 +94,7 @@ static void counters_tell(struct media_role *self, const struct ipc_counters_get
 	out->side##_packets_out = side.packets_out; \
 	out->side##_lost = side.lost; \
 	out->side##_jitter_us = side.jitter_us; \
+	out->side##_round_trip_us = side.round_trip_us; \
 	out->side##_dropped = dropped(&side);
 		X(a)
 		X(b)
