@@ -171,7 +171,7 @@ class Traffic:
                 if at - gap - 0.1 <= killed_at <= at or killed_at <= at - gap <= killed_at + 2:
                     direct = max([g for a, g in self.control[0].gaps + self.control[1].gaps
                                   if abs(a - at) < 3] or [0])
-                    allowed = {"gate": GATE_GAP_S, "store": GATE_GAP_S, "media": MEDIA_GAP_S}[role] + direct
+                    allowed = (MEDIA_GAP_S if role == "media" else GATE_GAP_S) + direct
                     if gap > allowed:
                         self.lost.append("sound was away for %.0f ms when %s was killed" % (gap * 1000, role))
 

@@ -285,6 +285,12 @@ def test_linphone_transfers_attended(kit):
     gateway.wait_calls(0)
 
 
+def check_quality(call):
+    """On one machine nothing is lost or late, so both sides sound as well as they can."""
+    for leg in (call["caller"], call["callee"]):
+        check(leg["media"]["opinion_score"] > 4, "the sound is not good: %s" % leg)
+
+
 def check_sent_on(kit, number, tone_hz, heard_hz):
     """The PBX transfers the phone that called it: REFER from core to access."""
     gateway = kit.gateway()
@@ -296,6 +302,7 @@ def check_sent_on(kit, number, tone_hz, heard_hz):
     gateway.wait_calls(1, 15)
     time.sleep(3)
     check_call_of(gateway, "1001")
+    check_quality(gateway.calls()[0])
     phone.hang_up()
     gateway.wait_calls(0)
     check_heard(phone.heard()[-1:], heard_hz, "the transferred phone")
