@@ -166,6 +166,8 @@ struct config_rewrite {
 	char *prepend;  /* or NULL */
 };
 
+enum config_datapath { DATAPATH_AUTO, DATAPATH_SOCKETS, DATAPATH_XDP };
+
 struct config {
 	char *file; /* for messages */
 	struct {
@@ -200,6 +202,7 @@ struct config {
 	} calls;
 	char **dns_servers;     /* "address:port", NULL-terminated; NULL: the system's */
 	uint32_t media_workers; /* 0: one a core */
+	enum config_datapath media_datapath;
 	enum log_level log_level;
 };
 

@@ -57,6 +57,7 @@ static const char embedded_text[] =
 	"      encryption: none\n"
 	"\n"
 	"# Which zone's calls go where. The first that matches wins.\n"
+	"media: {datapath: sockets}\n"
 	"routes:\n"
 	"  - {from: phones, to: pbx}\n"
 	"  # Only if the called user is registered through this gateway.\n"

@@ -25,6 +25,7 @@ static const char *const words_transfers[] = {"pass", "refuse", NULL};
 static const char *const words_redirects[] = {"follow", "pass", "refuse", NULL};
 const char *const words_direction[] = {"in", "out", NULL};
 const char *const words_party[] = {"called", "caller", NULL};
+static const char *const words_datapath[] = {"auto", "sockets", "xdp", NULL};
 const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 /* In the order of SDP_SUITES in sdp/sdp.h, which tests/config holds this to; the first is "no suite". */
@@ -270,6 +271,10 @@ const struct config_key config_keys[] = {
 	{"media", KEY_SECTION, .help = "The media process."},
 	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 256), .fallback = "0", .unit = "threads",
 	 .help = "Threads that carry media. 0: one a core."},
+	{"media.datapath", KEY_WORD, IN_CONFIG(media_datapath), .words = words_datapath, .fallback = "auto",
+	 .help = "`auto`: what needs no decryption is relayed by the kernel at the network card (XDP) where that can be had, the rest "
+		 "and everything else by sockets; the log and `ringwall status` say which and why. `sockets`: always. `xdp`: the "
+		 "gateway does not start without it. Takes effect at start."},
 
 	{"log", KEY_SECTION, .help = "What is written to standard error."},
 	{"log.level", KEY_WORD, IN_CONFIG(log_level), .words = words_log_level, .fallback = "info",

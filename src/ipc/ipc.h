@@ -43,6 +43,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	F(U32, generation, 0) F(U8, zone, 0) F(U8, listener, 0) F(U8, transport, 0) F(ADDRESS, local, 0)
 #define IPC_CONTROL_FIELDS(F) F(U32, generation, 0)
 #define IPC_MEMORY_FIELDS(F) F(U32, generation, 0) F(U32, records, 0)
+#define IPC_DATAPATH_FIELDS(F) F(U32, generation, 0) F(BOOL, is_flows, 0)
+#define IPC_DATAPATH_STATE_FIELDS(F) F(TEXT, text, 512)
 #define IPC_APPLY_FIELDS(F) F(U32, generation, 0)
 #define IPC_READY_FIELDS(F) F(U32, generation, 0)
 #define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)
@@ -132,7 +134,9 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(ACCOUNT_REMOVE, account_remove, IPC_ACCOUNT_REMOVE_FIELDS, IPC_FROM(GATE), false) \
 	X(STORED, stored, IPC_STORED_FIELDS, IPC_FROM(STORE), false) \
 	X(AGAIN, again, IPC_AGAIN_FIELDS, IPC_FROM(GATE), false) \
-	X(STORE_STATE, store_state, IPC_STORE_STATE_FIELDS, IPC_FROM(STORE), false)
+	X(STORE_STATE, store_state, IPC_STORE_STATE_FIELDS, IPC_FROM(STORE), false) \
+	X(DATAPATH, datapath, IPC_DATAPATH_FIELDS, IPC_FROM(SUPERVISOR), true) \
+	X(DATAPATH_STATE, datapath_state, IPC_DATAPATH_STATE_FIELDS, IPC_FROM(SUPERVISOR), false)
 
 enum ipc_type {
 #define X(id, name, fields, from, descriptor) IPC_##id,

@@ -159,9 +159,10 @@ struct media_event {
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
  * kernel drops for a connected socket; CLEAR is RTCP without protection on a side that has SRTP (RTP without it
- * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet. */
+ * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet;
+ * RATE: more than any stream sends. */
 #define MEDIA_DROPS(X) \
-	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR)
+	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(RATE)
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)
@@ -204,6 +205,11 @@ struct media_callbacks {
 struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
 				    const struct media_callbacks *callbacks);
 void media_relay_free(struct media_relay *relay); /* joins the threads; NULL is allowed */
+
+/* From now on the kernel relays the streams that are simple enough: plain RTP on both sides, by the same version of IP, at
+ * addresses that the datapath serves (bpf/datapath.h has the two maps, which stay the caller's). Before the first stream.
+ * Counters follow within a fifth of a second. Returns 0, -EBUSY or -ENOTSUP (not to be mapped, or of another layout). */
+int media_relay_offload(struct media_relay *relay, int flows, int sites);
 
 /* Any one thread. Asynchronous: takes effect within a loop turn of the worker; bad ports come back as events. The caller wipes
  * its copy of the keys. A port that is in use is tried again for half a second: another session may just be leaving it.

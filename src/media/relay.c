@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "media/relay_private.h"
+#include "media/relay_offload.h"
 
 #define WORKERS_MAXIMUM 64
 
@@ -15,6 +15,7 @@ struct media_relay {
 	struct table *sessions;
 	uint32_t sessions_maximum, worker_count;
 	struct relay_worker *workers;
+	struct relay_offload *offload;
 };
 
 const char *media_drop_name(enum media_drop drop)
@@ -30,6 +31,7 @@ const char *media_drop_name(enum media_drop drop)
 		[MEDIA_DROP_SIZE] = "size",
 		[MEDIA_DROP_SEND] = "send",
 		[MEDIA_DROP_CLEAR] = "clear",
+		[MEDIA_DROP_RATE] = "rate",
 	};
 	return (size_t)drop < MEDIA_DROP_COUNT ? names[drop] : "unknown";
 }
@@ -81,9 +83,20 @@ void media_relay_free(struct media_relay *relay)
 		media_sessions_clear(relay);
 	for (uint32_t i = 0; i < relay->worker_count && relay->workers; i++)
 		relay_worker_stop(&relay->workers[i]);
+	relay_offload_free(relay->offload);
 	memory_free(relay->workers);
 	table_free(relay->sessions);
 	memory_free(relay);
+}
+
+int media_relay_offload(struct media_relay *relay, int flows, int sites)
+{
+	if (table_count(relay->sessions) || relay->offload)
+		return -EBUSY;
+	relay->offload = relay_offload_new(flows, sites);
+	for (uint32_t i = 0; i < relay->worker_count; i++)
+		relay->workers[i].offload = relay->offload;
+	return relay->offload ? 0 : -ENOTSUP;
 }
 
 static bool is_peer_for(const struct address *peer, const struct address *local)
@@ -245,6 +258,7 @@ static void visit_sweep(void *relay, struct table_link *link)
 void media_sessions_sweep(struct media_relay *relay)
 {
 	table_each(relay->sessions, visit_sweep, relay);
+	relay_offload_sweep(relay->offload);
 }
 
 int media_counters(struct media_relay *relay, uint64_t id, uint8_t index, uint8_t side, struct media_side_counters *out)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "media/relay_offload.h"
 #include "media/rtp_private.h"
 
 #define DRAIN_MAXIMUM 16           /* datagrams of one socket a turn while it is draining */
@@ -116,7 +117,9 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 
 	counter_add(&side->counters.packets_in, 1);
 	counter_add(&side->counters.bytes_in, length);
+	relay_offload_reception_take(side);
 	relay_reception_count(&side->reception, &header, worker->now_us, &side->counters);
+	relay_offload_reception_give(side);
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);

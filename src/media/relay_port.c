@@ -13,6 +13,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "media/relay_offload.h"
+
 #define DSCP_EXPEDITED_FORWARDING 0xb8 /* RFC 3246, as a TOS byte */
 #define LOCK_EVENTS_MAXIMUM 16         /* a peer that moves without end is not worth more messages */
 
@@ -154,6 +156,7 @@ void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const
 		connect_to_peer(port);
 	if (port->is_rtcp)
 		return;
+	relay_offload_review(worker, port->side->stream);
 	if (port->events < LOCK_EVENTS_MAXIMUM) {
 		port->events++;
 		relay_worker_event(worker, MEDIA_LOCKED, port->side, source);

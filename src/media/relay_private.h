@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "base/table.h"
+#include "bpf/abi.h"
 #include "media/media.h"
 
 #define RELAY_PACKET_MAXIMUM 2048 /* bytes of a datagram; longer ones are dropped */
@@ -74,6 +75,7 @@ struct relay_side {
 	uint8_t index, suite_in, suite_out;
 	uint8_t open_attempts; /* left; 0: open, or given up */
 	struct relay_reception reception;
+	struct datapath_flow *flow; /* the kernel relays what comes; NULL: it does not */
 	struct relay_port ports[RELAY_PORTS];
 	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
 	struct relay_round_trip round_trip;
@@ -149,6 +151,7 @@ struct relay_worker {
 	int epoll, wakeup;
 	struct relay_command stop;
 	struct media_callbacks callbacks;
+	struct relay_offload *offload; /* NULL: sockets alone; set before the first command */
 	uint32_t session_count; /* control's, for balance */
 	/* the worker's */
 	struct list sessions;
@@ -222,6 +225,9 @@ void relay_batch_relay(struct relay_worker *worker);
 /* relay_reception.c */
 void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,
 			   struct media_side_counters *counters);
+
+/* The counters that follow from it. */
+void relay_reception_tell(const struct relay_reception *reception, struct media_side_counters *counters);
 
 /* Whether the packet is newer than all others of its source. */
 bool relay_reception_is_newest(const struct relay_reception *reception, const struct rtp_header *header);

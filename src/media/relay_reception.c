@@ -34,6 +34,13 @@ static void count_jitter(struct relay_reception *reception, uint32_t transit)
 	reception->jitter_16 += size - ((reception->jitter_16 + 8) >> 4);
 }
 
+void relay_reception_tell(const struct relay_reception *reception, struct media_side_counters *counters)
+{
+	counter_set(&counters->lost, lost(reception));
+	uint32_t jitter_us = (reception->jitter_16 >> 4) * (1000000 / CLOCK_RATE);
+	__atomic_store_n(&counters->jitter_us, jitter_us, __ATOMIC_RELAXED);
+}
+
 void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,
 			   struct media_side_counters *counters)
 {
@@ -52,9 +59,7 @@ void relay_reception_count(struct relay_reception *reception, const struct rtp_h
 		count_jitter(reception, transit);
 	}
 	reception->received++;
-	counter_set(&counters->lost, lost(reception));
-	uint32_t jitter_us = (reception->jitter_16 >> 4) * (1000000 / CLOCK_RATE);
-	__atomic_store_n(&counters->jitter_us, jitter_us, __ATOMIC_RELAXED);
+	relay_reception_tell(reception, counters);
 }
 
 bool relay_reception_is_newest(const struct relay_reception *reception, const struct rtp_header *header)

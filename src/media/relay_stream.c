@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/memory.h"
+#include "media/relay_offload.h"
 
 void relay_stream_init(struct relay_stream *stream, struct relay_session *session, uint8_t index)
 {
@@ -103,6 +104,7 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 
 	/* A port that could not be had is asked for again, too. */
 	if (is_new || side->ports[0].descriptor < 0 || !address_equal(&side->local, &wanted->local)) {
+		relay_offload_withdraw(side->stream);
 		side_close(side);
 		side->local = wanted->local;
 		if (wanted->local.family != ADDRESS_NONE) {
@@ -122,6 +124,7 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
 	stream->is_applied = true;
+	relay_offload_review(worker, stream);
 	stream->session->is_silent = false; /* a gate that did not hear of the silence hears of it again */
 	if (!was_expected)
 		stream->session->expected_since_us = worker->now_us;
@@ -136,12 +139,14 @@ void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream
 		side_try_open(worker, side);
 		for (uint8_t port = 0; port < RELAY_PORTS; port++)
 			relay_port_redirect(worker, &side->ports[port]);
+		relay_offload_review(worker, stream);
 	}
 }
 
 void relay_stream_free(struct relay_stream *stream)
 {
 	list_remove(&stream->link);
+	relay_offload_withdraw(stream);
 	for (uint8_t i = 0; i < 2; i++) {
 		side_close(&stream->sides[i]);
 		srtp_context_free(stream->sides[i].in);

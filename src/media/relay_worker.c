@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "media/relay_offload.h"
 
 #define EVENTS_MAXIMUM 128
 #define COMMANDS_MAXIMUM 32 /* a turn: opening sockets takes longer than passing packets on */
@@ -143,8 +144,10 @@ static uint64_t session_last_packet_us(const struct relay_session *session)
 
 static void session_tick(struct relay_worker *worker, struct relay_session *session)
 {
-	list_each(link, &session->opened)
+	list_each(link, &session->opened) {
 		relay_stream_retry(worker, list_object(link, struct relay_stream, link));
+		relay_offload_harvest(worker, list_object(link, struct relay_stream, link));
+	}
 
 	uint64_t timeout_us = silence_timeout_us(session);
 	if (!timeout_us || worker->now_us - session_last_packet_us(session) < timeout_us) {

@@ -166,6 +166,7 @@ void child_hand_over(struct child *child, const struct generation *generation)
 		message.memory = (struct ipc_memory){generation->number, child->supervisor->memory_records};
 		tell(child, &message);
 	}
+	datapath_hand_over(child, generation->number);
 	message = (struct ipc_message){.type = IPC_APPLY, .descriptor = -1};
 	message.apply.generation = generation->number;
 	tell(child, &message);

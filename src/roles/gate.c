@@ -412,6 +412,8 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	struct media_event event;
 
 	(void)channel;
+	if (message->type == IPC_DATAPATH_STATE)
+		gate->datapath = message->datapath_state;
 	if (!gate->gateway)
 		return;
 	switch (message->type) {

@@ -31,6 +31,7 @@ struct gate {
 	uint64_t last_request;
 	uint64_t started_us;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
+	struct ipc_datapath_state datapath;
 	bool loading, loaded;
 	bool stopping;
 };

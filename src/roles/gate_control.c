@@ -198,6 +198,7 @@ static void handle_status(void *context, struct control_request *request, const 
 	json_object_set_new(answer, "store_error", json_string(gate->store_error ? strerror(gate->store_error) : ""));
 	json_object_set_new(answer, "store_waiting", json_integer(journal_count(gate->journal)));
 	json_object_set_new(answer, "peers", peers_json(gate->gateway));
+	json_object_set_new(answer, "datapath", json_string(gate->datapath.text));
 	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));
 	control_answer(request, answer);
 }

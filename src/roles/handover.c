@@ -15,6 +15,7 @@ void handover_start(struct handover *handover, uint32_t generation)
 	handover->generation = generation;
 	handover->control = -1;
 	handover->memory = -1;
+	handover->datapath_flows = handover->datapath_sites = -1;
 }
 
 void handover_clear(struct handover *handover)
@@ -29,6 +30,10 @@ void handover_clear(struct handover *handover)
 		close(handover->control);
 	if (handover->memory >= 0)
 		close(handover->memory);
+	if (handover->datapath_flows >= 0)
+		close(handover->datapath_flows);
+	if (handover->datapath_sites >= 0)
+		close(handover->datapath_sites);
 	handover_start(handover, handover->generation);
 }
 
@@ -71,6 +76,15 @@ static int listener_take(struct handover *handover, const struct ipc_message *me
 	return 0;
 }
 
+static void datapath_take(struct handover *handover, const struct ipc_message *message)
+{
+	int *place = message->datapath.is_flows ? &handover->datapath_flows : &handover->datapath_sites;
+
+	if (*place >= 0)
+		close(*place);
+	*place = message->descriptor;
+}
+
 bool handover_take(struct handover *handover, struct ipc_message *message, int *error)
 {
 	*error = 0;
@@ -95,6 +109,10 @@ bool handover_take(struct handover *handover, struct ipc_message *message, int *
 			close(handover->memory);
 		handover->memory = message->descriptor;
 		handover->memory_records = message->memory.records;
+		return true;
+	case IPC_DATAPATH:
+		generation_set(handover, message->datapath.generation);
+		datapath_take(handover, message);
 		return true;
 	default: return false;
 	}

@@ -29,6 +29,7 @@ struct handover {
 	int control; /* -1: none, or taken */
 	int memory;  /* of checkpoints (base/checkpoint.h), for that many records; -1: none, or taken */
 	uint32_t memory_records;
+	int datapath_flows, datapath_sites; /* of the kernel (bpf/datapath.h); -1: none, or taken */
 };
 
 void handover_start(struct handover *handover, uint32_t generation);

@@ -124,7 +124,20 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	}
 }
 
-static int relay_start(struct media_role *self, const struct config *config, char *error, size_t error_capacity)
+/* Without it there are the sockets. */
+static void datapath_use(struct media_role *self, const struct handover *handover)
+{
+	int error;
+
+	if (handover->datapath_flows < 0 || handover->datapath_sites < 0)
+		return;
+	error = media_relay_offload(self->relay, handover->datapath_flows, handover->datapath_sites);
+	if (error)
+		log_write(LOG_WARNING, "media", "the kernel's datapath cannot be used: %s", strerror(-error));
+}
+
+static int relay_start(struct media_role *self, const struct config *config, const struct handover *handover, char *error,
+		       size_t error_capacity)
 {
 	const struct media_callbacks callbacks = {on_relay_event, self};
 
@@ -139,6 +152,8 @@ static int relay_start(struct media_role *self, const struct config *config, cha
 	self->relay = media_relay_new(self->workers, self->calls + SESSIONS_BEYOND_CALLS, &callbacks);
 	if (!self->relay)
 		snprintf(error, error_capacity, "the media threads cannot be started");
+	else
+		datapath_use(self, handover);
 	return self->relay ? 0 : -EAGAIN;
 }
 
@@ -150,7 +165,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	if (!config)
 		return -EINVAL;
 	log_setup("media", config->log_level);
-	result = relay_start(context, config, error, error_capacity);
+	result = relay_start(context, config, handover, error, error_capacity);
 	config_free(config);
 	return result;
 }

@@ -464,6 +464,8 @@ static int everything_open(struct supervisor *supervisor)
 	}
 	if (!error)
 		error = memory_make(supervisor, &complaints);
+	if (!error)
+		error = datapath_prepare(supervisor, &complaints);
 	fputs(buffer_text(&complaints), stderr);
 	return error;
 }
@@ -491,6 +493,7 @@ static void everything_close(struct supervisor *supervisor)
 	}
 	if (supervisor->memory >= 0)
 		close(supervisor->memory);
+	bpf_datapath_close(&supervisor->datapath);
 	generation_close(&supervisor->current);
 	state_unlock(supervisor->state_directory, supervisor->lock);
 	memory_free(supervisor->state_directory);
@@ -515,6 +518,7 @@ int supervisor_run(struct keeper *keeper, enum keeper_arrival arrival, int left)
 					.lock = -1,
 					.control = -1,
 					.memory = -1,
+					.datapath = BPF_DATAPATH_NONE,
 					.upgrade.previous = -1,
 					.status = 1};
 

@@ -4,6 +4,7 @@
 #ifndef RINGWALL_ROLES_SUPERVISOR_H
 #define RINGWALL_ROLES_SUPERVISOR_H
 
+#include "bpf/datapath.h"
 #include "roles/confine.h"
 #include "roles/keeper.h"
 #include "roles/roles.h"
@@ -127,6 +128,8 @@ struct supervisor {
 	int lock, control;
 	int memory; /* of the gate's checkpoints: it outlives every gate */
 	uint32_t memory_records;
+	struct bpf_datapath datapath; /* what media relays in the kernel with */
+	char datapath_state[512];     /* "xdp", or "sockets" and why */
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
 	struct event *messages, *checked, *deadline;
@@ -140,6 +143,15 @@ void supervisor_children_check(struct supervisor *supervisor);
 
 /* From children. */
 void supervisor_message(struct supervisor *supervisor, struct child *child, struct ipc_message *message);
+
+/* ---- datapath.c ---- */
+
+/* Opens the kernel's datapath as the configuration says. Returns 0, also when there is none and that is allowed (logged); or a
+ * negative error, complained of. */
+int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints);
+
+/* To the media process its maps, to the gate what `status` shows. */
+void datapath_hand_over(struct child *child, uint32_t generation);
 
 /* ---- reload.c ---- */
 

@@ -78,15 +78,29 @@ static json_t *children_json(const struct supervisor *supervisor, struct inherit
 	return children;
 }
 
+/* The program stays attached as long as somebody has its links. */
+static json_t *datapath_json(const struct supervisor *supervisor, struct inheritance *inheritance)
+{
+	const struct bpf_datapath *datapath = &supervisor->datapath;
+	json_t *links = json_array();
+
+	for (uint32_t i = 0; i < datapath->link_count; i++)
+		json_array_append_new(links, descriptor_json(inheritance, datapath->links[i]));
+	return json_pack("{s:i, s:o, s:o, s:o, s:s}", "abi", DATAPATH_ABI, "flows",
+			 descriptor_json(inheritance, datapath->flows), "sites",
+			 descriptor_json(inheritance, datapath->sites), "links", links, "state",
+			 supervisor->datapath_state);
+}
+
 static json_t *description_json(const struct supervisor *supervisor, struct inheritance *inheritance)
 {
 	const struct generation *generation = &supervisor->current;
 	const struct upgrade *upgrade = &supervisor->upgrade;
 
 	return json_pack(
-		"{s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
+		"{s:o, s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
 		" s:{s:i, s:s, s:b, s:o, s:o}, s:o, s:i, s:b, s:{s:i, s:i, s:i, s:I, s:s, s:o, s:b, s:s}}",
-		"format", TAKEOVER_FORMAT, "process", (int)getppid(), "ipc_version", IPC_VERSION, "version",
+		"datapath", datapath_json(supervisor, inheritance), "format", TAKEOVER_FORMAT, "process", (int)getppid(), "ipc_version", IPC_VERSION, "version",
 		RINGWALL_VERSION, "program", supervisor->program, "state_directory", supervisor->state_directory,
 		"lock", descriptor_json(inheritance, supervisor->lock), "control",
 		descriptor_json(inheritance, supervisor->control), "memory",
@@ -252,6 +266,35 @@ static void children_read(struct reader *reader, const json_t *from, bool same_v
 	}
 }
 
+/* A program before the first that had one leaves none; one with other maps leaves what we cannot use. Then there are the
+ * sockets until the next start. */
+static void datapath_read(struct reader *reader, const json_t *from, struct supervisor *supervisor)
+{
+	struct bpf_datapath *datapath = &supervisor->datapath;
+	const json_t *links = json_object_get(from, "links"), *row;
+	size_t i;
+
+	*datapath = BPF_DATAPATH_NONE;
+	snprintf(supervisor->datapath_state, sizeof(supervisor->datapath_state),
+		 "sockets: the program before had no datapath of this kind; the next start opens it");
+	if (!from)
+		return;
+	datapath->flows = descriptor_of(reader, from, "flows", true);
+	datapath->sites = descriptor_of(reader, from, "sites", true);
+	json_array_foreach(links, i, row)
+	{
+		json_t *link = json_pack("{s:O}", "link", row);
+
+		if (datapath->link_count < DATAPATH_SITES_MAXIMUM && !reader->check_only)
+			datapath->links[datapath->link_count++] = descriptor_of(reader, link, "link", false);
+		json_decref(link);
+	}
+	if (json_integer_value(json_object_get(from, "abi")) != DATAPATH_ABI)
+		bpf_datapath_close(datapath);
+	else
+		text_of(reader, from, "state", supervisor->datapath_state, sizeof(supervisor->datapath_state));
+}
+
 static void supervisor_read(struct reader *reader, const json_t *from, struct supervisor *supervisor)
 {
 	const json_t *upgrade = json_object_get(from, "upgrade");
@@ -264,6 +307,7 @@ static void supervisor_read(struct reader *reader, const json_t *from, struct su
 	supervisor->control = descriptor_of(reader, from, "control", false);
 	supervisor->memory = descriptor_of(reader, from, "memory", true);
 	supervisor->memory_records = (uint32_t)number_of(reader, from, "memory_records", 0, INT32_MAX);
+	datapath_read(reader, json_object_get(from, "datapath"), supervisor);
 	supervisor->last_generation = (uint32_t)number_of(reader, from, "last_generation", 1, INT32_MAX);
 	supervisor->testpbx = (pid_t)number_of(reader, from, "testpbx", 0, INT32_MAX);
 	supervisor->reload.is_active = json_is_true(json_object_get(from, "reloading"));

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernel program of the media datapath: loaded and attached by who has the privilege (the supervisor), used by who has
+ * none (media) through two descriptors that are mapped into memory. media.bpf.c is the program, abi.h the maps. */
+#ifndef RINGWALL_BPF_DATAPATH_H
+#define RINGWALL_BPF_DATAPATH_H
+
+#include <stddef.h>
+
+#include "base/address.h"
+#include "bpf/abi.h"
+
+/* Descriptors alone: whoever holds them keeps the program attached, and when the last holder is gone it is detached. */
+struct bpf_datapath {
+	int flows, sites; /* maps; -1: there is no datapath */
+	int links[DATAPATH_SITES_MAXIMUM];
+	uint32_t link_count;
+};
+#define BPF_DATAPATH_NONE ((struct bpf_datapath){.flows = -1, .sites = -1})
+
+/* Adds a local address with its ports (first and last) to the table, or widens what it has. Returns 0; or -ENOSPC. */
+int bpf_site_add(struct datapath_sites *table, const struct address *address, uint16_t port_first, uint16_t port_last);
+
+/* Loads the program and attaches it, in the driver, to the interfaces that have the addresses of `wanted`. An address whose
+ * interface cannot is left out; `reason` says why, for all of them. Returns 0 when at least one address is served, else a
+ * negative error, nothing then being held. */
+int bpf_datapath_open(struct bpf_datapath *datapath, const struct datapath_sites *wanted, char *reason,
+		      size_t reason_capacity);
+void bpf_datapath_close(struct bpf_datapath *datapath);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernel's part of media: what the configuration wants, and what is to be had. Opened once, at the start. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "roles/supervisor.h"
+
+static void site_add(struct datapath_sites *table, const struct config_zone *zone, const struct address *address)
+{
+	if (address->family == ADDRESS_NONE)
+		return;
+	if (bpf_site_add(table, address, zone->media.port_low, zone->media.port_high))
+		log_write(LOG_NOTICE, "datapath", "zone %s: more than %u media addresses: this one is served by sockets",
+			  zone->name, DATAPATH_SITES_MAXIMUM);
+}
+
+static void sites_gather(const struct config *config, struct datapath_sites *table)
+{
+	memset(table, 0, sizeof(*table));
+	for (uint8_t i = 0; i < config->zone_count; i++) {
+		site_add(table, &config->zones[i], &config->zones[i].media.address);
+		site_add(table, &config->zones[i], &config->zones[i].media.address_other);
+	}
+}
+
+static void state_set(struct supervisor *supervisor, const char *state, const char *reason)
+{
+	snprintf(supervisor->datapath_state, sizeof(supervisor->datapath_state), "%s%s%s", state, *reason ? ": " : "",
+		 reason);
+	log_write(LOG_NOTICE, "datapath", "media goes by %s", supervisor->datapath_state);
+}
+
+int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints)
+{
+	const struct config *config = supervisor->current.configuration.config;
+	struct datapath_sites wanted;
+	char reason[sizeof(supervisor->datapath_state) - 16];
+	int error;
+
+	if (config->media_datapath == DATAPATH_SOCKETS) {
+		snprintf(supervisor->datapath_state, sizeof(supervisor->datapath_state), "sockets");
+		return 0;
+	}
+	sites_gather(config, &wanted);
+	error = bpf_datapath_open(&supervisor->datapath, &wanted, reason, sizeof(reason));
+	if (config->media_datapath == DATAPATH_XDP && (error || *reason)) {
+		buffer_printf(complaints, "%s: media.datapath: xdp is not to be had: %s\n",
+			      supervisor->current.configuration.path, *reason ? reason : strerror(-error));
+		return error ? error : -EOPNOTSUPP;
+	}
+	if (error)
+		state_set(supervisor, "sockets", *reason ? reason : strerror(-error));
+	else
+		state_set(supervisor, "xdp", *reason ? reason : "");
+	return 0;
+}
+
+static void map_hand_over(struct child *media, uint32_t generation, bool is_flows, int descriptor)
+{
+	struct ipc_message message = {.type = IPC_DATAPATH, .descriptor = descriptor};
+
+	message.datapath.generation = generation;
+	message.datapath.is_flows = is_flows;
+	if (ipc_send(media->channel, &message))
+		log_write(LOG_WARNING, "datapath", "the media process could not be given the datapath");
+}
+
+void datapath_hand_over(struct child *child, uint32_t generation)
+{
+	const struct supervisor *supervisor = child->supervisor;
+	struct ipc_message message = {.type = IPC_DATAPATH_STATE, .descriptor = -1};
+
+	if (!child->channel)
+		return;
+	if (child->role == IPC_ROLE_GATE) {
+		memcpy(message.datapath_state.text, supervisor->datapath_state, sizeof(supervisor->datapath_state));
+		(void)ipc_send(child->channel, &message);
+	} else if (child->role == IPC_ROLE_MEDIA && supervisor->datapath.flows >= 0) {
+		map_hand_over(child, generation, true, supervisor->datapath.flows);
+		map_hand_over(child, generation, false, supervisor->datapath.sites);
+	}
+}
