@@ -30,6 +30,7 @@ static void supervisor_make(struct supervisor *supervisor)
 	supervisor->lock = dup(0);
 	supervisor->control = dup(0);
 	supervisor->memory = dup(0);
+	supervisor->datapath = BPF_DATAPATH_NONE;
 	supervisor->memory_records = 77;
 	supervisor->last_generation = 5;
 	supervisor->state_directory = (char *)(uintptr_t) "/tmp";
