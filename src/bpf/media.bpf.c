@@ -278,7 +278,8 @@ static __always_inline bool reception_expects(const struct datapath_reception *r
 {
 	__s16 step = (__s16)(sequence - reception->highest);
 
-	return reception->is_started && reception->ssrc == ssrc && step <= RTP_LEAP_MAXIMUM && step >= -RTP_LEAP_MAXIMUM;
+	return reception->is_started && reception->ssrc == ssrc && step <= RTP_LEAP_MAXIMUM &&
+	       step >= -RTP_LEAP_MAXIMUM;
 }
 
 /* As media/relay_reception.c does (RFC 3550 appendix A). */

@@ -152,7 +152,7 @@ struct relay_worker {
 	struct relay_command stop;
 	struct media_callbacks callbacks;
 	struct relay_offload *offload; /* NULL: sockets alone; set before the first command */
-	uint32_t session_count; /* control's, for balance */
+	uint32_t session_count;        /* control's, for balance */
 	/* the worker's */
 	struct list sessions;
 	uint64_t now_us, next_tick_us;

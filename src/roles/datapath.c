@@ -12,8 +12,9 @@ static void site_add(struct datapath_sites *table, const struct config_zone *zon
 	if (address->family == ADDRESS_NONE)
 		return;
 	if (bpf_site_add(table, address, zone->media.port_low, zone->media.port_high))
-		log_write(LOG_NOTICE, "datapath", "zone %s: more than %u media addresses: this one is served by sockets",
-			  zone->name, DATAPATH_SITES_MAXIMUM);
+		log_write(LOG_NOTICE, "datapath",
+			  "zone %s: more than %u media addresses: this one is served by sockets", zone->name,
+			  DATAPATH_SITES_MAXIMUM);
 }
 
 static void sites_gather(const struct config *config, struct datapath_sites *table)

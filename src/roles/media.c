@@ -136,8 +136,8 @@ static void datapath_use(struct media_role *self, const struct handover *handove
 		log_write(LOG_WARNING, "media", "the kernel's datapath cannot be used: %s", strerror(-error));
 }
 
-static int relay_start(struct media_role *self, const struct config *config, const struct handover *handover, char *error,
-		       size_t error_capacity)
+static int relay_start(struct media_role *self, const struct config *config, const struct handover *handover,
+		       char *error, size_t error_capacity)
 {
 	const struct media_callbacks callbacks = {on_relay_event, self};
 

@@ -98,12 +98,12 @@ static json_t *description_json(const struct supervisor *supervisor, struct inhe
 	const struct upgrade *upgrade = &supervisor->upgrade;
 
 	return json_pack(
-		"{s:o, s:i, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
+		"{s:i, s:o, s:i, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:i,"
 		" s:{s:i, s:s, s:b, s:o, s:o}, s:o, s:i, s:b, s:{s:i, s:i, s:i, s:I, s:s, s:o, s:b, s:s}}",
-		"datapath", datapath_json(supervisor, inheritance), "format", TAKEOVER_FORMAT, "process", (int)getppid(), "ipc_version", IPC_VERSION, "version",
-		RINGWALL_VERSION, "program", supervisor->program, "state_directory", supervisor->state_directory,
-		"lock", descriptor_json(inheritance, supervisor->lock), "control",
-		descriptor_json(inheritance, supervisor->control), "memory",
+		"format", TAKEOVER_FORMAT, "datapath", datapath_json(supervisor, inheritance), "process",
+		(int)getppid(), "ipc_version", IPC_VERSION, "version", RINGWALL_VERSION, "program", supervisor->program,
+		"state_directory", supervisor->state_directory, "lock", descriptor_json(inheritance, supervisor->lock),
+		"control", descriptor_json(inheritance, supervisor->control), "memory",
 		descriptor_json(inheritance, supervisor->memory), "memory_records", (int)supervisor->memory_records,
 		"last_generation", (int)supervisor->last_generation, "generation", "number", (int)generation->number,
 		"path", generation->configuration.path, "embedded", generation->configuration.embedded, "files",

@@ -136,6 +136,7 @@ class Dialog:
 class Softphone(asyncio.DatagramProtocol):
     def __init__(self, user, address, port, server, domain, password=None):
         self.user, self.address, self.port, self.server = user, address, port, server
+        self.host = "[%s]" % address if ":" in address else address
         self.domain, self.password = domain, password
         self.waiting, self.answers, self.dialogs, self.acks = {}, {}, {}, {}
         self.subscribed, self.notified = set(), {}
@@ -147,7 +148,7 @@ class Softphone(asyncio.DatagramProtocol):
         return self
 
     def contact(self):
-        return "<sip:%s@%s:%d>" % (self.user, self.address, self.port)
+        return "<sip:%s@%s:%d>" % (self.user, self.host, self.port)
 
     def send(self, text, destination):
         self.transport.sendto(text.encode(), destination)
@@ -159,7 +160,7 @@ class Softphone(asyncio.DatagramProtocol):
         """Sends until a final answer comes, which is returned; None after 32 s without one."""
         branch = "z9hG4bK" + token()
         head = "Via: SIP/2.0/UDP %s:%d;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\n" % (
-            self.address, self.port, branch, local, remote, call_id)
+            self.host, self.port, branch, local, remote, call_id)
         text = "%s %s SIP/2.0\r\n%sCSeq: %d %s\r\nContact: %s\r\n%s%sContent-Length: %d\r\n\r\n%s" % (
             method, uri, head, cseq, method, self.contact(), extra,
             "Content-Type: %s\r\n" % content_type if body else "", len(body), body)
@@ -239,7 +240,7 @@ class Softphone(asyncio.DatagramProtocol):
     def acknowledge(self, dialog, cseq):
         text = ("ACK %s SIP/2.0\r\nVia: SIP/2.0/UDP %s:%d;branch=z9hG4bK%s;rport\r\nMax-Forwards: 70\r\n%sFrom: %s\r\nTo: %s\r\n"
                 "Call-ID: %s\r\nCSeq: %d ACK\r\nContent-Length: 0\r\n\r\n" % (
-                    dialog.target, self.address, self.port, token(), "".join("Route: %s\r\n" % r for r in dialog.routes),
+                    dialog.target, self.host, self.port, token(), "".join("Route: %s\r\n" % r for r in dialog.routes),
                     dialog.local, dialog.remote, dialog.call_id, cseq))
         self.acks[(dialog.call_id, cseq)] = (text, dialog.address)
         self.send(text, dialog.address)

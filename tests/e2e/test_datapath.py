@@ -26,13 +26,13 @@ zones:
     listen: ["udp:{outside}:5060"]
     authentication: none
     accept_risks: [unencrypted_media, unauthenticated_calls]
-    media: {{address: [{media_outside}], ports: "20000-20999", encryption: none}}
+    media: {{address: "{media_outside}", ports: "20000-20999", encryption: none}}
   - name: pbx
     kind: core
     listen: ["udp:{inside}:5060"]
     peers: ["sip:{pbx}:5060;transport=udp"]
     watch: 0
-    media: {{address: [{media_inside}], ports: "30000-30999", encryption: none}}
+    media: {{address: "{media_inside}", ports: "30000-30999", encryption: none}}
 routes:
   - {{from: phones, to: pbx}}
 media: {{datapath: {datapath}}}
@@ -89,6 +89,10 @@ class Rtp:
         return numbers, sources
 
 
+def in_uri(address):
+    return "[%s]" % address if ":" in address else address
+
+
 class Network:
     """phone 198.51.100.2 -- .1 gateway .5 -- 198.51.100.6 PBX, and the same for IPv6."""
 
@@ -107,14 +111,19 @@ class Network:
             kit.run(place.prefix + ["ip", "addr", "add", place.address6 + "/64", "dev", "eth0", "nodad"])
             kit.run(place.prefix + ["ip", "route", "add", "default", "via", place.router6])
 
+    def address(self, place):
+        return place.address6 if self.version == 6 else place.address
+
+    def router(self, place):
+        return place.router6 if self.version == 6 else place.router
+
     def start(self, datapath="auto", version=4, ok=True):
-        """The gateway. With IPv6, media alone goes over it."""
-        six = version == 6
+        """The gateway, all of it by that version of IP."""
+        self.version = version
         file = self.kit.write("datapath.yaml", CONFIGURATION.format(
-            state=self.kit.path("state"), outside=self.phone.router, inside=self.pbx.router, pbx=self.pbx.address,
-            media_outside='"%s", "%s"' % (self.phone.router, self.phone.router6) if six else '"%s"' % self.phone.router,
-            media_inside='"%s", "%s"' % (self.pbx.router, self.pbx.router6) if six else '"%s"' % self.pbx.router,
-            datapath=datapath))
+            state=self.kit.path("state"), datapath=datapath, outside=in_uri(self.router(self.phone)),
+            inside=in_uri(self.router(self.pbx)), pbx=in_uri(self.address(self.pbx)),
+            media_outside=self.router(self.phone), media_inside=self.router(self.pbx)))
         os.makedirs(self.kit.path("state"), exist_ok=True)
         gateway = self.kit.gateway(start=False)
         gateway.file, gateway.state = file, self.kit.path("state")
@@ -158,28 +167,39 @@ def place_of(body):
 class Call:
     """One established call, with the streams' ends open."""
 
-    def __init__(self, network, version=4):
-        self.network, self.version = network, version
+    def __init__(self, network):
+        self.network, self.address, self.router = network, network.address, network.router
         self.caller = Rtp(network.phone, self.address(network.phone))
         self.callee = Rtp(network.pbx, self.address(network.pbx))
-
-    def address(self, place):
-        return place.address6 if self.version == 6 else place.address
 
     def describe(self, end, direction="sendrecv"):
         place = self.network.phone if end is self.caller else self.network.pbx
         return describe(self.address(place), end.port, direction)
 
+    def softphone(self, user, place):
+        router = self.router(place)
+        return Softphone(user, self.address(place), 5060, (router, 5060), in_uri(router)).open()
+
     async def establish(self):
         phone, pbx = self.network.phone, self.network.pbx
         with inside(phone):
-            self.phone = await Softphone("1001", phone.address, 5060, (phone.router, 5060), phone.router).open()
+            self.phone = await self.softphone("1001", phone)
         with inside(pbx):
-            self.pbx = await Softphone("pbx", pbx.address, 5060, (pbx.router, 5060), pbx.router).open()
+            self.pbx = await self.softphone("pbx", pbx)
 
-        async def on_invite(request, source, dialog=None):
+        async def on_invite(_phone, request, source):
+            tag = token()
             self.to_caller = place_of(request.body)
-            await self.pbx.answer_invite(request, source, token(), self.describe(self.callee))
+            dialog = self.pbx.dialog_add(request.get("call-id"), request.get("to") + ";tag=" + tag, request,
+                                         request.all("record-route"), source)
+            dialog.on_request = on_request
+            await self.pbx.answer_invite(request, source, tag, self.describe(self.callee))
+
+        async def on_request(_dialog, request, source):
+            if request.method == "INVITE":
+                await self.pbx.answer_invite(request, source, "", self.describe(self.callee))
+            else:
+                self.pbx.answer(request, source, 200, "OK")
 
         self.pbx.on_invite = on_invite
         self.dialog, response = await self.phone.call("600", self.describe(self.caller))
@@ -218,7 +238,7 @@ def in_call(kit, body, version=4, **options):
     gateway = network.with_xdp(version=version, **options)
 
     async def run():
-        call = Call(network, version)
+        call = Call(network)
         await call.establish()
         call.settle()
         await body(gateway, call)
@@ -401,3 +421,4 @@ def test_another_program_on_the_interface(kit):
     second.start()
     state = second.ask("status")["datapath"]
     check(state.startswith("sockets: ") and "another XDP program" in state, "no reason is given: " + state)
+
