@@ -224,6 +224,7 @@ static void status_print(const json_t *answer)
 	       "%lld\n\n",
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),
 	       number_of(answer, "accounts"), number_of(answer, "connections"), number_of(answer, "transactions"));
+	printf("  media by %s\n\n", text_of(answer, "datapath"));
 	zones_print(json_object_get(answer, "zones"));
 	peers_print(json_object_get(answer, "peers"));
 	trunks_print(json_object_get(answer, "trunks"));

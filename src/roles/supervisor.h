@@ -128,8 +128,8 @@ struct supervisor {
 	int lock, control;
 	int memory; /* of the gate's checkpoints: it outlives every gate */
 	uint32_t memory_records;
-	struct bpf_datapath datapath; /* what media relays in the kernel with */
-	char datapath_state[512];     /* "xdp", or "sockets" and why */
+	struct bpf_datapath datapath;          /* what media relays in the kernel with */
+	char datapath_state[512];              /* "xdp", or "sockets" and why */
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
 	struct event *messages, *checked, *deadline;
