@@ -232,6 +232,7 @@ static void status_print(const json_t *answer)
 	counters_print(answer, "counters", "");
 	counters_print(answer, "network", "");
 	counters_print(answer, "rejects", "rejected: ");
+	counters_print(answer, "evidence", "evidence: ");
 }
 
 int status_command(const struct arguments *arguments)

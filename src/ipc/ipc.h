@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 3
+#define IPC_VERSION 4
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
@@ -83,6 +83,11 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 		F(U64, a_lost, 0) F(U32, a_jitter_us, 0) F(U32, a_round_trip_us, 0) F(U64, a_dropped, 0) F(U64, b_packets_in, 0) \
 			F(U64, b_packets_out, 0) F(U64, b_lost, 0) F(U32, b_jitter_us, 0) F(U32, b_round_trip_us, 0) F(U64, b_dropped, 0)
 
+/* A finding: struct evidence without its time. */
+#define IPC_EVIDENCE_FIELDS(F) \
+	F(U16, kind, 0) \
+	F(U32, count, 0) F(BOOL, proven, 0) F(ADDRESS, source, 0) F(ADDRESS, local, 0) F(U64, session, 0)
+
 #define IPC_BINDING_FIELDS(F) \
 	F(TEXT, token, 32) \
 	F(TEXT, zone, 64) F(TEXT, account, 256) F(TEXT, contact, 1024) F(TEXT, call_id, 256) F(U32, cseq, 0) \
@@ -126,6 +131,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(SESSION_EVENT, session_event, IPC_SESSION_EVENT_FIELDS, IPC_FROM(MEDIA), false) \
 	X(COUNTERS_GET, counters_get, IPC_COUNTERS_GET_FIELDS, IPC_FROM(GATE), false) \
 	X(COUNTERS, counters, IPC_COUNTERS_FIELDS, IPC_FROM(MEDIA), false) \
+	X(EVIDENCE, evidence, IPC_EVIDENCE_FIELDS, IPC_FROM(MEDIA), false) \
 	X(LOAD, load, IPC_NOTHING, IPC_FROM(GATE), false) \
 	X(LOADED, loaded, IPC_NOTHING, IPC_FROM(STORE), false) \
 	X(BINDING, binding, IPC_BINDING_FIELDS, IPC_FROM(GATE) | IPC_FROM(STORE), false) \

@@ -147,14 +147,25 @@ enum media_event_kind {
 	MEDIA_ROLL_OVER, /* the side's keys (`outward`: those toward its peer) have been used as far as `roll_over`; told
 	                         * at an SSRC's first packet and at every half of its sequence numbers, at most five times a
 	                         * second; again after media_stream_set. So is MEDIA_LOCKED. */
+	MEDIA_FINDING, /* packets of the side were dropped: `finding`; five times a second at most. Session 0: of several */
 	MEDIA_EVENT_COUNT,
 };
+
+/* Packets dropped for one reason (enum media_drop). `proven`: they were made with the peer's key. */
+struct media_finding {
+	uint8_t drop;
+	bool proven;
+	uint32_t count;
+	struct address source, local; /* the first one's; ADDRESS_NONE: of several */
+};
+
 struct media_event {
 	uint64_t session;
 	uint8_t kind, stream, side;
 	struct address peer;
 	bool outward;
 	struct srtp_roll_over roll_over;
+	struct media_finding finding;
 };
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the

@@ -106,6 +106,7 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 		enum srtp_result result = srtp_unprotect(side->in, passage->packet, &passage->length);
 		if (result != SRTP_OK)
 			return side_drop(side, drop_of(result));
+		passage->is_proven = true;
 		if (srtp_roll_over_changed(side->in))
 			relay_worker_roll_over(worker, side, false, side->in);
 	}
@@ -138,6 +139,7 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 		enum srtp_result result = srtcp_unprotect(side->in, passage->packet, &passage->length);
 		if (result != SRTP_OK)
 			return side_drop(side, drop_of(result));
+		passage->is_proven = true;
 	}
 	if (rtcp_check(passage->packet, passage->length) != 0)
 		return side_drop(side, MEDIA_DROP_MALFORMED);
@@ -193,8 +195,11 @@ void relay_batch_relay(struct relay_worker *worker)
 {
 	struct relay_passage *end = worker->passages + worker->passage_count;
 	batch_prefetch(worker);
-	for (struct relay_passage *passage = worker->passages; passage < end; passage++)
+	for (struct relay_passage *passage = worker->passages; passage < end; passage++) {
 		relay(worker, passage);
+		if (!passage->to)
+			relay_finding_add(worker, passage);
+	}
 	for (struct relay_passage *passage = worker->passages; passage < end; passage++)
 		if (passage->to)
 			passage_send(passage);
@@ -213,7 +218,7 @@ static bool receive(struct relay_worker *worker, struct relay_port *port)
 		return errno != EAGAIN; /* others are errors of earlier sends, now told and gone */
 	passage->from = port;
 	passage->length = (size_t)length;
-	passage->is_rtcp = false;
+	passage->is_rtcp = passage->is_proven = false;
 	passage->is_checked = is_checked;
 	if (++worker->passage_count == RELAY_BATCH)
 		relay_batch_relay(worker);

@@ -74,6 +74,7 @@ struct relay_side {
 	bool is_muxed; /* RTCP on the RTP port: RFC 5761 */
 	uint8_t index, suite_in, suite_out;
 	uint8_t open_attempts; /* left; 0: open, or given up */
+	uint8_t last_drop;     /* enum media_drop */
 	struct relay_reception reception;
 	struct datapath_flow *flow; /* the kernel relays what comes; NULL: it does not */
 	struct relay_port ports[RELAY_PORTS];
@@ -141,8 +142,16 @@ struct relay_passage {
 	size_t length;
 	bool is_rtcp;
 	bool is_checked; /* the kernel has compared its source */
+	bool is_proven;  /* its tag was verified */
 	union relay_sockaddr source;
 	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
+};
+
+/* Drops that are alike, until they are told. */
+#define RELAY_FINDINGS 64
+struct relay_finding {
+	struct media_event event;
+	struct media_finding finding;
 };
 
 struct relay_worker {
@@ -161,6 +170,8 @@ struct relay_worker {
 	bool is_stopping, is_busy;
 	uint32_t passage_count;
 	struct relay_passage passages[RELAY_BATCH];
+	struct relay_finding findings[RELAY_FINDINGS];
+	uint32_t findings_other[MEDIA_DROP_COUNT]; /* for which there was no place */
 	/* shared */
 	pthread_mutex_t lock;
 	struct list commands;
@@ -178,6 +189,7 @@ static inline void counter_add(uint64_t *counter, uint64_t value)
 static inline void side_drop(struct relay_side *side, enum media_drop reason)
 {
 	counter_add(&side->counters.drops[reason], 1);
+	side->last_drop = (uint8_t)reason;
 }
 
 /* relay_worker.c. start: 0 or a negative error. push takes the command. stop, also after a failed start, ends the
@@ -221,6 +233,10 @@ void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const
  * relayed when it is full. relay: what is in the batch; afterwards it is empty. */
 void relay_batch_receive(struct relay_worker *worker, struct relay_port *port);
 void relay_batch_relay(struct relay_worker *worker);
+
+/* relay_finding.c. add: the passage was dropped, for its side's last_drop. tell: all since it was last called, as events. */
+void relay_finding_add(struct relay_worker *worker, const struct relay_passage *passage);
+void relay_findings_tell(struct relay_worker *worker);
 
 /* relay_reception.c */
 void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,

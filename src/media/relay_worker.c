@@ -168,6 +168,7 @@ static int tick(struct relay_worker *worker)
 		worker->next_tick_us = worker->now_us + UINT64_C(1000) * TICK_MS;
 		list_each(link, &worker->sessions)
 			session_tick(worker, list_object(link, struct relay_session, link));
+		relay_findings_tell(worker);
 	}
 	return (int)((worker->next_tick_us - worker->now_us + 999) / 1000);
 }

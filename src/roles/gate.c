@@ -410,6 +410,7 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 {
 	struct gate *gate = context;
 	struct media_event event;
+	struct evidence evidence;
 
 	(void)channel;
 	if (message->type == IPC_DATAPATH_STATE)
@@ -420,6 +421,10 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	case IPC_SESSION_EVENT:
 		if (event_from_message(&message->session_event, &event))
 			gateway_media_event(gate->gateway, &event);
+		break;
+	case IPC_EVIDENCE:
+		if (evidence_from_message(&message->evidence, &evidence))
+			evidence_put(&gate->evidence, &evidence);
 		break;
 	case IPC_COUNTERS: gate_on_counters(gate, &message->counters); break;
 	case IPC_BINDING: gateway_binding_loaded(gate->gateway, &message->binding); break;

@@ -3,6 +3,7 @@
 #ifndef RINGWALL_ROLES_GATE_H
 #define RINGWALL_ROLES_GATE_H
 
+#include "base/evidence.h"
 #include "base/list.h"
 #include "call/call.h"
 #include "control/control.h"
@@ -30,6 +31,7 @@ struct gate {
 	struct list waiting;  /* commands that wait for the store, the supervisor or media */
 	uint64_t last_request;
 	uint64_t started_us;
+	struct evidence_sink evidence;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	struct ipc_datapath_state datapath;
 	bool loading, loaded;

@@ -158,6 +158,17 @@ static json_t *rejects_json(const uint64_t *rejects)
 	return object;
 }
 
+static json_t *evidence_json(const struct evidence_sink *sink)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < EVIDENCE_KIND_COUNT; i++)
+		if (sink->counts[i])
+			json_object_set_new(object, evidence_row((enum evidence_kind)i)->name,
+					    json_integer((json_int_t)sink->counts[i]));
+	return object;
+}
+
 static json_t *network_json(struct gate *gate)
 {
 	struct net_statistics net;
@@ -197,6 +208,7 @@ static void handle_status(void *context, struct control_request *request, const 
 		network_json(gate), "zones", zones_json(gate->config), "trunks", trunks_json(gate->gateway));
 	json_object_set_new(answer, "store_error", json_string(gate->store_error ? strerror(gate->store_error) : ""));
 	json_object_set_new(answer, "store_waiting", json_integer(journal_count(gate->journal)));
+	json_object_set_new(answer, "evidence", evidence_json(&gate->evidence));
 	json_object_set_new(answer, "peers", peers_json(gate->gateway));
 	json_object_set_new(answer, "datapath", json_string(gate->datapath.text));
 	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));

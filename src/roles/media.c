@@ -41,11 +41,18 @@ static void on_pipe(evutil_socket_t descriptor, short what, void *context)
 {
 	struct media_role *self = context;
 	struct ipc_message message;
+	struct evidence evidence;
 	struct media_event event;
 
 	(void)what;
 	for (int i = 0; i < 256 && read(descriptor, &event, sizeof(event)) == sizeof(event); i++) {
-		event_to_message(&event, &message);
+		if (event.kind == MEDIA_FINDING) {
+			if (!evidence_from_event(&event, &evidence))
+				continue;
+			evidence_to_message(&evidence, &message);
+		} else {
+			event_to_message(&event, &message);
+		}
 		if (role_peer(self->role, IPC_ROLE_GATE))
 			role_tell(self->role, IPC_ROLE_GATE, &message);
 	}

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 _Static_assert(SRTP_KEY_MAXIMUM == sizeof(((struct ipc_stream_set *)0)->a_key_in), "keys of messages and media differ");
 
 /* X(member): the plain members of a side. */
@@ -91,4 +93,56 @@ bool event_from_message(const struct ipc_session_event *message, struct media_ev
 		{message->ssrc, message->packet_index},
 	};
 	return event->kind < MEDIA_EVENT_COUNT && event->stream < MEDIA_STREAMS_MAXIMUM && event->side < 2;
+}
+
+/* X(drop, kind). The other drops are about the far side, or about ourselves. */
+#define DROP_KINDS(X) \
+	X(SOURCE, MEDIA_SOURCE) X(MALFORMED, MEDIA_MALFORMED) X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) \
+	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR)
+
+bool evidence_from_event(const struct media_event *event, struct evidence *evidence)
+{
+	static const uint8_t kinds[MEDIA_DROP_COUNT] = { /* one more, 0: none */
+#define X(drop, kind) [MEDIA_DROP_##drop] = EVIDENCE_##kind + 1,
+		DROP_KINDS(X)
+#undef X
+	};
+	const struct media_finding *finding = &event->finding;
+
+	if (event->kind != MEDIA_FINDING || finding->drop >= MEDIA_DROP_COUNT || !kinds[finding->drop])
+		return false;
+	*evidence = (struct evidence){
+		.kind = (enum evidence_kind)(kinds[finding->drop] - 1),
+		.count = finding->count,
+		.proven = finding->proven,
+		.source = finding->source,
+		.local = finding->local,
+		.session = event->session,
+		.time_us = clock_monotonic_us(),
+	};
+	return true;
+}
+
+void evidence_to_message(const struct evidence *evidence, struct ipc_message *message)
+{
+	message->type = IPC_EVIDENCE;
+	message->descriptor = -1;
+	message->evidence = (struct ipc_evidence){(uint16_t)evidence->kind, evidence->count, evidence->proven,
+						  evidence->source,         evidence->local, evidence->session};
+}
+
+bool evidence_from_message(const struct ipc_evidence *message, struct evidence *evidence)
+{
+	if (message->kind >= EVIDENCE_KIND_COUNT)
+		return false;
+	*evidence = (struct evidence){
+		.kind = (enum evidence_kind)message->kind,
+		.count = message->count,
+		.proven = message->proven,
+		.source = message->source,
+		.local = message->local,
+		.session = message->session,
+		.time_us = clock_monotonic_us(),
+	};
+	return true;
 }
