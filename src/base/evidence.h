@@ -19,7 +19,10 @@ enum evidence_level { EVIDENCE_NETWORK, EVIDENCE_APPLICATION, EVIDENCE_CONTENT, 
 	X(MEDIA_REPLAYED, "media_replayed", EVIDENCE_CONTENT, 1, true) \
 	X(MEDIA_DIRECTION, "media_direction", EVIDENCE_CONTENT, 0, true) \
 	X(MEDIA_SIZE, "media_size", EVIDENCE_CONTENT, 10, true) \
-	X(MEDIA_CLEAR, "media_clear", EVIDENCE_CONTENT, 5, true)
+	X(MEDIA_CLEAR, "media_clear", EVIDENCE_CONTENT, 5, true) \
+	X(MEDIA_REPORT, "media_false_report", EVIDENCE_CONTENT, 2, true) \
+	X(MEDIA_BYE, "media_bye", EVIDENCE_CONTENT, 0, true) \
+	X(MEDIA_PART, "media_rtcp_part", EVIDENCE_CONTENT, 0, true)
 enum evidence_kind {
 #define X(kind, name, level, weight, proven) EVIDENCE_##kind,
 	EVIDENCE_KINDS(X)

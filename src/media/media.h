@@ -170,10 +170,12 @@ struct media_event {
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
  * kernel drops for a connected socket; CLEAR is RTCP without protection on a side that has SRTP (RTP without it
- * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet;
- * RATE: more than any stream sends. */
+ * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet; RATE: more than any
+ * stream sends. Three are left out of an RTCP compound, which goes on: REPORT (false, or about nothing that was sent), BYE
+ * (unproven), PART (not let through). */
 #define MEDIA_DROPS(X) \
-	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(RATE)
+	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(RATE) \
+	X(REPORT) X(BYE) X(PART)
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)

@@ -32,6 +32,9 @@ const char *media_drop_name(enum media_drop drop)
 		[MEDIA_DROP_SEND] = "send",
 		[MEDIA_DROP_CLEAR] = "clear",
 		[MEDIA_DROP_RATE] = "rate",
+		[MEDIA_DROP_REPORT] = "report",
+		[MEDIA_DROP_BYE] = "bye",
+		[MEDIA_DROP_PART] = "part",
 	};
 	return (size_t)drop < MEDIA_DROP_COUNT ? names[drop] : "unknown";
 }
@@ -150,6 +153,7 @@ static struct relay_session *session_new(struct media_relay *relay, uint64_t id)
 	if (!session)
 		return NULL;
 	session->id = id;
+	random_fill(random_system(), session->name_key, sizeof(session->name_key));
 	session->worker = worker_choose(relay);
 	session->worker->session_count++;
 	list_init(&session->link);

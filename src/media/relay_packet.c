@@ -118,6 +118,8 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 
 	counter_add(&side->counters.packets_in, 1);
 	counter_add(&side->counters.bytes_in, length);
+	if (!side->reception.started || side->reception.ssrc != header.ssrc)
+		rtcp_source_add(&side->sources, header.ssrc);
 	relay_offload_reception_take(side);
 	relay_reception_count(&side->reception, &header, worker->now_us, &side->counters);
 	relay_offload_reception_give(side);
@@ -146,6 +148,8 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 	settle(worker, passage, true);
 	counter_add(&side->counters.rtcp_in, 1);
 	relay_round_trip_from(side, passage->packet, passage->length, worker->now_us);
+	if (!relay_rtcp_rebuild(worker, passage))
+		return side_drop(side, MEDIA_DROP_MALFORMED);
 	relay_round_trip_to(other_side(side), passage->packet, passage->length, worker->now_us);
 	forward(worker, passage);
 }

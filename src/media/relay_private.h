@@ -12,6 +12,7 @@
 #include "base/table.h"
 #include "bpf/abi.h"
 #include "media/media.h"
+#include "media/rtcp_rebuild.h"
 
 #define RELAY_PACKET_MAXIMUM 2048 /* bytes of a datagram; longer ones are dropped */
 #define RELAY_PORTS 2             /* RTP, RTCP */
@@ -80,6 +81,7 @@ struct relay_side {
 	struct relay_port ports[RELAY_PORTS];
 	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
 	struct relay_round_trip round_trip;
+	struct rtcp_sources sources; /* the SSRCs that come in */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -131,6 +133,7 @@ struct relay_session {
 	/* the worker's */
 	struct list link;           /* the worker's `sessions` */
 	struct list opened;         /* streams */
+	uint8_t name_key[HASH_KEY_BYTES]; /* for canonical names */
 	uint64_t expected_since_us; /* silence counts from here, or from the last good packet */
 	bool is_known, is_silent;
 };
@@ -207,6 +210,9 @@ void relay_stream_init(struct relay_stream *stream, struct relay_session *sessio
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted);
 void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream);
 void relay_stream_free(struct relay_stream *stream);
+
+/* relay_rtcp.c: builds the compound anew, in its place. False: it must not pass. */
+bool relay_rtcp_rebuild(struct relay_worker *worker, struct relay_passage *passage);
 
 /* relay_round_trip.c; a compound that is good. from: what its sender says of what it got. to: it goes there. */
 void relay_round_trip_from(struct relay_side *side, const uint8_t *packet, size_t length, uint64_t now_us);

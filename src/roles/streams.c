@@ -98,7 +98,8 @@ bool event_from_message(const struct ipc_session_event *message, struct media_ev
 /* X(drop, kind). The other drops are about the far side, or about ourselves. */
 #define DROP_KINDS(X) \
 	X(SOURCE, MEDIA_SOURCE) X(MALFORMED, MEDIA_MALFORMED) X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) \
-	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR)
+	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) \
+	X(BYE, MEDIA_BYE) X(PART, MEDIA_PART)
 
 bool evidence_from_event(const struct media_event *event, struct evidence *evidence)
 {

@@ -262,7 +262,13 @@ static bool receives(struct kit_call *call, int side, bool rtcp, int wait_ms)
 	if (call->from_relay[side])
 		assert_int_equal((rtcp ? srtcp_unprotect : srtp_unprotect)(call->from_relay[side], packet, &length),
 				 SRTP_OK);
-	size_t wanted_length = rtcp ? rtcp_make(wanted, other, 9) : rtp_make(wanted, other, call->sequence[!side]);
+	if (rtcp) { /* built anew: test_rtcp_rebuild.c looks closer */
+		assert_int_equal(rtcp_check(packet, length), 0);
+		put_u32(wanted, other);
+		assert_memory_equal(packet + 4, wanted, 4);
+		return true;
+	}
+	size_t wanted_length = rtp_make(wanted, other, call->sequence[!side]);
 	assert_int_equal(length, wanted_length);
 	assert_memory_equal(packet, wanted, length);
 	return true;
