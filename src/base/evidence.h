@@ -22,7 +22,9 @@ enum evidence_level { EVIDENCE_NETWORK, EVIDENCE_APPLICATION, EVIDENCE_CONTENT, 
 	X(MEDIA_CLEAR, "media_clear", EVIDENCE_CONTENT, 5, true) \
 	X(MEDIA_REPORT, "media_false_report", EVIDENCE_CONTENT, 2, true) \
 	X(MEDIA_BYE, "media_bye", EVIDENCE_CONTENT, 0, true) \
-	X(MEDIA_PART, "media_rtcp_part", EVIDENCE_CONTENT, 0, true)
+	X(MEDIA_PART, "media_rtcp_part", EVIDENCE_CONTENT, 0, true) \
+	X(MEDIA_PAYLOAD, "media_payload_type", EVIDENCE_CONTENT, 2, true) \
+	X(MEDIA_RATE, "media_rate", EVIDENCE_CONTENT, 5, true)
 enum evidence_kind {
 #define X(kind, name, level, weight, proven) EVIDENCE_##kind,
 	EVIDENCE_KINDS(X)
@@ -42,7 +44,7 @@ const struct evidence_row *evidence_row(enum evidence_kind kind); /* `kind` must
 struct evidence {
 	enum evidence_kind kind;
 	uint32_t count;
-	bool proven;                  /* the sender has shown that it is at `source`: by an answered request, or by a key */
+	bool proven; /* the sender has shown that it is at `source`: by an answered request, or by a key */
 	struct address source, local; /* ADDRESS_NONE: not known, or many */
 	uint64_t session;             /* the call that it is about; 0: none */
 	uint64_t time_us;             /* monotonic */

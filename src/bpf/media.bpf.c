@@ -239,7 +239,7 @@ static __always_inline bool decision_read(const struct datapath_sites *table, st
 	       port >= table->sites[out].port_first && port <= table->sites[out].port_last;
 }
 
-/* Version, contributing sources, extension and padding fit; a payload type that was negotiated; not RTCP. */
+/* Version and contributing sources fit; a payload type that was negotiated; not RTCP. */
 static __always_inline bool rtp_is_plain(const struct frame *frame, const struct decision *decision)
 {
 	const __u8 *rtp = frame->rtp;
@@ -249,15 +249,8 @@ static __always_inline bool rtp_is_plain(const struct frame *frame, const struct
 	if (first >> 6 != 2 || (second >= RTCP_FIRST && second <= RTCP_LAST) ||
 	    !(decision->payload_types[type >> 6] >> (type & 63) & 1) || frame->rtp_bytes > decision->payload_maximum)
 		return false;
-	if (first & 0x20)
-		return false; /* padding: rare, and the socket checks it */
-	if (first & 0x10) {
-		const __u8 *extension = rtp + header;
-
-		if (extension + 4 > (const __u8 *)frame->end)
-			return false;
-		header += 4 + 4 * (extension[2] << 8 | extension[3]);
-	}
+	if (first & 0x30)
+		return false; /* padding, which is rare and to be checked; an extension, which is to be taken out */
 	return header <= frame->rtp_bytes;
 }
 

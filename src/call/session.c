@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Offer and answer between two legs (RFC 3264): each side sees only our address and ports and the encryption of its own
  * zone; media is told once both have spoken. */
+#include "call/budget.h"
 #include "call/calls.h"
 #include "call/sessions.h"
 
@@ -426,6 +427,17 @@ static struct exchange *exchange_new(struct call *call, struct session *session,
 	return exchange;
 }
 
+/* What is offered may come before its answer is seen here. */
+static void budgets_offer(struct call *call, struct session *session, const struct sdp_session *from)
+{
+	bool more = false;
+
+	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++)
+		more |= budget_extend(&session->streams[i].budget, &from->streams[i]);
+	if (more && call->media_open)
+		session_tell_media(call);
+}
+
 int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span description, struct buffer *out)
 {
 	struct session *session = session_own(call, fork);
@@ -447,6 +459,7 @@ int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span
 		session->versions[other_leg(leg)]++;
 		write(call, session, other_leg(leg), &from, locals, out);
 		bytes_keep(&exchange->offered.bytes, &exchange->offered.length, buffer_span(out));
+		budgets_offer(call, session, &from);
 	} else {
 		exchange_free(exchange);
 	}
@@ -526,6 +539,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
+	budget_extend(&stream->budget, answer);
 	local->rtp = stream_address(call, offerer, stream);
 	if (exchange->chosen.suite) {
 		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
@@ -631,6 +645,7 @@ static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct
 	stream->peer_ports[leg] = answer->port;
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
+	changed |= budget_extend(&stream->budget, answer);
 	stream->directions[leg] = answer->direction;
 	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
 	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
@@ -699,7 +714,8 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 	struct media_stream media = {.session = call->id,
 				     .index = index,
 				     .kind = stream->kind,
-				     .silence_timeout_ms = call->gateway->config->calls.media_silence_s * 1000};
+				     .silence_timeout_ms = call->gateway->config->calls.media_silence_s * 1000,
+				     .budget = stream->budget};
 
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		struct media_side *side = &media.sides[leg];

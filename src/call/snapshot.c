@@ -92,6 +92,7 @@ static const struct record_row stream_rows[] = {
 	RECORD_ROW(17, BYTES, struct session_stream, learned[0].out),
 	RECORD_ROW(18, BYTES, struct session_stream, learned[1].in),
 	RECORD_ROW(19, BYTES, struct session_stream, learned[1].out),
+	RECORD_ROW(20, BYTES, struct session_stream, budget),
 };
 
 static const struct record_row exchange_rows[] = {

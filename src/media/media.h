@@ -95,6 +95,10 @@ struct rtp_header {
 /* Checks version, lengths of CSRC list, extension and padding. Returns 0 or -EINVAL. */
 int rtp_parse(const uint8_t *packet, size_t length, struct rtp_header *header);
 
+/* Takes the header extension of a packet that rtp_parse found good out, in place: none is ever agreed (a=extmap does not cross), and
+ * nobody may need one (RFC 3550 section 5.3.1). Returns the new length. */
+size_t rtp_extension_drop(uint8_t *packet, size_t length);
+
 /* RFC 5761 section 4: whether a packet on a shared port is RTCP. */
 bool rtcp_is(const uint8_t *packet, size_t length);
 
@@ -127,6 +131,13 @@ struct media_side {
 	bool may_send; /* the peer may send to us now (direction); else its RTP is dropped and counted */
 };
 
+/* What the two sides of a stream have agreed, for both: zeros are no limit. Payload types: bit N % 8 of byte N / 8 is type N. */
+struct media_budget {
+	uint8_t payload_types[16];
+	uint32_t packets_per_s, kbps; /* each direction's; four seconds' worth may come at once */
+	uint32_t packet_bytes;
+};
+
 /* A whole stream, declared; setting it again changes what differs and keeps the rest (sockets, roll-over counters,
  * a locked peer whose signalled address and learn_from did not change). peer_rtcp equal to peer_rtp means that the
  * side sends and wants both on the one port (RFC 5761). */
@@ -135,6 +146,7 @@ struct media_stream {
 	uint8_t index;               /* of the m-line, below MEDIA_STREAMS_MAXIMUM */
 	uint8_t kind;                /* enum media_kind */
 	uint32_t silence_timeout_ms; /* 0: never; counted while any side may send */
+	struct media_budget budget;
 	struct media_side sides[2];
 };
 #define MEDIA_STREAMS_MAXIMUM 16
@@ -169,13 +181,14 @@ struct media_event {
 };
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
- * kernel drops for a connected socket; CLEAR is RTCP without protection on a side that has SRTP (RTP without it
- * cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER: the other side has none yet; RATE: more than any
- * stream sends. Three are left out of an RTCP compound, which goes on: REPORT (false, or about nothing that was sent), BYE
- * (unproven), PART (not let through). */
+ * kernel drops for a connected socket; PAYLOAD: a payload type that was not agreed; RATE: beyond the budget; CLEAR is RTCP without
+ * protection on a side that has SRTP (RTP without it cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER:
+ * the other side has none yet. Three are left out of an RTCP compound, which goes on: REPORT (false, or about nothing that was
+ * sent), BYE (unproven), PART (not let through). */
 #define MEDIA_DROPS(X) \
-	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(RATE) \
-	X(REPORT) X(BYE) X(PART)
+	X(SOURCE) \
+	X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) \
+		X(PART) X(PAYLOAD) X(RATE)
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)

@@ -31,10 +31,11 @@ const char *media_drop_name(enum media_drop drop)
 		[MEDIA_DROP_SIZE] = "size",
 		[MEDIA_DROP_SEND] = "send",
 		[MEDIA_DROP_CLEAR] = "clear",
-		[MEDIA_DROP_RATE] = "rate",
 		[MEDIA_DROP_REPORT] = "report",
 		[MEDIA_DROP_BYE] = "bye",
 		[MEDIA_DROP_PART] = "part",
+		[MEDIA_DROP_PAYLOAD] = "payload",
+		[MEDIA_DROP_RATE] = "rate",
 	};
 	return (size_t)drop < MEDIA_DROP_COUNT ? names[drop] : "unknown";
 }

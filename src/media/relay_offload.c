@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-#define TRAFFIC_CLASS 0xb8 /* expedited forwarding, as the sockets send */
-#define INTERVAL_NS 125000 /* a ceiling for any stream: 8,000 packets a second, */
-#define BURST_NS 250000000 /* a quarter of a second's ahead */
-#define ANY_PAYLOAD_TYPE (~0ull)
+#define TRAFFIC_CLASS 0xb8          /* expedited forwarding, as the sockets send */
+#define INTERVAL_NS 125000          /* a ceiling for any stream: 8,000 packets a second, */
+#define BURST_NS 250000000          /* a quarter of a second's ahead */
+#define BUDGET_AHEAD_NS 4000000000u /* as the sockets grant (budget.c) */
 
 struct relay_offload {
 	const struct datapath_sites *sites;
@@ -137,6 +137,19 @@ static bool is_simple(const struct relay_side *from, const struct relay_side *to
 	       from->local.family == to->local.family;
 }
 
+/* What was agreed, as far as the program looks; bytes a second are held by the largest packet and the packets' rate. */
+static void flow_limit(const struct budget *budget, struct datapath_flow *flow)
+{
+	flow->payload_maximum = RELAY_PACKET_MAXIMUM;
+	if (budget->packet_bytes && budget->packet_bytes < RELAY_PACKET_MAXIMUM)
+		flow->payload_maximum = (uint16_t)budget->packet_bytes;
+	flow->interval_ns = budget->packet_ns ? budget->packet_ns : INTERVAL_NS;
+	flow->burst_ns = budget->packet_ns ? BUDGET_AHEAD_NS : BURST_NS;
+	for (int i = 0; i < 128; i++)
+		if (budget_has_type(budget, (uint8_t)i))
+			flow->payload_types[i / 64] |= 1ull << i % 64;
+}
+
 static bool flow_describe(const struct relay_offload *offload, const struct relay_side *from,
 			  const struct relay_side *to, struct datapath_flow *flow)
 {
@@ -153,11 +166,8 @@ static bool flow_describe(const struct relay_offload *offload, const struct rela
 		.peer_port = htons(peer->port),
 		.out_port = htons(to->local.port),
 		.to_port = htons(target->port),
-		.payload_maximum = RELAY_PACKET_MAXIMUM,
-		.payload_types = {ANY_PAYLOAD_TYPE, ANY_PAYLOAD_TYPE},
-		.interval_ns = INTERVAL_NS,
-		.burst_ns = BURST_NS,
 	};
+	flow_limit(&from->budget, flow);
 	memcpy(flow->peer_ip, peer->ip, sizeof(flow->peer_ip));
 	memcpy(flow->to_ip, target->ip, sizeof(flow->to_ip));
 	return true;

@@ -88,6 +88,8 @@ static void relay_datagram(struct relay_worker *worker, struct relay_passage *pa
 	struct relay_side *side = passage->from->side;
 	if (!passage->length)
 		return side_drop(side, MEDIA_DROP_MALFORMED);
+	if (budget_take(&side->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
+		return side_drop(side, MEDIA_DROP_RATE);
 	settle(worker, passage, true);
 	counter_add(&side->counters.packets_in, 1);
 	counter_add(&side->counters.bytes_in, passage->length);
@@ -113,6 +115,11 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	struct rtp_header header;
 	if (rtp_parse(passage->packet, passage->length, &header) != 0)
 		return side_drop(side, MEDIA_DROP_MALFORMED);
+	if (!budget_has_type(&side->budget, header.payload_type))
+		return side_drop(side, MEDIA_DROP_PAYLOAD);
+	enum media_drop reason = budget_take(&side->budget, length, worker->now_us);
+	if (reason != MEDIA_DROP_COUNT)
+		return side_drop(side, reason);
 	if (!settle(worker, passage, relay_reception_is_newest(&side->reception, &header)))
 		return side_drop(side, MEDIA_DROP_SOURCE);
 
@@ -126,6 +133,7 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
+	passage->length = rtp_extension_drop(passage->packet, passage->length);
 	forward(worker, passage);
 }
 
@@ -145,6 +153,8 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 	}
 	if (rtcp_check(passage->packet, passage->length) != 0)
 		return side_drop(side, MEDIA_DROP_MALFORMED);
+	if (budget_take(&side->rtcp_budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
+		return side_drop(side, MEDIA_DROP_RATE);
 	settle(worker, passage, true);
 	counter_add(&side->counters.rtcp_in, 1);
 	relay_round_trip_from(side, passage->packet, passage->length, worker->now_us);

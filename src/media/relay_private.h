@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "bpf/abi.h"
+#include "media/budget.h"
 #include "media/media.h"
 #include "media/rtcp_rebuild.h"
 
@@ -78,10 +79,12 @@ struct relay_side {
 	uint8_t last_drop;     /* enum media_drop */
 	struct relay_reception reception;
 	struct datapath_flow *flow; /* the kernel relays what comes; NULL: it does not */
+	struct budget budget;       /* of RTP or datagrams */
 	struct relay_port ports[RELAY_PORTS];
 	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
 	struct relay_round_trip round_trip;
-	struct rtcp_sources sources; /* the SSRCs that come in */
+	struct budget rtcp_budget;
+	struct rtcp_sources sources;         /* the SSRCs that come in */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -131,10 +134,10 @@ struct relay_session {
 	struct relay_stream *streams[MEDIA_STREAMS_MAXIMUM];
 	uint16_t set_since; /* the last mark: bits by stream */
 	/* the worker's */
-	struct list link;           /* the worker's `sessions` */
-	struct list opened;         /* streams */
+	struct list link;                 /* the worker's `sessions` */
+	struct list opened;               /* streams */
 	uint8_t name_key[HASH_KEY_BYTES]; /* for canonical names */
-	uint64_t expected_since_us; /* silence counts from here, or from the last good packet */
+	uint64_t expected_since_us;       /* silence counts from here, or from the last good packet */
 	bool is_known, is_silent;
 };
 

@@ -9,6 +9,9 @@
 #include "base/memory.h"
 #include "media/relay_offload.h"
 
+#define DATAGRAMS_PER_S 500    /* of T.38, which has some hundred at most */
+#define RTCP_PACKETS_PER_S 200 /* feedback on video may come with every lost packet */
+
 void relay_stream_init(struct relay_stream *stream, struct relay_session *session, uint8_t index)
 {
 	stream->session = session;
@@ -117,10 +120,17 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
 {
+	static const struct media_budget rtcp_agreed = {.packets_per_s = RTCP_PACKETS_PER_S};
+	static const struct media_budget datagrams_agreed = {.packets_per_s = DATAGRAMS_PER_S};
 	bool is_new = !stream->is_applied || stream->kind != wanted->kind;
 	bool was_expected = stream->is_applied && (stream->sides[0].may_send || stream->sides[1].may_send);
 	stream->kind = wanted->kind;
 	stream->silence_timeout_ms = wanted->silence_timeout_ms;
+	for (uint8_t i = 0; i < 2; i++) {
+		budget_set(&stream->sides[i].budget,
+			   wanted->kind == MEDIA_DATAGRAM ? &datagrams_agreed : &wanted->budget);
+		budget_set(&stream->sides[i].rtcp_budget, &rtcp_agreed);
+	}
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
 	stream->is_applied = true;

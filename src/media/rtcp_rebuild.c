@@ -10,7 +10,7 @@
 #define COUNT_MASK 0x1f
 #define PADDING_FLAG 0x20
 #define BLOCK_BYTES 24
-#define NAME_LETTERS 16     /* RFC 7022 section 4.2 has as many */
+#define NAME_LETTERS 16      /* RFC 7022 section 4.2 has as many */
 #define FEEDBACK_MAXIMUM 512 /* bytes of feedback control information */
 #define CNAME 1
 
@@ -245,8 +245,7 @@ static bool feedback_build(struct rebuild *to, const struct part *part)
 	for (size_t i = 0; i < sizeof(feedback_rows) / sizeof(feedback_rows[0]); i++) {
 		const struct feedback_row *row = &feedback_rows[i];
 
-		if (row->type == part->bytes[1] && row->format == part->count &&
-		    feedback_passes(to->view, part, row))
+		if (row->type == part->bytes[1] && row->format == part->count && feedback_passes(to->view, part, row))
 			return copy(to, part, part->length);
 	}
 	to->refused->parts++;

@@ -27,8 +27,9 @@ struct rtcp_view {
 	uint32_t ssrc;
 	uint16_t highest;
 	uint64_t expected;
-	bool is_proven;          /* its tag was verified */
-	const uint8_t *name_key; /* HASH_KEY_BYTES, for canonical names: the same name is the same word in all streams of a call */
+	bool is_proven; /* its tag was verified */
+	const uint8_t *
+		name_key; /* HASH_KEY_BYTES, for canonical names: the same name is the same word in all streams of a call */
 };
 
 /* Parts and blocks that were left out. */

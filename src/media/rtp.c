@@ -3,6 +3,7 @@
 #include "media/media.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "media/rtp_private.h"
 
@@ -48,4 +49,14 @@ int rtp_parse(const uint8_t *packet, size_t length, struct rtp_header *header)
 		.payload_length = length - offset - padding,
 	};
 	return 0;
+}
+
+size_t rtp_extension_drop(uint8_t *packet, size_t length)
+{
+	if (!(packet[0] & EXTENSION_FLAG))
+		return length;
+	size_t start = RTP_HEADER_BYTES + 4u * (packet[0] & 0x0f), end = rtp_header_bytes(packet, length);
+	packet[0] &= (uint8_t)~EXTENSION_FLAG;
+	memmove(packet + start, packet + end, length - end);
+	return length - (end - start);
 }

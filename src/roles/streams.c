@@ -11,6 +11,9 @@ _Static_assert(SRTP_KEY_MAXIMUM == sizeof(((struct ipc_stream_set *)0)->a_key_in
 /* X(member): the plain members of a side. */
 #define SIDE_MEMBERS(X) X(local) X(peer_rtp) X(peer_rtcp) X(learn_from) X(suite_in) X(suite_out) X(may_send) X(locked)
 
+/* X(member): what was agreed for both sides, but for the payload types. */
+#define BUDGET_MEMBERS(X) X(packets_per_s) X(kbps) X(packet_bytes)
+
 /* X(direction, place): the roll-over counters of a side. */
 #define ROLL_OVERS(X) X(in, 0) X(in, 1) X(in, 2) X(in, 3) X(out, 0) X(out, 1) X(out, 2) X(out, 3)
 _Static_assert(SRTP_ROLL_OVERS_MAXIMUM == 4, "places of messages and media differ");
@@ -27,6 +30,10 @@ void stream_to_message(const struct media_stream *stream, struct ipc_message *me
 	set->index = stream->index;
 	set->kind = stream->kind;
 	set->silence_timeout_ms = stream->silence_timeout_ms;
+#define X(member) set->member = stream->budget.member;
+	BUDGET_MEMBERS(X)
+#undef X
+	memcpy(set->payload_types, stream->budget.payload_types, sizeof(set->payload_types));
 #define X(member) \
 	set->a_##member = a->member; \
 	set->b_##member = b->member;
@@ -54,6 +61,10 @@ void stream_from_message(const struct ipc_stream_set *set, struct media_stream *
 	stream->index = set->index;
 	stream->kind = set->kind;
 	stream->silence_timeout_ms = set->silence_timeout_ms;
+#define X(member) stream->budget.member = set->member;
+	BUDGET_MEMBERS(X)
+#undef X
+	memcpy(stream->budget.payload_types, set->payload_types, sizeof(set->payload_types));
 #define X(member) \
 	a->member = set->a_##member; \
 	b->member = set->b_##member;
@@ -97,15 +108,17 @@ bool event_from_message(const struct ipc_session_event *message, struct media_ev
 
 /* X(drop, kind). The other drops are about the far side, or about ourselves. */
 #define DROP_KINDS(X) \
-	X(SOURCE, MEDIA_SOURCE) X(MALFORMED, MEDIA_MALFORMED) X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) \
-	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) \
-	X(BYE, MEDIA_BYE) X(PART, MEDIA_PART)
+	X(SOURCE, MEDIA_SOURCE) \
+	X(MALFORMED, MEDIA_MALFORMED) \
+	X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) \
+		X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) X(BYE, MEDIA_BYE) X(PART, MEDIA_PART) \
+			X(PAYLOAD, MEDIA_PAYLOAD) X(RATE, MEDIA_RATE)
 
 bool evidence_from_event(const struct media_event *event, struct evidence *evidence)
 {
-	static const uint8_t kinds[MEDIA_DROP_COUNT] = { /* one more, 0: none */
+	static const uint8_t kinds[MEDIA_DROP_COUNT] = {/* one more, 0: none */
 #define X(drop, kind) [MEDIA_DROP_##drop] = EVIDENCE_##kind + 1,
-		DROP_KINDS(X)
+							DROP_KINDS(X)
 #undef X
 	};
 	const struct media_finding *finding = &event->finding;

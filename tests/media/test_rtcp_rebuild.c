@@ -100,24 +100,24 @@ static void test_m5_parts(void **state)
 		const char *part;
 		bool passes;
 	} rows[] = {
-		{"80cc0002 00000001 41424344", false},                            /* APP */
-		{"80d00000", false},                                              /* nobody knows what */
-		{"81cd0003 00000001 00000002 00010000", true},                    /* NACK */
-		{"81cd0003 00000001 00000003 00010000", false},                   /* of what it does not hear */
-		{"81cd0002 00000001 00000002", false},                            /* of nothing */
-		{"8fcd0004 00000001 00000002 00010000 00000000", true},           /* transport-wide */
-		{"82cd0003 00000001 00000002 00010000", false},                   /* format unknown */
-		{"81ce0002 00000001 00000002", true},                             /* PLI */
+		{"80cc0002 00000001 41424344", false},                  /* APP */
+		{"80d00000", false},                                    /* nobody knows what */
+		{"81cd0003 00000001 00000002 00010000", true},          /* NACK */
+		{"81cd0003 00000001 00000003 00010000", false},         /* of what it does not hear */
+		{"81cd0002 00000001 00000002", false},                  /* of nothing */
+		{"8fcd0004 00000001 00000002 00010000 00000000", true}, /* transport-wide */
+		{"82cd0003 00000001 00000002 00010000", false},         /* format unknown */
+		{"81ce0002 00000001 00000002", true},                   /* PLI */
 		{"81ce0002 00000001 00000000", false},
 		{"81ce0003 00000001 00000002 00000000", false},
-		{"84ce0004 00000001 00000000 00000002 01000000", true},           /* FIR */
-		{"84ce0003 00000001 00000000 00000002", false},                   /* half */
-		{"8fce0005 00000001 00000000 52454d42 01000000 00000002", true},  /* REMB */
-		{"80cf0004 00000001 04000002 00000000 00000000", true},           /* receiver reference time */
-		{"80cf0003 00000001 04000001 00000000", false},                   /* short */
+		{"84ce0004 00000001 00000000 00000002 01000000", true},          /* FIR */
+		{"84ce0003 00000001 00000000 00000002", false},                  /* half */
+		{"8fce0005 00000001 00000000 52454d42 01000000 00000002", true}, /* REMB */
+		{"80cf0004 00000001 04000002 00000000 00000000", true},          /* receiver reference time */
+		{"80cf0003 00000001 04000001 00000000", false},                  /* short */
 		{"80cf0002 00000001 63000000", false},
 		{"80cf0001 00000001", false},
-		{"80cf0004 00000001 01000002 00000000 00000000", false},          /* loss of each packet */
+		{"80cf0004 00000001 01000002 00000000 00000000", false}, /* loss of each packet */
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char whole[200];
@@ -163,8 +163,7 @@ static void test_m5_capacity(void **state)
 	size_t length = rtcp_make(packet, 1, 3);
 	for (size_t capacity = 0; capacity <= 60; capacity++) {
 		uint8_t *out = malloc(capacity ? capacity : 1);
-		assert_int_equal(rtcp_rebuild(packet, length, &view, out, capacity, &refused),
-				 capacity < 60 ? 0 : 60);
+		assert_int_equal(rtcp_rebuild(packet, length, &view, out, capacity, &refused), capacity < 60 ? 0 : 60);
 		free(out);
 	}
 	for (length = 0; length < 33 * 8; length += 8)
@@ -210,9 +209,9 @@ static void test_sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_m5_reports),   cmocka_unit_test(test_m5_bye),
-		cmocka_unit_test(test_m5_parts),     cmocka_unit_test(test_m5_names),
-		cmocka_unit_test(test_m5_capacity),  cmocka_unit_test(test_m5_truncated),
+		cmocka_unit_test(test_m5_reports),  cmocka_unit_test(test_m5_bye),
+		cmocka_unit_test(test_m5_parts),    cmocka_unit_test(test_m5_names),
+		cmocka_unit_test(test_m5_capacity), cmocka_unit_test(test_m5_truncated),
 		cmocka_unit_test(test_sources),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,7 @@ static void streams_arrive_as_they_were_sent(void **state)
 			side->roll_overs_out[k] = (struct srtp_roll_over){200 + k, (1ull << 33) + k + (uint32_t)i};
 		}
 	}
+	sent.budget = (struct media_budget){{1, [15] = 128}, 250, 328, 2600};
 	stream_to_message(&sent, &message);
 	length = ipc_encode(&message, bytes, sizeof(bytes));
 	assert_true(length > 0);
@@ -159,6 +160,7 @@ static void streams_arrive_as_they_were_sent(void **state)
 	assert_int_equal(got.session, sent.session);
 	assert_int_equal(got.index, 3);
 	assert_int_equal(got.silence_timeout_ms, 60000);
+	assert_memory_equal(&got.budget, &sent.budget, sizeof(got.budget));
 	for (int i = 0; i < 2; i++) {
 		const struct media_side *a = &sent.sides[i], *b = &got.sides[i];
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Payload types and budgets out of descriptions. Generous: a budget is there against floods and tunnels, and no honest phone may
+ * come near it. */
+#include "call/budget.h"
+
+#include <string.h>
+
+#define COMFORT_NOISE 13  /* RFC 3389; sent by some who did not say so */
+#define PACKET_TIME_MS 10 /* of who does not say; most send half as often */
+#define OTHER_KBPS \
+	2000 /* a sound of a codec that is not in the table: as much as two channels of 16 bits and 48 kHz need */
+#define PICTURE_KBPS 20000 /* where no bandwidth is said */
+#define PICTURE_LEAST 4000 /* some say less than a key frame takes */
+#define PICTURE_PACKETS 4000
+#define HEADER_BYTES 100 /* RTP, tag, padding */
+#define LONGEST_PACKET_MS 300
+
+/* The most a codec sends, in kbit/s. */
+static const struct {
+	struct span name;
+	uint16_t kbps;
+} codecs[] = {
+	{SPAN_INIT("PCMU"), 64}, {SPAN_INIT("PCMA"), 64},           {SPAN_INIT("G722"), 64},  {SPAN_INIT("G729"), 8},
+	{SPAN_INIT("G723"), 7},  {SPAN_INIT("G726-32"), 32},        {SPAN_INIT("GSM"), 14},   {SPAN_INIT("iLBC"), 16},
+	{SPAN_INIT("AMR"), 13},  {SPAN_INIT("AMR-WB"), 24},         {SPAN_INIT("speex"), 45}, {SPAN_INIT("opus"), 512},
+	{SPAN_INIT("CN"), 8},    {SPAN_INIT("telephone-event"), 8},
+};
+
+static uint32_t codec_kbps(struct span codec)
+{
+	ptrdiff_t slash = span_index(codec, '/');
+	struct span name = slash < 0 ? codec : span_slice(codec, 0, (size_t)slash);
+
+	for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
+		if (span_equal_nocase(name, codecs[i].name))
+			return codecs[i].kbps;
+	return OTHER_KBPS;
+}
+
+static struct media_budget sound_budget(const struct sdp_stream *described)
+{
+	uint32_t ptime_ms =
+		described->ptime_ms && described->ptime_ms < PACKET_TIME_MS ? described->ptime_ms : PACKET_TIME_MS;
+	struct media_budget budget = {.packets_per_s = 2 * 1000 / ptime_ms + 50};
+	uint32_t codec = 0, kbps;
+
+	for (uint8_t i = 0; i < described->format_count; i++) {
+		kbps = codec_kbps(sdp_format_codec(described, described->formats[i]));
+		codec = kbps > codec ? kbps : codec;
+	}
+	budget.kbps = 2 * codec + budget.packets_per_s * HEADER_BYTES * 8 / 1000;
+	budget.packet_bytes = codec * LONGEST_PACKET_MS / 8 + 2 * HEADER_BYTES;
+	return budget;
+}
+
+static struct media_budget picture_budget(const struct sdp_stream *described)
+{
+	uint32_t kbps = described->bandwidth_kbps < UINT32_MAX / 8 ? 4 * described->bandwidth_kbps : UINT32_MAX / 2;
+
+	if (!kbps)
+		kbps = PICTURE_KBPS;
+	return (struct media_budget){.packets_per_s = PICTURE_PACKETS + kbps / 4, /* of 500 bytes, and small ones */
+				     .kbps = kbps > PICTURE_LEAST ? kbps : PICTURE_LEAST,
+				     .packet_bytes = UINT32_MAX};
+}
+
+static void types_add(struct media_budget *budget, const struct sdp_stream *described)
+{
+	for (uint8_t i = 0; i < described->format_count; i++) {
+		uint64_t type;
+
+		if (span_to_uint(described->formats[i], 127, &type) == 0)
+			budget->payload_types[type / 8] |= (uint8_t)(1u << type % 8);
+	}
+	if (described->media == SDP_AUDIO)
+		budget->payload_types[COMFORT_NOISE / 8] |= 1u << COMFORT_NOISE % 8;
+}
+
+bool budget_extend(struct media_budget *budget, const struct sdp_stream *described)
+{
+	struct media_budget before = *budget, more;
+
+	if (!described->port || !sdp_protocol_is_rtp(described->protocol))
+		return false;
+	more = described->media == SDP_AUDIO ? sound_budget(described) : picture_budget(described);
+	types_add(budget, described);
+#define LARGER(member) budget->member = more.member > budget->member ? more.member : budget->member
+	LARGER(packets_per_s);
+	LARGER(kbps);
+	LARGER(packet_bytes);
+#undef LARGER
+	return memcmp(before.payload_types, budget->payload_types, sizeof(before.payload_types)) != 0 ||
+	       before.packets_per_s != budget->packets_per_s || before.kbps != budget->kbps ||
+	       before.packet_bytes != budget->packet_bytes;
+}

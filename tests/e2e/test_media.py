@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks on the media of a live call, and the call beside them that notices nothing (THREATS M2 to M5)."""
+
+import asyncio
+import struct
+import time
+
+from kamailio import USERS
+from kit import DOMAIN, OUTSIDE, PHONES_BOUND, STRANGER, check, udp_socket, wait_for
+from phones import Baresip, check_heard
+from softphone import Audio, Softphone
+from test_encryption import testpbx
+from wire import Capture
+
+FOREIGN = b"\x2a" * 160
+
+
+class Ears(Audio):
+    """Keeps the last packets that came."""
+
+    def __init__(self, address):
+        super().__init__(address)
+        self.packets = []
+
+    def datagram_received(self, data, source):
+        super().datagram_received(data, source)
+        self.packets = self.packets[-2000:] + [data]
+
+    def foreign(self):
+        return [packet for packet in self.packets if FOREIGN[:40] in packet]
+
+
+def rtp(number, payload_type=0, payload=FOREIGN, source=0x11223344):
+    return struct.pack("!BBHII", 0x80, payload_type, number & 0xffff, number * 160 & 0xffffffff, source) + payload
+
+
+def evidence(gateway, kind):
+    return gateway.ask("status")["evidence"].get(kind, 0)
+
+
+def call(kit, attack, before=None):
+    """A phone in the clear calls the echo; `attack(gateway, ears, port)` runs while it hears itself, `before(port)` when the
+    gateway's port is known and no packet was sent."""
+    gateway = kit.gateway(encryption="offered")
+    testpbx(kit, gateway)
+
+    async def run():
+        phone = await Softphone("1001", PHONES_BOUND[0], 5060, (OUTSIDE, 5060), DOMAIN, USERS["1001"]).open()
+        ears = await Ears(PHONES_BOUND[0]).open()
+        registered = await phone.register()
+        check(registered and registered.status == 200, "the phone could not register")
+        dialog, answer = await phone.call("600", ears.describe())
+        check(dialog, "the call failed: %s" % (answer and answer.start))
+        remote = Audio.where(answer.body)
+        if before:
+            await before(remote)
+        ears.start(remote)
+        await asyncio.sleep(1)
+        check(ears.received > 20, "the phone does not hear itself: %d packets" % ears.received)
+        await attack(gateway, ears, remote)
+        ears.received = 0
+        await asyncio.sleep(1)
+        check(ears.received > 40, "the phone heard %d packets in the second after the attack" % ears.received)
+        check(len(gateway.calls()) == 1 and not dialog.ended.is_set(), "the call has ended")
+        check(not ears.foreign(), "%d foreign packets came through" % len(ears.foreign()))
+        await dialog.bye()
+        ears.close()
+
+    asyncio.run(asyncio.wait_for(run(), 40))
+
+
+def test_m2_injection_into_a_live_call(kit):
+    async def attack(gateway, ears, remote):
+        with udp_socket(STRANGER) as stranger, udp_socket(PHONES_BOUND[0]) as neighbour:
+            for number in range(100):
+                stranger.sendto(rtp(number), remote)
+                neighbour.sendto(rtp(number), remote)
+                await asyncio.sleep(0.01)
+            for thief in (stranger, neighbour):
+                thief.setblocking(False)
+                try:
+                    check(not thief.recv(2000), "the attacker was sent a packet")
+                except (BlockingIOError, ConnectionRefusedError):
+                    pass
+    call(kit, attack)
+
+
+def test_m2_theft_by_early_packets(kit):
+    """The stranger knows the port first; the phone's sound goes to the phone all the same."""
+    thief = udp_socket(STRANGER)
+    thief.setblocking(False)
+
+    async def before(remote):
+        for number in range(50):
+            thief.sendto(rtp(number), remote)
+            await asyncio.sleep(0.005)
+
+    async def attack(gateway, ears, remote):
+        try:
+            stolen = thief.recv(2000)
+        except (BlockingIOError, ConnectionRefusedError):
+            stolen = None
+        check(not stolen, "the stranger was sent a packet")
+    with thief:
+        call(kit, attack, before)
+
+
+def test_m4_what_was_not_negotiated_and_floods_are_cut(kit):
+    """From the phone's own socket: another payload type, then a tunnel of 2,000 packets."""
+    async def attack(gateway, ears, remote):
+        for number in range(50):
+            ears.transport.sendto(rtp(number, 96), remote)
+            await asyncio.sleep(0.002)
+        wait_for("the payload type to be told", lambda: evidence(gateway, "media_payload_type") >= 50, 3)
+        check(not ears.foreign(), "a payload type crossed that nobody agreed to")
+        for number in range(3000):
+            ears.transport.sendto(rtp(number, 0, b"\x31" * 160), remote)
+            if number % 50 == 49:
+                await asyncio.sleep(0.01)
+        wait_for("the flood to be told", lambda: evidence(gateway, "media_rate") > 500, 3)
+        await asyncio.sleep(5)  # its own flood has used the phone's budget up
+    call(kit, attack)
+
+
+def test_m5_rtcp_bye_ends_nothing(kit):
+    """A BYE for the phone's own source, from the phone's own address, as RTCP says it; and lies about loss."""
+    async def attack(gateway, ears, remote):
+        source = int.from_bytes(ears.packets[-1][8:12], "big")
+        report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, 5, source, 0xff7fffff, 0xffffffff, 0, 0, 0)
+        bye = struct.pack("!BBHI", 0x81, 203, 1, source)
+        with udp_socket(PHONES_BOUND[0], ears.port + 1) as sock:
+            for _ in range(10):
+                sock.sendto(report + bye, (remote[0], remote[1] + 1))
+                await asyncio.sleep(0.02)
+        wait_for("the BYE to be told", lambda: evidence(gateway, "media_bye") >= 10, 3)
+        wait_for("the lie to be told", lambda: evidence(gateway, "media_false_report") >= 10, 3)
+    call(kit, attack)
+
+
+def test_m3_replay_of_srtp(kit):
+    """What was recorded on the way is sent again, from the phone's address: it changes nothing, and is told."""
+    gateway = kit.gateway()
+    testpbx(kit, gateway)
+    phone = Baresip(kit, "1001")
+    gateway.wait_registrations(1)
+    capture = Capture(kit, [phone.where.link])
+    phone.dial("600")
+    phone.wait_established()
+    time.sleep(2)
+    rows = [row for row in capture.packets("udp && ip.src == %s && udp.dstport >= 20000 && udp.dstport < 21000"
+                                           % phone.where.address, "udp.dstport", "udp.payload") if int(row[0]) % 2 == 0]
+    check(len(rows) > 50, "only %d packets were recorded" % len(rows))
+    script = ("import socket,sys,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+              "for line in sys.stdin:\n p,d=line.split()\n s.sendto(bytes.fromhex(d),(%r,int(p)))\n time.sleep(.002)\n"
+              "s.settimeout(1)\ntry:\n s.recv(2000); print('stolen')\nexcept socket.timeout:\n print('nothing')\n" % OUTSIDE)
+    result = kit.run(phone.where.prefix + ["python3", "-c", script],
+                     stdin="".join("%s %s\n" % (port, payload.replace(":", "")) for port, payload in rows))
+    check("nothing" in result.stdout, "the replayed packets moved the call: " + result.stdout)
+    wait_for("the replay to be told", lambda: evidence(gateway, "media_replayed") >= len(rows) // 2, 3)
+    time.sleep(1)
+    phone.hang_up()
+    phone.wait_ended()
+    check_heard(phone.heard(), 440, "the caller")
+
+
+def test_n5_open_ports_send_strangers_no_datagram(kit):
+    """The kernel's ICMP is another matter: see docs/threats.md."""
+    async def attack(gateway, ears, remote):
+        with udp_socket(STRANGER) as stranger:
+            stranger.setblocking(False)
+            for data in (b"", b"\0", rtp(1), b"\x80\xc9\0\1\0\0\0\1", b"\0\1\0\0\x21\x12\xa4\x42" + b"x" * 12, b"\x16\xfe\xff"):
+                for port in remote[1], remote[1] + 1:
+                    stranger.sendto(data, (remote[0], port))
+            await asyncio.sleep(0.5)
+            try:
+                answer = stranger.recv(2000)
+            except (BlockingIOError, ConnectionRefusedError):
+                answer = None
+            check(not answer, "a stranger was answered: %r" % answer)
+    call(kit, attack)
