@@ -187,8 +187,9 @@ struct media_event {
  * sent), BYE (unproven), PART (not let through). */
 #define MEDIA_DROPS(X) \
 	X(SOURCE) \
-	X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) \
-		X(PART) X(PAYLOAD) X(RATE)
+	X(MALFORMED) \
+	X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) X(PART) \
+		X(PAYLOAD) X(RATE)
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)
