@@ -134,7 +134,8 @@ struct media_side {
 /* What the two sides of a stream have agreed, for both: zeros are no limit. Payload types: bit N % 8 of byte N / 8 is type N. */
 struct media_budget {
 	uint8_t payload_types[16];
-	uint32_t packets_per_s, kbps; /* each direction's; four seconds' worth may come at once */
+	uint32_t packets_per_s,
+		kbps; /* each direction's, half of it by packets and half by bytes; eight seconds' worth may come at once */
 	uint32_t packet_bytes;
 };
 
@@ -188,8 +189,9 @@ struct media_event {
 #define MEDIA_DROPS(X) \
 	X(SOURCE) \
 	X(MALFORMED) \
-	X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) X(PART) \
-		X(PAYLOAD) X(RATE)
+	X(FORGED) \
+	X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) X(PART) X(PAYLOAD) \
+		X(RATE)
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)

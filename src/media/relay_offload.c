@@ -8,10 +8,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-#define TRAFFIC_CLASS 0xb8          /* expedited forwarding, as the sockets send */
-#define INTERVAL_NS 125000          /* a ceiling for any stream: 8,000 packets a second, */
-#define BURST_NS 250000000          /* a quarter of a second's ahead */
-#define BUDGET_AHEAD_NS 4000000000u /* as the sockets grant (budget.c) */
+#define TRAFFIC_CLASS 0xb8 /* expedited forwarding, as the sockets send */
+#define INTERVAL_NS 125000 /* a ceiling for any stream: 8,000 packets a second, */
+#define BURST_NS 250000000 /* a quarter of a second's ahead */
+#define FLOW_AHEAD_NS \
+	4000000000u /* about the most that a flow's field holds; the sockets grant twice that (budget.h) */
 
 struct relay_offload {
 	const struct datapath_sites *sites;
@@ -141,10 +142,10 @@ static bool is_simple(const struct relay_side *from, const struct relay_side *to
 static void flow_limit(const struct budget *budget, struct datapath_flow *flow)
 {
 	flow->payload_maximum = RELAY_PACKET_MAXIMUM;
-	if (budget->packet_bytes && budget->packet_bytes < RELAY_PACKET_MAXIMUM)
+	if (budget->packet_bytes < RELAY_PACKET_MAXIMUM)
 		flow->payload_maximum = (uint16_t)budget->packet_bytes;
 	flow->interval_ns = budget->packet_ns ? budget->packet_ns : INTERVAL_NS;
-	flow->burst_ns = budget->packet_ns ? BUDGET_AHEAD_NS : BURST_NS;
+	flow->burst_ns = budget->packet_ns ? FLOW_AHEAD_NS : BURST_NS;
 	for (int i = 0; i < 128; i++)
 		if (budget_has_type(budget, (uint8_t)i))
 			flow->payload_types[i / 64] |= 1ull << i % 64;

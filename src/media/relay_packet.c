@@ -133,7 +133,8 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
-	passage->length = rtp_extension_drop(passage->packet, passage->length);
+	if (rtp_has_extension(passage->packet))
+		passage->length = rtp_extension_drop(passage->packet, passage->length);
 	forward(worker, passage);
 }
 

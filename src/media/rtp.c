@@ -53,7 +53,7 @@ int rtp_parse(const uint8_t *packet, size_t length, struct rtp_header *header)
 
 size_t rtp_extension_drop(uint8_t *packet, size_t length)
 {
-	if (!(packet[0] & EXTENSION_FLAG))
+	if (!rtp_has_extension(packet))
 		return length;
 	size_t start = RTP_HEADER_BYTES + 4u * (packet[0] & 0x0f), end = rtp_header_bytes(packet, length);
 	packet[0] &= (uint8_t)~EXTENSION_FLAG;

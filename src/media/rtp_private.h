@@ -3,6 +3,7 @@
 #ifndef RINGWALL_MEDIA_RTP_PRIVATE_H
 #define RINGWALL_MEDIA_RTP_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ static inline void write_u32(uint8_t *bytes, uint32_t value)
 	bytes[1] = (uint8_t)(value >> 16);
 	bytes[2] = (uint8_t)(value >> 8);
 	bytes[3] = (uint8_t)value;
+}
+
+static inline bool rtp_has_extension(const uint8_t *packet)
+{
+	return packet[0] & 0x10;
 }
 
 /* Length of the fixed header, CSRC list and extension; 0 when the version is wrong or they reach beyond `length`. */
