@@ -11,6 +11,7 @@
 	2000 /* a sound of a codec that is not in the table: as much as two channels of 16 bits and 48 kHz need */
 #define PICTURE_KBPS 20000 /* where no bandwidth is said */
 #define PICTURE_LEAST 4000 /* some say less than a key frame takes */
+#define PICTURE_MOST 50000
 #define PICTURE_PACKETS 4000
 #define HEADER_BYTES 100 /* RTP, tag, padding */
 #define LONGEST_PACKET_MS 300
@@ -55,10 +56,11 @@ static struct media_budget sound_budget(const struct sdp_stream *described)
 
 static struct media_budget picture_budget(const struct sdp_stream *described)
 {
-	uint32_t kbps = described->bandwidth_kbps < UINT32_MAX / 8 ? 4 * described->bandwidth_kbps : UINT32_MAX / 2;
+	uint32_t said = described->bandwidth_kbps < PICTURE_MOST ? described->bandwidth_kbps : PICTURE_MOST;
+	uint32_t kbps = said ? 4 * said : PICTURE_KBPS;
 
-	if (!kbps)
-		kbps = PICTURE_KBPS;
+	if (kbps > PICTURE_MOST) /* whatever a description says */
+		kbps = PICTURE_MOST;
 	return (struct media_budget){.packets_per_s = PICTURE_PACKETS + kbps / 4, /* of 500 bytes, and small ones */
 				     .kbps = kbps > PICTURE_LEAST ? kbps : PICTURE_LEAST,
 				     .packet_bytes = UINT32_MAX};

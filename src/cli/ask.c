@@ -246,12 +246,14 @@ int status_command(const struct arguments *arguments)
 
 static const char *sound_text(const json_t *media, double lost_percent, char text[SOUND_TEXT_BYTES])
 {
+	const json_t *jitter = json_object_get(media, "jitter_ms");
 	const json_t *round_trip = json_object_get(media, "round_trip_ms"),
 		     *score = json_object_get(media, "opinion_score");
 	struct buffer out = buffer_over(text, SOUND_TEXT_BYTES);
 
-	buffer_printf(&out, "%.1f %% lost, %.1f ms jitter", lost_percent,
-		      json_real_value(json_object_get(media, "jitter_ms")));
+	buffer_printf(&out, "%.1f %% lost", lost_percent);
+	if (jitter)
+		buffer_printf(&out, ", %.1f ms jitter", json_real_value(jitter));
 	if (round_trip)
 		buffer_printf(&out, ", %.0f ms away", json_real_value(round_trip));
 	if (score)

@@ -60,9 +60,9 @@ void relay_findings_tell(struct relay_worker *worker)
 			tell(worker, &finding->event, &finding->finding);
 		finding->finding.count = 0;
 	}
-	for (uint8_t reason = 0; reason < MEDIA_DROP_COUNT; reason++) {
+	for (int reason = 0; reason < MEDIA_DROP_COUNT; reason++) {
 		struct media_event event = {.kind = MEDIA_FINDING};
-		struct media_finding finding = {.drop = reason, .count = worker->findings_other[reason]};
+		struct media_finding finding = {.drop = (uint8_t)reason, .count = worker->findings_other[reason]};
 
 		if (finding.count)
 			tell(worker, &event, &finding);

@@ -18,12 +18,14 @@ bool relay_rtcp_rebuild(struct relay_worker *worker, struct relay_passage *passa
 	const struct relay_reception *sent = &other->reception;
 
 	relay_offload_reception_take(other); /* what the kernel relayed counts as sent */
+	/* Of all its sources: one that comes back is counted anew here, and not by who reports on it. */
+	uint64_t ever = other->counters.packets_in + other->counters.lost;
 	const struct rtcp_view view = {
 		.own = &side->sources,
 		.heard = &other->sources,
 		.ssrc = sent->ssrc,
 		.highest = sent->highest,
-		.expected = sent->expected,
+		.expected = ever > sent->expected ? ever : sent->expected,
 		.is_proven = passage->is_proven,
 		.name_key = side->stream->session->name_key,
 	};

@@ -85,7 +85,7 @@ static bool block_is_possible(const struct rtcp_view *view, const uint8_t *block
 		return true;
 	if ((int16_t)(read_u16(block + 10) - view->highest) > 0)
 		return false;
-	return doubled || lost <= view->expected;
+	return (doubled ? 0x1000000 - lost : lost) <= view->expected;
 }
 
 static bool report_build(struct rebuild *to, const struct part *part)

@@ -51,12 +51,14 @@ static void sound_has_its_types_and_a_margin(void **state)
 
 static void pictures_follow_the_bandwidth(void **state)
 {
-	struct media_budget none = {0}, said = {0}, little = {0};
+	struct media_budget none = {0}, said = {0}, little = {0}, vast = {0};
 
 	(void)state;
 	assert_true(extend(&none, "m=video 4000 RTP/AVP 97\r\na=rtpmap:97 VP8/90000\r\n"));
 	assert_true(extend(&said, "m=video 4000 RTP/AVP 97\r\nb=AS:2000\r\na=rtpmap:97 VP8/90000\r\n"));
 	assert_true(extend(&little, "m=video 4000 RTP/AVP 97\r\nb=AS:64\r\na=rtpmap:97 VP8/90000\r\n"));
+	assert_true(extend(&vast, "m=video 4000 RTP/AVP 97\r\nb=AS:10000000\r\na=rtpmap:97 VP8/90000\r\n"));
+	assert_int_equal(vast.kbps, 50000); /* nobody lifts his own limit */
 	assert_int_equal(none.kbps, 20000);
 	assert_int_equal(said.kbps, 8000);
 	assert_int_equal(little.kbps, 4000);
