@@ -186,12 +186,11 @@ struct media_event {
  * protection on a side that has SRTP (RTP without it cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER:
  * the other side has none yet. Three are left out of an RTCP compound, which goes on: REPORT (false, or about nothing that was
  * sent), BYE (unproven), PART (not let through). */
+/* clang-format off */
 #define MEDIA_DROPS(X) \
-	X(SOURCE) \
-	X(MALFORMED) \
-	X(FORGED) \
-	X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) X(REPORT) X(BYE) X(PART) X(PAYLOAD) \
-		X(RATE)
+	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) \
+	X(REPORT) X(BYE) X(PART) X(PAYLOAD) X(RATE)
+/* clang-format on */
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
 	MEDIA_DROPS(X)
