@@ -107,12 +107,12 @@ bool event_from_message(const struct ipc_session_event *message, struct media_ev
 }
 
 /* X(drop, kind). The other drops are about the far side, or about ourselves. */
+/* clang-format off */
 #define DROP_KINDS(X) \
-	X(SOURCE, MEDIA_SOURCE) \
-	X(MALFORMED, MEDIA_MALFORMED) \
-	X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) \
-		X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) X(BYE, MEDIA_BYE) X(PART, MEDIA_PART) \
-			X(PAYLOAD, MEDIA_PAYLOAD) X(RATE, MEDIA_RATE)
+	X(SOURCE, MEDIA_SOURCE) X(MALFORMED, MEDIA_MALFORMED) X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) \
+	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) \
+	X(BYE, MEDIA_BYE) X(PART, MEDIA_PART) X(PAYLOAD, MEDIA_PAYLOAD) X(RATE, MEDIA_RATE)
+/* clang-format on */
 
 bool evidence_from_event(const struct media_event *event, struct evidence *evidence)
 {
