@@ -281,6 +281,7 @@ int keeper_run(const char *path)
 	}
 	keeper.left->keeper = getpid();
 	keeper.left->description = keeper.left->program = -1;
+	signal(SIGPIPE, SIG_IGN); /* who reads the log may go */
 	signals_block(SIG_BLOCK);
 	prctl(PR_SET_NAME, "ringwall");
 	return keep(&keeper, is_upgrade ? ARRIVAL_UPGRADE : ARRIVAL_FIRST, left);

@@ -356,7 +356,6 @@ static int events_make(struct supervisor *supervisor)
 {
 	sigset_t child;
 
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_UNBLOCK, &child, NULL);

@@ -204,6 +204,21 @@ def test_the_supervisor_is_killed_while_it_reloads(kit):
     check(sorted(roles_of(gateway.process.pid)) == sorted(ROLES), "not all run")
 
 
+def test_nobody_reads_the_log_any_more(kit):
+    """What the keeper says of a supervisor that died is not its end, when who read that is gone."""
+    gateway = kit.gateway(start=False)
+    log = kit.path("log")
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    gateway.process = kit.start("ringwall", ["sh", "-c", 'exec "$0" run -c "$1" 2>"$2"', kit.binary, gateway.file, log])
+    gateway.wait_ready()
+    children = roles_of(gateway.process.pid)
+    os.close(reader)
+    kill_supervisor(gateway)
+    check(gateway.process.running() and roles_of(gateway.process.pid) == children, "the gateway ended with its log")
+    gateway.stop()
+
+
 def test_a_supervisor_that_dies_again_and_again_is_the_end(kit):
     gateway = kit.gateway()
     children = roles_of(gateway.process.pid)
