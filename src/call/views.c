@@ -9,6 +9,22 @@ static const char *state_name(enum call_state state)
 	return names[state];
 }
 
+static const char *encryption_name(const struct session_stream *stream, uint8_t leg)
+{
+	if (stream->end_to_end)
+		return "end to end";
+	if (stream->suites[leg])
+		return sdp_suite_name(stream->suites[leg]);
+	return stream->keyings[leg].dtls.handshake ? "under way" : "none";
+}
+
+static const char *keying_name(const struct session_stream *stream, uint8_t leg)
+{
+	if (stream->end_to_end || stream->keyings[leg].dtls.handshake)
+		return "dtls";
+	return stream->suites[leg] ? "sdes" : "";
+}
+
 static void leg_view(const struct call *call, uint8_t index, struct gateway_call_leg *out)
 {
 	const struct leg *leg = &call->legs[index];
@@ -21,9 +37,8 @@ static void leg_view(const struct call *call, uint8_t index, struct gateway_call
 		.zone = gateway_zone(call->gateway, leg->zone)->name,
 		.user = leg->account ? leg->account : "",
 		.codec = active ? active->codec : "",
-		.encryption = !active                 ? ""
-			      : active->suites[index] ? sdp_suite_name(active->suites[index])
-						      : "none",
+		.encryption = active ? encryption_name(active, index) : "",
+		.keying = active ? keying_name(active, index) : "",
 		.transport = transport_name(leg->flow.transport),
 		.peer = leg->flow.remote,
 	};

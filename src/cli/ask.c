@@ -273,7 +273,7 @@ static void leg_print(struct text_table *table, const json_t *leg, const char *w
 	text_table_cell(table, "%s", text_of(leg, "transport"));
 	text_table_cell(table, "%s", text_of(leg, "peer"));
 	text_table_cell(table, "%s", text_of(leg, "codec"));
-	text_table_cell(table, "%s", text_of(leg, "encryption"));
+	text_table_cell(table, strcmp(text_of(leg, "keying"), "dtls") ? "%s" : "DTLS, %s", text_of(leg, "encryption"));
 	if (packets + lost > 0)
 		text_table_cell(table, "%s", sound_text(media, 100.0 * (double)lost / (double)(packets + lost), sound));
 	else

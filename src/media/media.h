@@ -215,6 +215,7 @@ struct media_finding {
 
 /* What DTLS made; of the side, as in struct media_side. */
 struct media_keys {
+	uint32_t association; /* of struct media_dtls */
 	uint8_t suite;
 	uint8_t key_in[SRTP_KEY_MAXIMUM], key_out[SRTP_KEY_MAXIMUM];
 };

@@ -326,6 +326,17 @@ static void sessions_declare(struct gate *gate)
 	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
+/* Of media's certificate, which stands in descriptions (RFC 8122). */
+static void fingerprint_set(struct gate *gate, const struct handover *handover)
+{
+	uint8_t fingerprint[32];
+
+	if (net_certificate_fingerprint(handover_file(handover, IPC_FILE_MEDIA_CERTIFICATE), fingerprint) == 0)
+		gateway_fingerprint_set(gate->gateway, fingerprint);
+	else
+		log_write(LOG_WARNING, "gate", "there is no certificate of media: no call has DTLS-SRTP");
+}
+
 /* Everything that can fail comes before anything changes. */
 static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
 {
@@ -367,6 +378,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	origins_set(gate, config);
 	listeners_take(gate, handover, listeners);
 	gateway_passwords_set(gate->gateway, handover_file(handover, IPC_FILE_PASSWORDS));
+	fingerprint_set(gate, handover);
 	if (first) {
 		recover(gate, handover);
 		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);
@@ -421,6 +433,11 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	case IPC_SESSION_EVENT:
 		if (event_from_message(&message->session_event, &event))
 			gateway_media_event(gate->gateway, &event);
+		break;
+	case IPC_KEYED:
+		if (event_from_keyed(&message->keyed, &event))
+			gateway_media_event(gate->gateway, &event);
+		memory_wipe(&event.keys, sizeof(event.keys));
 		break;
 	case IPC_EVIDENCE:
 		if (evidence_from_message(&message->evidence, &evidence))

@@ -23,9 +23,9 @@ static json_t *leg_json(const struct gateway_call_leg *leg)
 {
 	char text[ADDRESS_TEXT_BYTES];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "zone", leg->zone, "user", leg->user, "codec", leg->codec,
-			 "encryption", leg->encryption, "transport", leg->transport, "peer",
-			 leg->peer.family ? address_text(&leg->peer, text) : "");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "zone", leg->zone, "user", leg->user, "codec",
+			 leg->codec, "encryption", leg->encryption, "keying", leg->keying, "transport", leg->transport,
+			 "peer", leg->peer.family ? address_text(&leg->peer, text) : "");
 }
 
 static void call_add(void *context, const struct gateway_call_view *view)

@@ -55,6 +55,10 @@ static void on_pipe(evutil_socket_t descriptor, short what, void *context)
 		}
 		if (role_peer(self->role, IPC_ROLE_GATE))
 			role_tell(self->role, IPC_ROLE_GATE, &message);
+		if (event.kind == MEDIA_KEYED) {
+			memory_wipe(&event, sizeof(event));
+			memory_wipe(&message, sizeof(message));
+		}
 	}
 }
 
@@ -164,6 +168,16 @@ static int relay_start(struct media_role *self, const struct config *config, con
 	return self->relay ? 0 : -EAGAIN;
 }
 
+static int identity_use(struct media_role *self, const struct handover *handover, char *error, size_t error_capacity)
+{
+	int result = media_relay_identity(self->relay, handover_file(handover, IPC_FILE_MEDIA_CERTIFICATE),
+					  handover_file(handover, IPC_FILE_MEDIA_KEY));
+
+	if (result)
+		snprintf(error, error_capacity, "the certificate of media cannot be used: %s", strerror(-result));
+	return result;
+}
+
 static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
 {
 	struct config *config = handover_config(handover, error, error_capacity);
@@ -173,6 +187,8 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 		return -EINVAL;
 	log_setup("media", config->log_level);
 	result = relay_start(context, config, handover, error, error_capacity);
+	if (!result)
+		result = identity_use(context, handover, error, error_capacity);
 	config_free(config);
 	return result;
 }
