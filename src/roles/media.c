@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -238,6 +238,6 @@ int media_main(int descriptor)
 	static const struct role_operations operations = {.apply = on_apply, .message = on_message, .stop = on_stop};
 
 	/* While the system's configuration of OpenSSL can still be read. */
-	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	return role_main(IPC_ROLE_MEDIA, descriptor, &operations, create, destroy);
 }

@@ -176,7 +176,8 @@ bool event_from_keyed(const struct ipc_keyed *message, struct media_event *event
 #define DROP_KINDS(X) \
 	X(SOURCE, MEDIA_SOURCE) X(MALFORMED, MEDIA_MALFORMED) X(FORGED, MEDIA_FORGED) X(REPLAYED, MEDIA_REPLAYED) \
 	X(DIRECTION, MEDIA_DIRECTION) X(SIZE, MEDIA_SIZE) X(CLEAR, MEDIA_CLEAR) X(REPORT, MEDIA_REPORT) \
-	X(BYE, MEDIA_BYE) X(PART, MEDIA_PART) X(PAYLOAD, MEDIA_PAYLOAD) X(RATE, MEDIA_RATE)
+	X(BYE, MEDIA_BYE) X(PART, MEDIA_PART) X(PAYLOAD, MEDIA_PAYLOAD) X(RATE, MEDIA_RATE) \
+	X(STUN, MEDIA_STUN) X(DTLS, MEDIA_DTLS)
 /* clang-format on */
 
 bool evidence_from_event(const struct media_event *event, struct evidence *evidence)
