@@ -128,7 +128,7 @@ static bool request_parse(struct span bytes, bool is_check, struct stun_request 
 			request->has_fingerprint = true;
 		} else if (!is_check) {
 			unknown_note(request, type);
-		} else if (!check_attribute(request, type, span_slice(bytes, at + 4, at + 4 + length), at)) {
+		} else if (!check_attribute(request, type, span_slice(bytes, at + 4, length), at)) {
 			return false;
 		}
 		at += 4 + padded;
