@@ -9,6 +9,7 @@
 
 #define RTP_FIXED_BYTES 12
 #define RTCP_LEAST_BYTES 8
+#define DTLS_RECORD_BYTES 13 /* its header */
 
 /* ---- ICE ---- */
 
@@ -104,12 +105,27 @@ static enum media_drop rtcp_judge(struct relay_worker *worker, struct relay_pass
 	return MEDIA_DROP_COUNT;
 }
 
+/* Whole records, to the last byte (RFC 6347 section 4.1). */
+static bool is_dtls(const uint8_t *datagram, size_t length)
+{
+	while (length >= DTLS_RECORD_BYTES) {
+		size_t record = DTLS_RECORD_BYTES + ((size_t)datagram[11] << 8 | datagram[12]);
+		if (record > length)
+			return false;
+		datagram += record;
+		length -= record;
+	}
+	return !length;
+}
+
 /* `is_handshake`: DTLS, which has RTCP's allowance. */
 static void pass_on(struct relay_worker *worker, struct relay_passage *passage, bool is_handshake)
 {
 	struct relay_side *side = passage->from->side;
 	if (!relay_admits(passage))
 		return side_drop(side, MEDIA_DROP_SOURCE);
+	if (is_handshake && !is_dtls(passage->packet, passage->length))
+		return side_drop(side, MEDIA_DROP_MALFORMED);
 	passage->is_rtcp = passage->from->is_rtcp ||
 			   (!is_handshake && side->is_muxed && rtcp_is(passage->packet, passage->length));
 	bool is_judged_as_rtcp = is_handshake || passage->is_rtcp;

@@ -120,25 +120,28 @@ void relay_port_redirect(struct relay_worker *worker, struct relay_port *port)
 }
 
 void relay_port_direct(struct relay_worker *worker, struct relay_port *port, const struct media_side *wanted,
-		       const struct address *signalled)
+		       const struct address *named)
 {
+	static const struct address nobody;
+	bool uses_ice = wanted->ice.ufrag[0];
+	const struct address *signalled = uses_ice ? &nobody : named;
+	const struct address *learn_from = uses_ice ? &nobody : &wanted->learn_from;
 	bool secured = wanted->suite_in != SRTP_NONE || wanted->dtls.handshake != MEDIA_HANDSHAKE_NONE;
-	bool is_checked = wanted->ice.ufrag[0];
 	bool same_peer = port->is_directed && address_equal(signalled, &port->signalled) &&
-			 address_equal_ip(&wanted->learn_from, &port->learn_from);
-	bool learned = port->locked && (is_checked || wanted->learn_from.family != ADDRESS_NONE);
+			 address_equal_ip(learn_from, &port->learn_from);
+	bool learned = port->locked && (uses_ice || learn_from->family != ADDRESS_NONE);
 
 	port->known = port->is_rtcp ? (struct address){0} : wanted->locked;
-	if (same_peer && secured == port->secured && is_checked == port->is_checked) {
+	if (same_peer && secured == port->secured && uses_ice == port->is_checked) {
 		/* A gate that does not know it, maybe a new one, hears it again. */
 		if (learned && !port->is_rtcp && !address_equal(&port->peer, &port->known))
 			relay_worker_event(worker, MEDIA_LOCKED, port->side, &port->peer);
 		return;
 	}
 	port->signalled = *signalled;
-	port->learn_from = wanted->learn_from;
+	port->learn_from = *learn_from;
 	port->secured = secured;
-	port->is_checked = is_checked;
+	port->is_checked = uses_ice;
 	direct(worker, port, same_peer);
 }
 

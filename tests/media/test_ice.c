@@ -58,7 +58,8 @@ static enum ice_result arrives(const char *bytes, size_t length, const char *sou
 }
 
 /* A check with these attributes, signed with `password`. */
-static size_t check_make(char *out, const char *username, const char *attributes, size_t attributes_length, const char *password)
+static size_t check_make(char *out, const char *username, const char *attributes, size_t attributes_length,
+			 const char *password)
 {
 	size_t name = strlen(username), padded = (name + 3) & ~(size_t)3, at = 20;
 	unsigned length = 20;
@@ -137,8 +138,12 @@ static void m2_strangers_hear_nothing(void **state)
 {
 	static const struct {
 		const char *username, *password;
-	} cases[] = {{"evtj:x", "VOkJxbRl1RmTxUk/WvJxBu"}, {"evtk:x", PASSWORD}, {"evtj", PASSWORD}, {"evtjj:x", PASSWORD},
-		     {"", PASSWORD},                         {"evtj:x", ""}};
+	} cases[] = {{"evtj:x", "VOkJxbRl1RmTxUk/WvJxBu"},
+		     {"evtk:x", PASSWORD},
+		     {"evtj", PASSWORD},
+		     {"evtjj:x", PASSWORD},
+		     {"", PASSWORD},
+		     {"evtj:x", ""}};
 	struct address source = address_of("192.0.2.1:1");
 	char message[600];
 	size_t length;
@@ -175,8 +180,9 @@ static void what_follows_the_integrity_proves_nothing(void **state)
 static void unknown_attributes_are_named(void **state)
 {
 	(void)state;
-	assert_int_equal(checks("evtj:x", "\x00\x33\x00\x00\xc0\x57\x00\x04\x00\x00\x00\x01", 12, PASSWORD, "192.0.2.1:1"),
-			 ICE_REFUSED);
+	assert_int_equal(
+		checks("evtj:x", "\x00\x33\x00\x00\xc0\x57\x00\x04\x00\x00\x00\x01", 12, PASSWORD, "192.0.2.1:1"),
+		ICE_REFUSED);
 	assert_memory_equal(answer.data + 20, "\x00\x09\x00\x04\x00\x00\x04\x14\x00\x0a\x00\x02\x00\x33", 14); /* 420 */
 	assert_signed();
 	/* Those that may be passed over are: a browser's own. */
