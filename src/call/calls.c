@@ -11,6 +11,7 @@ void call_enter(struct call *call)
 	struct gateway *gateway = call->gateway;
 
 	list_init(&call->relays);
+	list_init(&call->given);
 	list_init(&call->touched);
 	list_append(&gateway->all_calls, &call->in_all);
 	table_add(gateway->calls, &call->by_id, table_hash(gateway->calls, &call->id, sizeof(call->id)));

@@ -150,7 +150,8 @@ struct refresh {
 
 /* The result of a REFER that was passed on, while it is still told: the subscription it made, within the call's dialog
  * (RFC 3515 section 2.4.4, RFC 5057). */
-#define REFERS_OF_CALL 4 /* beyond them the oldest is forgotten */
+#define REFERS_OF_CALL 4    /* beyond them the oldest is forgotten */
+#define TRANSFERS_OF_CALL 4 /* the same of tokens that are not used yet */
 struct refer {
 	struct refer *next;
 	uint8_t from;     /* leg of who referred */
@@ -181,6 +182,7 @@ struct call {
 	struct refer *refers; /* the newest first; while there are any, an ended call stays for a while */
 	uint8_t redirects;    /* how often it was sent on (redirect.c), and from which targets */
 	uint64_t redirected_from[REDIRECTS_MAXIMUM];
+	struct list given;         /* tokens made for its REFERs (transfer.c) */
 	struct transfer *transfer; /* whose token the caller's INVITE came with, until that is used up; or NULL */
 	struct timer timer;        /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
