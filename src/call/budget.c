@@ -78,6 +78,37 @@ static void types_add(struct media_budget *budget, const struct sdp_stream *desc
 		budget->payload_types[COMFORT_NOISE / 8] |= 1u << COMFORT_NOISE % 8;
 }
 
+/* "opus/48000/2": 48,000. A format of which nothing is said has no clock. */
+static uint8_t codec_clock(struct span codec)
+{
+	ptrdiff_t slash = span_index(codec, '/'), end;
+	struct span rate = slash < 0 ? SPAN_EMPTY : span_slice(codec, (size_t)slash + 1, codec.length);
+	uint64_t number;
+
+	end = span_index(rate, '/');
+	if (end >= 0)
+		rate = span_slice(rate, 0, (size_t)end);
+	return media_clock_code(span_to_uint(rate, UINT32_MAX, &number) == 0 ? (uint32_t)number : 0);
+}
+
+bool clocks_learn(uint8_t clocks[MEDIA_TYPES], const struct sdp_stream *described)
+{
+	bool changed = false;
+
+	if (!described->port || !sdp_protocol_is_rtp(described->protocol))
+		return false;
+	for (uint8_t i = 0; i < described->format_count; i++) {
+		uint8_t code = codec_clock(sdp_format_codec(described, described->formats[i]));
+		uint64_t type;
+
+		if (span_to_uint(described->formats[i], MEDIA_TYPES - 1, &type) || clocks[type] == code)
+			continue;
+		clocks[type] = code;
+		changed = true;
+	}
+	return changed;
+}
+
 bool budget_extend(struct media_budget *budget, const struct sdp_stream *described)
 {
 	struct media_budget before = *budget, more;

@@ -81,7 +81,8 @@ struct session_stream {
 	uint8_t keys_in[2][SDP_KEY_MAXIMUM], keys_out[2][SDP_KEY_MAXIMUM];
 	struct learned learned[2];
 	char codec[24];
-	struct media_budget budget; /* all that was offered and answered since the stream began */
+	struct media_budget budget;  /* all that was offered and answered since the stream began */
+	uint8_t clocks[MEDIA_TYPES]; /* as in struct media_stream */
 };
 
 /* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one

@@ -427,13 +427,21 @@ static struct exchange *exchange_new(struct call *call, struct session *session,
 	return exchange;
 }
 
+/* What media holds packets against. Whether it must be told. */
+static bool described_learn(struct session_stream *stream, const struct sdp_stream *described)
+{
+	bool changed = clocks_learn(stream->clocks, described);
+
+	return budget_extend(&stream->budget, described) || changed;
+}
+
 /* What is offered may come before its answer is seen here. */
 static void budgets_offer(struct call *call, struct session *session, const struct sdp_session *from)
 {
 	bool more = false;
 
 	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++)
-		more |= budget_extend(&session->streams[i].budget, &from->streams[i]);
+		more |= described_learn(&session->streams[i], &from->streams[i]);
 	if (more && call->media_open)
 		session_tell_media(call);
 }
@@ -539,7 +547,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
-	budget_extend(&stream->budget, answer);
+	described_learn(stream, answer);
 	local->rtp = stream_address(call, offerer, stream);
 	if (exchange->chosen.suite) {
 		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
@@ -645,7 +653,7 @@ static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct
 	stream->peer_ports[leg] = answer->port;
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
-	changed |= budget_extend(&stream->budget, answer);
+	changed |= described_learn(stream, answer);
 	stream->directions[leg] = answer->direction;
 	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
 	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
@@ -717,6 +725,7 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 				     .silence_timeout_ms = call->gateway->config->calls.media_silence_s * 1000,
 				     .budget = stream->budget};
 
+	memcpy(media.clocks, stream->clocks, sizeof(media.clocks));
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		struct media_side *side = &media.sides[leg];
 

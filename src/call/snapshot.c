@@ -93,6 +93,7 @@ static const struct record_row stream_rows[] = {
 	RECORD_ROW(18, BYTES, struct session_stream, learned[1].in),
 	RECORD_ROW(19, BYTES, struct session_stream, learned[1].out),
 	RECORD_ROW(20, BYTES, struct session_stream, budget),
+	RECORD_ROW(40, BYTES, struct session_stream, clocks),
 };
 
 static const struct record_row exchange_rows[] = {

@@ -124,14 +124,6 @@ struct counted_side {
 	uint32_t jitter_us, round_trip_us;
 };
 
-/* Jitter is measured in ticks of 8,000 a second, which says nothing of codecs with another clock. */
-static bool has_telephone_clock(const char *codec)
-{
-	const char *rate = strchr(codec, '/');
-
-	return !rate || strtoul(rate + 1, NULL, 10) == 8000;
-}
-
 /* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
 static double opinion(const struct counted_side *side, const struct counted_side *other, const char *codec)
 {
@@ -139,7 +131,7 @@ static double opinion(const struct counted_side *side, const struct counted_side
 		.codec = codec,
 		.received = side->packets_in,
 		.lost = side->lost,
-		.jitter_us = has_telephone_clock(codec) ? side->jitter_us : 0,
+		.jitter_us = side->jitter_us,
 		.round_trip_us = side->round_trip_us + other->round_trip_us,
 	};
 
@@ -149,12 +141,10 @@ static double opinion(const struct counted_side *side, const struct counted_side
 static void side_add(json_t *leg, const struct counted_side *side, const struct counted_side *other)
 {
 	const char *codec = json_string_value(json_object_get(leg, "codec"));
-	json_t *media = json_pack("{s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)side->packets_in, "packets_out",
-				  (json_int_t)side->packets_out, "lost", (json_int_t)side->lost, "dropped",
-				  (json_int_t)side->dropped);
+	json_t *media = json_pack("{s:I, s:I, s:I, s:I, s:f}", "packets_in", (json_int_t)side->packets_in,
+				  "packets_out", (json_int_t)side->packets_out, "lost", (json_int_t)side->lost,
+				  "dropped", (json_int_t)side->dropped, "jitter_ms", side->jitter_us / 1000.0);
 
-	if (codec && has_telephone_clock(codec))
-		json_object_set_new(media, "jitter_ms", json_real(side->jitter_us / 1000.0));
 	if (side->round_trip_us)
 		json_object_set_new(media, "round_trip_ms", json_real(side->round_trip_us / 1000.0));
 	if (side->packets_in && codec && *codec)
