@@ -53,6 +53,7 @@ struct exchange_stream {
 	struct address peer, peer_rtcp;
 	uint16_t peer_port;
 	enum sdp_direction direction;
+	struct media_budget budget; /* offered */
 };
 
 /* An offer that waits for its answer. */
@@ -81,7 +82,8 @@ struct session_stream {
 	uint8_t keys_in[2][SDP_KEY_MAXIMUM], keys_out[2][SDP_KEY_MAXIMUM];
 	struct learned learned[2];
 	char codec[24];
-	struct media_budget budget;  /* all that was offered and answered since the stream began */
+	struct media_budget budget;  /* what media lets pass: agreed, and what was offered or agreed a moment before */
+	struct media_budget agreed;  /* by the last answer; zeros: none came */
 	uint8_t clocks[MEDIA_TYPES]; /* as in struct media_stream */
 };
 
@@ -185,6 +187,7 @@ struct call {
 	uint64_t redirected_from[REDIRECTS_MAXIMUM];
 	struct list given;         /* tokens made for its REFERs (transfer.c) */
 	struct transfer *transfer; /* whose token the caller's INVITE came with, until that is used up; or NULL */
+	struct timer narrow;       /* budgets become what was agreed */
 	struct timer timer;        /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
 	bool counted;          /* as started */

@@ -5,6 +5,8 @@
 #include "call/calls.h"
 #include "call/sessions.h"
 
+#define BUDGET_LATE_MS 10000 /* as long as a network may hold packets back (budget.h of media) */
+
 static bool is_rtp(enum sdp_protocol protocol)
 {
 	return protocol == SDP_RTP_AVP || protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVP ||
@@ -158,10 +160,51 @@ bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offere
 	return !exchange->answered;
 }
 
+/* What was offered and not answered for, or agreed before, is taken back once nothing of it can be on its way any more. */
+static bool budgets_narrow(struct session *session)
+{
+	bool changed = false;
+
+	if (session->exchange)
+		return false;
+	for (uint8_t i = 0; i < session->stream_count; i++) {
+		struct session_stream *stream = &session->streams[i];
+
+		if (!stream->agreed.packets_per_s || budget_equal(&stream->budget, &stream->agreed))
+			continue;
+		stream->budget = stream->agreed;
+		changed = true;
+	}
+	return changed;
+}
+
+static void narrow(void *context)
+{
+	struct call *call = context;
+	bool changed = budgets_narrow(&call->session);
+
+	for (struct fork *fork = call->forks; fork; fork = fork->next)
+		if (fork->session)
+			changed |= budgets_narrow(fork->session);
+	if (!changed)
+		return;
+	call_touch(call);
+	if (call->media_open)
+		session_tell_media(call);
+}
+
+void session_narrow_later(struct call *call)
+{
+	call->narrow.fire = narrow;
+	call->narrow.context = call;
+	timer_start(call->gateway->wheel, &call->narrow, BUDGET_LATE_MS);
+}
+
 void session_exchange_done(struct call *call, struct fork *fork)
 {
 	call_touch(call);
 	exchange_drop(session_of(call, fork));
+	session_narrow_later(call);
 }
 
 void session_commit(struct call *call, struct fork *fork)
@@ -440,8 +483,10 @@ static void budgets_offer(struct call *call, struct session *session, const stru
 {
 	bool more = false;
 
-	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++)
+	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++) {
+		budget_extend(&session->exchange->streams[i].budget, &from->streams[i]);
 		more |= described_learn(&session->streams[i], &from->streams[i]);
+	}
 	if (more && call->media_open)
 		session_tell_media(call);
 }
@@ -548,6 +593,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
 	described_learn(stream, answer);
+	budget_agree(&stream->agreed, &exchange->budget, answer);
 	local->rtp = stream_address(call, offerer, stream);
 	if (exchange->chosen.suite) {
 		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
@@ -654,6 +700,7 @@ static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
 	changed |= described_learn(stream, answer);
+	budget_extend(&stream->agreed, answer);
 	stream->directions[leg] = answer->direction;
 	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
 	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
@@ -771,6 +818,7 @@ void session_close(struct call *call)
 	exchange_drop(session);
 	described_drop(&session->described[CALLER]);
 	described_drop(&session->described[CALLEE]);
+	timer_stop(gateway->wheel, &call->narrow);
 	call->early = NULL;
 	call->streams_told = 0;
 	if (call->media_open)

@@ -94,6 +94,7 @@ static const struct record_row stream_rows[] = {
 	RECORD_ROW(19, BYTES, struct session_stream, learned[1].out),
 	RECORD_ROW(20, BYTES, struct session_stream, budget),
 	RECORD_ROW(40, BYTES, struct session_stream, clocks),
+	RECORD_ROW(41, BYTES, struct session_stream, agreed),
 };
 
 static const struct record_row exchange_rows[] = {
@@ -114,6 +115,7 @@ static const struct record_row exchange_stream_rows[] = {
 	RECORD_ROW(9, ADDRESS, struct exchange_stream, peer_rtcp),
 	RECORD_ROW(10, NUMBER, struct exchange_stream, peer_port),
 	RECORD_ROW(11, NUMBER, struct exchange_stream, direction),
+	RECORD_ROW(40, BYTES, struct exchange_stream, budget),
 };
 
 static const struct record_row relay_rows[] = {
@@ -669,6 +671,7 @@ static void ending_resume(struct call *call)
 
 static void call_resume(struct call *call)
 {
+	session_narrow_later(call);
 	switch (call->state) {
 	case CALL_CALLING:
 	case CALL_RINGING: ringing_resume(call); break;
