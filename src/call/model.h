@@ -64,6 +64,7 @@ struct exchange_stream {
 	struct address peer, peer_rtcp;
 	uint16_t peer_port;
 	enum sdp_direction direction;
+	struct media_budget budget; /* offered */
 };
 
 /* An offer that waits for its answer. */
@@ -95,7 +96,9 @@ struct session_stream {
 	bool end_to_end; /* the keys are the peers' own */
 	struct learned learned[2];
 	char codec[24];
-	struct media_budget budget; /* all that was offered and answered since the stream began */
+	struct media_budget budget;  /* what media lets pass: agreed, and what was offered or agreed a moment before */
+	struct media_budget agreed;  /* by the last answer; zeros: none came */
+	uint8_t clocks[MEDIA_TYPES]; /* as in struct media_stream */
 };
 
 /* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one
@@ -164,7 +167,8 @@ struct refresh {
 
 /* The result of a REFER that was passed on, while it is still told: the subscription it made, within the call's dialog
  * (RFC 3515 section 2.4.4, RFC 5057). */
-#define REFERS_OF_CALL 4 /* beyond them the oldest is forgotten */
+#define REFERS_OF_CALL 4    /* beyond them the oldest is forgotten */
+#define TRANSFERS_OF_CALL 4 /* the same of tokens that are not used yet */
 struct refer {
 	struct refer *next;
 	uint8_t from;     /* leg of who referred */
@@ -195,7 +199,9 @@ struct call {
 	struct refer *refers; /* the newest first; while there are any, an ended call stays for a while */
 	uint8_t redirects;    /* how often it was sent on (redirect.c), and from which targets */
 	uint64_t redirected_from[REDIRECTS_MAXIMUM];
+	struct list given;         /* tokens made for its REFERs (transfer.c) */
 	struct transfer *transfer; /* whose token the caller's INVITE came with, until that is used up; or NULL */
+	struct timer narrow;       /* budgets become what was agreed */
 	struct timer timer;        /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
 	bool counted;          /* as started */

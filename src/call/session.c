@@ -5,6 +5,8 @@
 #include "call/calls.h"
 #include "call/sessions.h"
 
+#define BUDGET_LATE_MS 10000 /* as long as a network may hold packets back (budget.h of media) */
+
 static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
 {
 	return gateway_zone(call->gateway, call->legs[leg].zone);
@@ -142,10 +144,51 @@ bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offere
 	return !exchange->answered;
 }
 
+/* What was offered and not answered for, or agreed before, is taken back once nothing of it can be on its way any more. */
+static bool budgets_narrow(struct session *session)
+{
+	bool changed = false;
+
+	if (session->exchange)
+		return false;
+	for (uint8_t i = 0; i < session->stream_count; i++) {
+		struct session_stream *stream = &session->streams[i];
+
+		if (!stream->agreed.packets_per_s || budget_equal(&stream->budget, &stream->agreed))
+			continue;
+		stream->budget = stream->agreed;
+		changed = true;
+	}
+	return changed;
+}
+
+static void narrow(void *context)
+{
+	struct call *call = context;
+	bool changed = budgets_narrow(&call->session);
+
+	for (struct fork *fork = call->forks; fork; fork = fork->next)
+		if (fork->session)
+			changed |= budgets_narrow(fork->session);
+	if (!changed)
+		return;
+	call_touch(call);
+	if (call->media_open)
+		session_tell_media(call);
+}
+
+void session_narrow_later(struct call *call)
+{
+	call->narrow.fire = narrow;
+	call->narrow.context = call;
+	timer_start(call->gateway->wheel, &call->narrow, BUDGET_LATE_MS);
+}
+
 void session_exchange_done(struct call *call, struct fork *fork)
 {
 	call_touch(call);
 	exchange_drop(session_of(call, fork));
+	session_narrow_later(call);
 }
 
 void session_commit(struct call *call, struct fork *fork)
@@ -332,13 +375,23 @@ static struct exchange *exchange_new(struct call *call, struct session *session,
 	return exchange;
 }
 
+/* What media holds packets against. Whether it must be told. */
+static bool described_learn(struct session_stream *stream, const struct sdp_stream *described)
+{
+	bool changed = clocks_learn(stream->clocks, described);
+
+	return budget_extend(&stream->budget, described) || changed;
+}
+
 /* What is offered may come before its answer is seen here. */
 static void budgets_offer(struct call *call, struct session *session, const struct sdp_session *from)
 {
 	bool more = false;
 
-	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++)
-		more |= budget_extend(&session->streams[i].budget, &from->streams[i]);
+	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++) {
+		budget_extend(&session->exchange->streams[i].budget, &from->streams[i]);
+		more |= described_learn(&session->streams[i], &from->streams[i]);
+	}
 	if (more && call->media_open)
 		session_tell_media(call);
 }
@@ -409,7 +462,8 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
-	budget_extend(&stream->budget, answer);
+	described_learn(stream, answer);
+	budget_agree(&stream->agreed, &exchange->budget, answer);
 	local->rtp = stream_address(call, offerer, stream);
 	return 0;
 }
@@ -506,7 +560,8 @@ static bool reaffirm_stream(const struct call *call, uint8_t leg, const struct s
 	stream->peer_ports[leg] = answer->port;
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
-	changed |= budget_extend(&stream->budget, answer);
+	changed |= described_learn(stream, answer);
+	budget_extend(&stream->agreed, answer);
 	stream->directions[leg] = answer->direction;
 	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
 	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
@@ -579,6 +634,7 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 				     .end_to_end = stream->end_to_end,
 				     .budget = stream->budget};
 
+	memcpy(media.clocks, stream->clocks, sizeof(media.clocks));
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		struct media_side *side = &media.sides[leg];
 
@@ -622,6 +678,7 @@ void session_close(struct call *call)
 	exchange_drop(session);
 	described_drop(&session->described[CALLER]);
 	described_drop(&session->described[CALLEE]);
+	timer_stop(gateway->wheel, &call->narrow);
 	call->early = NULL;
 	call->streams_told = 0;
 	if (call->media_open)

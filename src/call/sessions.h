@@ -33,6 +33,8 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offerer);
 /* The exchange is complete, or came to nothing: what stood before stays in force. */
 void session_exchange_done(struct call *call, struct fork *fork);
+/* Budgets become what was agreed, some seconds from now. */
+void session_narrow_later(struct call *call);
 /* `fork` was answered: its session is the call's from now on, those of the others go. call->dialog is set. */
 void session_commit(struct call *call, struct fork *fork);
 /* Of a fork that goes. */

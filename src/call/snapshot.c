@@ -95,6 +95,8 @@ static const struct record_row stream_rows[] = {
 	RECORD_ROW(20, BYTES, struct session_stream, budget),
 	RECORD_ROW(21, BYTES, struct session_stream, keyings),
 	RECORD_ROW(22, FLAG, struct session_stream, end_to_end),
+	RECORD_ROW(40, BYTES, struct session_stream, clocks),
+	RECORD_ROW(41, BYTES, struct session_stream, agreed),
 };
 
 static const struct record_row exchange_rows[] = {
@@ -118,6 +120,7 @@ static const struct record_row exchange_stream_rows[] = {
 	RECORD_ROW(12, BYTES, struct exchange_stream, taken),
 	RECORD_ROW(13, BYTES, struct exchange_stream, proposed),
 	RECORD_ROW(14, FLAG, struct exchange_stream, end_to_end),
+	RECORD_ROW(40, BYTES, struct exchange_stream, budget),
 };
 
 static const struct record_row relay_rows[] = {
@@ -683,6 +686,7 @@ static void ending_resume(struct call *call)
 
 static void call_resume(struct call *call)
 {
+	session_narrow_later(call);
 	switch (call->state) {
 	case CALL_CALLING:
 	case CALL_RINGING: ringing_resume(call); break;

@@ -74,7 +74,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 #define IPC_STREAM_SET_FIELDS(F) \
 	F(U64, session, 0) \
 	F(U8, index, 0) F(U8, kind, 0) F(BOOL, end_to_end, 0) F(U32, silence_timeout_ms, 0) F(BYTES, payload_types, 16) \
-		F(U32, packets_per_s, 0) F(U32, kbps, 0) F(U32, packet_bytes, 0) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
+		F(U32, packets_per_s, 0) F(U32, kbps, 0) F(U32, packet_bytes, 0) \
+			F(BYTES, clocks, 128) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
 #define IPC_STREAM_CLOSE_FIELDS(F) F(U64, session, 0) F(U8, index, 0)
 /* Before and after a gate declares all it has: what was there and was not declared is closed. */
 #define IPC_SESSIONS_DECLARE_FIELDS(F) F(BOOL, done, 0)

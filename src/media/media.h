@@ -176,6 +176,12 @@ struct media_budget {
 	uint32_t packet_bytes;
 };
 
+/* Units of RTP timestamps a second (RFC 3550 section 5.1), as one byte: 0 is 8,000, which is also assumed where nothing was told. */
+#define MEDIA_CLOCK_UNKNOWN 1            /* a rate that is not in the table: nothing is measured by it */
+uint8_t media_clock_code(uint32_t rate); /* MEDIA_CLOCK_UNKNOWN for 0 and for what is not in the table */
+uint32_t media_clock_rate(uint8_t code); /* 0: unknown */
+#define MEDIA_TYPES 128
+
 /* A whole stream, declared; setting it again changes what differs and keeps the rest (sockets, roll-over counters,
  * a locked peer whose signalled address and learn_from did not change). */
 struct media_stream {
@@ -187,6 +193,7 @@ struct media_stream {
 	bool end_to_end;
 	uint32_t silence_timeout_ms; /* 0: never; counted while any side may send */
 	struct media_budget budget;
+	uint8_t clocks[MEDIA_TYPES]; /* media_clock_code of each payload type */
 	struct media_side sides[2];
 };
 #define MEDIA_STREAMS_MAXIMUM 16
@@ -264,7 +271,7 @@ struct media_side_counters {
 	uint64_t packets_out;          /* RTP or datagrams sent to the peer */
 	uint64_t rtcp_in;
 	uint64_t lost;          /* by sequence numbers, of what the peer sends */
-	uint32_t jitter_us;     /* RFC 3550 section 6.4.1, with the clock rate assumed 8,000 unless told */
+	uint32_t jitter_us;     /* RFC 3550 section 6.4.1, by the clock of the payload type; 0 when that is unknown */
 	uint32_t round_trip_us; /* to the peer and back, by its last report on what it was sent; 0: not known */
 	uint64_t drops[MEDIA_DROP_COUNT];
 };

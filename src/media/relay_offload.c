@@ -234,6 +234,8 @@ void relay_offload_reception_take(struct relay_side *side)
 		return;
 	side->reception = (struct relay_reception){
 		.started = true,
+		.payload_type = seen->payload_type,
+		.clock_rate = seen->clock_rate,
 		.highest = seen->highest,
 		.ssrc = seen->ssrc,
 		.transit = seen->transit,
@@ -255,6 +257,8 @@ void relay_offload_reception_give(struct relay_side *side)
 		.jitter_16 = known->jitter_16,
 		.highest = known->highest,
 		.is_started = 1,
+		.payload_type = known->payload_type,
+		.clock_rate = known->clock_rate,
 		.expected = known->expected,
 		.received = known->received,
 		.lost_before = known->lost_before,

@@ -31,8 +31,10 @@ union relay_sockaddr {
 /* What a peer sends, by its sequence numbers and timestamps (RFC 3550 appendix A). */
 struct relay_reception {
 	bool started;
+	uint8_t payload_type;   /* of the last packet */
 	uint16_t highest;       /* sequence number */
-	uint32_t ssrc, transit; /* arrival less timestamp, in 8,000ths of a second */
+	uint32_t clock_rate;    /* of that type; 0: unknown */
+	uint32_t ssrc, transit; /* arrival less timestamp, in units of that clock */
 	uint32_t jitter_16;     /* sixteen times the jitter, in the same unit */
 	uint64_t expected, received;
 	uint64_t lost_before; /* of earlier SSRCs */
@@ -91,6 +93,7 @@ struct relay_side {
 	struct relay_round_trip round_trip;
 	struct budget rtcp_budget;
 	struct rtcp_sources sources;         /* the SSRCs that come in */
+	uint8_t clocks[MEDIA_TYPES];         /* media_clock_code of each payload type */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -284,9 +287,9 @@ void relay_forward(const struct relay_worker *worker, struct relay_passage *pass
 void relay_finding_add(struct relay_worker *worker, const struct relay_passage *passage);
 void relay_findings_tell(struct relay_worker *worker);
 
-/* relay_reception.c */
-void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,
-			   struct media_side_counters *counters);
+/* relay_reception.c; `clocks` as in struct media_stream. */
+void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, const uint8_t *clocks,
+			   uint64_t now_us, struct media_side_counters *counters);
 
 /* The counters that follow from it. */
 void relay_reception_tell(const struct relay_reception *reception, struct media_side_counters *counters);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "media/relay_offload.h"
@@ -135,6 +136,17 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 	side_direct(worker, side, wanted);
 }
 
+/* A source whose timestamps count otherwise from now on is looked at anew with its next packet. */
+static void clocks_apply(struct relay_side *side, const uint8_t *clocks)
+{
+	if (memcmp(side->clocks, clocks, sizeof(side->clocks)) == 0)
+		return;
+	memcpy(side->clocks, clocks, sizeof(side->clocks));
+	relay_offload_reception_take(side);
+	side->reception.payload_type = MEDIA_TYPES; /* no packet's */
+	relay_offload_reception_give(side);
+}
+
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
 {
 	static const struct media_budget rtcp_agreed = {.packets_per_s = RTCP_PACKETS_PER_S};
@@ -148,6 +160,7 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 		budget_set(&stream->sides[i].budget,
 			   wanted->kind == MEDIA_DATAGRAM ? &datagrams_agreed : &wanted->budget);
 		budget_set(&stream->sides[i].rtcp_budget, &rtcp_agreed);
+		clocks_apply(&stream->sides[i], wanted->clocks);
 	}
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);

@@ -25,6 +25,7 @@ struct media_role {
 	uint32_t workers, calls;
 	int pipe[2]; /* events: from the workers' threads to the loop; one write is one event */
 	struct event *readable;
+	struct log_limit lost_limit; /* of all workers */
 };
 
 /* On a worker's thread, which must not wait: when the loop is far behind, the event is lost, and silence is told again. */
@@ -33,8 +34,8 @@ static void on_relay_event(void *context, const struct media_event *event)
 	struct media_role *self = context;
 
 	if (write(self->pipe[1], event, sizeof(*event)) != sizeof(*event))
-		log_write(LOG_WARNING, "media", "an event of session %llx was lost",
-			  (unsigned long long)event->session);
+		log_limited(&self->lost_limit, LOG_WARNING, "media", "an event of session %llx was lost",
+			    (unsigned long long)event->session);
 }
 
 static void on_pipe(evutil_socket_t descriptor, short what, void *context)

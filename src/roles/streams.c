@@ -21,6 +21,7 @@ _Static_assert(SRTP_KEY_MAXIMUM == sizeof(((struct ipc_stream_set *)0)->a_key_in
 
 /* X(direction, place): the roll-over counters of a side. */
 #define ROLL_OVERS(X) X(in, 0) X(in, 1) X(in, 2) X(in, 3) X(out, 0) X(out, 1) X(out, 2) X(out, 3)
+_Static_assert(MEDIA_TYPES == sizeof(((struct ipc_stream_set *)0)->clocks), "types of messages and media differ");
 _Static_assert(SRTP_ROLL_OVERS_MAXIMUM == 4, "places of messages and media differ");
 
 void stream_to_message(const struct media_stream *stream, struct ipc_message *message)
@@ -40,6 +41,7 @@ void stream_to_message(const struct media_stream *stream, struct ipc_message *me
 	BUDGET_MEMBERS(X)
 #undef X
 	memcpy(set->payload_types, stream->budget.payload_types, sizeof(set->payload_types));
+	memcpy(set->clocks, stream->clocks, sizeof(set->clocks));
 #define X(member) \
 	set->a_##member = a->member; \
 	set->b_##member = b->member;
@@ -83,6 +85,7 @@ void stream_from_message(const struct ipc_stream_set *set, struct media_stream *
 	BUDGET_MEMBERS(X)
 #undef X
 	memcpy(stream->budget.payload_types, set->payload_types, sizeof(set->payload_types));
+	memcpy(stream->clocks, set->clocks, sizeof(stream->clocks));
 #define X(member) \
 	a->member = set->a_##member; \
 	b->member = set->b_##member;
