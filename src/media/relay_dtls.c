@@ -201,8 +201,8 @@ static struct handshake *handshake_of(struct relay_dtls *dtls, const struct addr
 	return NULL;
 }
 
-/* NULL: all are taken, and none for too long. */
-static struct handshake *place_find(struct relay_dtls *dtls, uint64_t now_us)
+/* NULL: all are taken, and none for too long. The peer itself need not wait. */
+static struct handshake *place_find(struct relay_dtls *dtls, bool is_peer, uint64_t now_us)
 {
 	struct handshake *oldest = &dtls->open[0];
 	for (int i = 0; i < HANDSHAKES; i++) {
@@ -211,26 +211,26 @@ static struct handshake *place_find(struct relay_dtls *dtls, uint64_t now_us)
 		if (dtls->open[i].begun_us < oldest->begun_us)
 			oldest = &dtls->open[i];
 	}
-	if (now_us - oldest->begun_us < HANDSHAKE_GRACE_US)
-		return NULL;
-	handshake_drop(oldest);
-	return oldest;
+	return is_peer || now_us - oldest->begun_us >= HANDSHAKE_GRACE_US ? oldest : NULL;
 }
 
 static bool handshake_accept(struct relay_worker *worker, struct relay_side *side, const struct relay_passage *passage,
 			     const struct address *source)
 {
 	const struct dtls_out out = {send_datagram, &side->ports[0]};
-	struct handshake *place = place_find(side->dtls, worker->now_us);
+	struct handshake *place = place_find(side->dtls, is_the_peer(side, source), worker->now_us);
 	struct dtls_identity *identity = relay_worker_identity(worker);
 	if (!worker->listener)
 		worker->listener = dtls_listener_new();
+	struct dtls *dtls = NULL;
 	if (place && identity && worker->listener)
-		place->dtls = dtls_accept(worker->listener, identity, &side->dtls->wanted, source, passage->packet,
-					  passage->length, &out);
+		dtls = dtls_accept(worker->listener, identity, &side->dtls->wanted, source, passage->packet,
+				   passage->length, &out);
 	dtls_identity_free(identity);
-	if (place && place->dtls)
-		place->begun_us = worker->now_us;
+	if (dtls) { /* only now, as its source is proven: who had the place has to go */
+		handshake_drop(place);
+		*place = (struct handshake){dtls, worker->now_us};
+	}
 	return place != NULL;
 }
 
@@ -238,10 +238,12 @@ static bool take(struct relay_worker *worker, struct relay_side *side, const str
 {
 	struct relay_dtls *dtls = side->dtls;
 	struct address source;
-	if (!dtls || passage->from->is_rtcp || !relay_admits(passage) ||
-	    budget_take(&dtls->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
+	if (!dtls || passage->from->is_rtcp || !relay_admits(passage))
 		return false;
 	bool hello = is_hello(passage->packet, passage->length);
+	/* First messages have no limit that a forger could use up for the peer: without a cookie each costs a hash. */
+	if (!hello && budget_take(&dtls->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
+		return false;
 	relay_source(passage, &source);
 	struct handshake *handshake = handshake_of(dtls, &source, hello);
 	if (handshake)
