@@ -12,6 +12,7 @@
 #include "transport/transport.h"
 
 struct gateway;
+struct gateway_call_view;
 
 struct gateway_callbacks {
 	/* To the media process. `stream` holds keys: the callee wipes its copies. */
@@ -23,6 +24,8 @@ struct gateway_callbacks {
 	void (*binding_remove)(void *context, const char *token);
 	/* After gateway_stop: the last call has ended. */
 	void (*stopped)(void *context);
+	/* An answered call ends, and its media session is closed next; `how` in plain words. NULL: nobody wants to know. */
+	void (*call_ended)(void *context, const struct gateway_call_view *view, const char *how);
 	void *context;
 };
 

@@ -277,8 +277,8 @@ static void origins_set(struct gate *gate, const struct config *config)
 
 static struct gateway *gateway_start(struct gate *gate, const struct config *config)
 {
-	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close, binding_save,
-						    binding_remove, on_stopped,   gate};
+	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close,   binding_save,
+						    binding_remove, on_stopped,   gate_call_ended, gate};
 
 	return gateway_new(role_loop(gate->role), config, &callbacks, random_system());
 }
@@ -385,6 +385,8 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 
 	if (!channel)
 		gate_waiting_refuse(gate, peer, "the process that was asked ended; please ask again");
+	if (!channel && peer == IPC_ROLE_MEDIA)
+		gate_ended_settle(gate);
 	if (!gate->gateway)
 		return;
 	if (peer == IPC_ROLE_STORE && channel)
@@ -474,6 +476,7 @@ static void destroy(void *context)
 	journal_free(gate->journal);
 	if (gate->again)
 		event_free(gate->again);
+	gate_ended_free(gate->ended);
 	memory_free(gate->listeners);
 	memory_free(gate);
 }

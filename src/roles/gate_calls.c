@@ -28,18 +28,23 @@ static json_t *leg_json(const struct gateway_call_leg *leg)
 			 leg->peer.family ? address_text(&leg->peer, text) : "");
 }
 
+json_t *gate_call_row(const struct gateway_call_view *view)
+{
+	char id[17];
+
+	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
+	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:o}", "id", id, "state", view->state, "duration_s",
+			 view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller",
+			 leg_json(&view->legs[0]), "callee", leg_json(&view->legs[1]));
+}
+
 static void call_add(void *context, const struct gateway_call_view *view)
 {
 	struct gate_calls *calls = context;
-	char id[17];
-	json_t *row;
+	json_t *row = gate_call_row(view);
 
-	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
-	row = json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:o}", "id", id, "state", view->state, "duration_s",
-			view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller",
-			leg_json(&view->legs[0]), "callee", leg_json(&view->legs[1]));
 	json_array_append(calls->rows, row);
-	json_object_set_new(calls->by_id, id, row);
+	json_object_set_new(calls->by_id, json_string_value(json_object_get(row, "id")), row);
 }
 
 void gate_calls_free(struct gate_calls *calls)
@@ -93,10 +98,15 @@ void gate_handle_calls(void *context, struct control_request *request, const jso
 {
 	const struct timeval patience = {0, COUNTERS_PATIENCE_MS * 1000};
 	struct gate *gate = context;
-	struct gate_waiting *waiting = gate_waiting_new(gate, IPC_ROLE_MEDIA, request);
+	struct gate_waiting *waiting;
 	struct gate_calls *calls;
 
-	(void)arguments;
+	if (json_is_true(json_object_get(arguments, "ended"))) {
+		control_answer(request, json_pack("{s:b, s:o}", "ok", 1, "calls", gate_ended_rows(gate)));
+		return;
+	}
+	waiting = gate_waiting_new(gate, IPC_ROLE_MEDIA, request);
+
 	if (!waiting)
 		return;
 	calls = waiting->calls = memory_alloc(sizeof(*calls));
@@ -152,6 +162,22 @@ static void side_add(json_t *leg, const struct counted_side *side, const struct 
 	json_object_set_new(leg, "media", media);
 }
 
+void gate_call_count(json_t *row, const struct ipc_counters *c)
+{
+	if (!c->found)
+		return;
+#define X(side) \
+	{ \
+		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
+			c->side##_round_trip_us \
+	}
+	const struct counted_side caller = X(a), callee = X(b);
+#undef X
+
+	side_add(json_object_get(row, "caller"), &caller, &callee);
+	side_add(json_object_get(row, "callee"), &callee, &caller);
+}
+
 void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
 {
 	struct gate_waiting *waiting = gate_waiting_find(gate, IPC_ROLE_MEDIA, c->request);
@@ -159,22 +185,12 @@ void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
 	char id[17];
 	json_t *row;
 
-	if (!calls)
+	if (gate_ended_on_counters(gate, c) || !calls)
 		return;
 	snprintf(id, sizeof(id), "%012" PRIx64, c->session);
 	row = json_object_get(calls->by_id, id);
-	if (row && c->found) {
-#define X(side) \
-	{ \
-		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
-			c->side##_round_trip_us \
-	}
-		const struct counted_side caller = X(a), callee = X(b);
-#undef X
-
-		side_add(json_object_get(row, "caller"), &caller, &callee);
-		side_add(json_object_get(row, "callee"), &callee, &caller);
-	}
+	if (row)
+		gate_call_count(row, c);
 	if (++calls->counted == calls->asked)
 		calls_answer(calls);
 }

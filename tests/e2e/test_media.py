@@ -178,3 +178,50 @@ def test_n5_open_ports_send_strangers_no_datagram(kit):
                 answer = None
             check(not answer, "a stranger was answered: %r" % answer)
     call(kit, attack)
+
+
+def test_ended_calls_are_remembered(kit):
+    """How they ended, how long they lasted and how they sounded, while the gate's process lives; and one line of the log each."""
+    gateway = kit.gateway(encryption="offered")
+    testpbx(kit, gateway)
+    check(gateway.ask_ended() == [], "a call has ended before there was one")
+
+    async def run():
+        phone = await Softphone("1001", PHONES_BOUND[0], 5060, (OUTSIDE, 5060), DOMAIN, USERS["1001"]).open()
+        ears = await Ears(PHONES_BOUND[0]).open()
+        await phone.register()
+        for number in range(2):
+            dialog, answer = await phone.call("600", ears.describe())
+            check(dialog, "the call failed: %s" % (answer and answer.start))
+            ears.start(Audio.where(answer.body))
+            ears.remote = Audio.where(answer.body)
+            await asyncio.sleep(2)
+            if number == 0:
+                await dialog.bye()
+            else:
+                gateway.command("hangup", gateway.calls()[0]["id"])
+                await asyncio.wait_for(dialog.ended.wait(), 5)
+        dialog, answer = await phone.call("9999999", ears.describe())
+        check(not dialog, "nobody should have answered")
+        ears.close()
+
+    asyncio.run(asyncio.wait_for(run(), 40))
+    ended = wait_for("both calls to be remembered",
+                     lambda: [row for row in gateway.ask_ended() if "media" in row["caller"]][1:] and gateway.ask_ended(), 5)
+    check(len(ended) == 2, "%d calls are remembered" % len(ended))
+    check([row["ended"] for row in ended] == ["the caller hung up", "Ended by the operator"], "they ended otherwise: %s" % ended)
+    for row in ended:
+        check(row["duration_s"] in (1, 2, 3) and abs(row["started_at_s"] - time.time()) < 60, "wrong times: %s" % row)
+        check(row["caller"]["user"] == "1001" and row["caller"]["zone"] == "phones" and row["callee"]["zone"] == "pbx",
+              "wrong people: %s" % row)
+        check(row["caller"]["codec"].startswith("PCMU") and row["caller"]["encryption"] == "none", "wrong codec: %s" % row)
+        for leg in row["caller"], row["callee"]:
+            check(leg["media"]["packets_in"] > 60 and leg["media"]["lost"] < 5 and leg["media"]["opinion_score"] > 4,
+                  "wrong scores: %s" % leg)
+    check(not gateway.calls(), "an ended call is among those that go on")
+    shown = gateway.command("calls", "--ended").stdout
+    check("the caller hung up" in shown and "MOS" in shown, "the table shows otherwise: " + shown)
+    lines = [line for line in gateway.process.output().splitlines() if " ended after " in line]
+    check(len(lines) == 2 and "MOS" in lines[0], "the log says otherwise: %s" % lines)
+    said = "".join(line.split(" ended after ")[1] for line in lines)
+    check("1001" not in said and "600" not in said, "the log names who called: %s" % lines)
