@@ -31,7 +31,9 @@ static void leg_tell(const json_t *row, const char *which, char text[80])
 	double packets = json_number_value(json_object_get(media, "packets_in"));
 	double lost = json_number_value(json_object_get(media, "lost"));
 
-	if (packets + lost == 0)
+	if (!media)
+		snprintf(text, 80, "not known");
+	else if (packets + lost == 0)
 		snprintf(text, 80, "nothing heard");
 	else if (score)
 		snprintf(text, 80, "%.1f %% lost, %.1f ms jitter, MOS %.1f", 100 * lost / (packets + lost),
