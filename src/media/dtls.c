@@ -17,6 +17,8 @@
 
 #define COOKIE_BYTES 32
 #define LINK_BYTES 1200 /* of a datagram: fits every way on the internet */
+#define REPEAT_FIRST_US 400000
+#define REPEAT_LAST_US 3000000
 #define EXPORTER "EXTRACTOR-dtls_srtp"
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -240,6 +242,15 @@ void dtls_identity_free(struct dtls_identity *identity)
 
 /* ---- Associations ---- */
 
+/* A call waits for it: sooner than after the second that RFC 6347 section 4.2.4.1 suggests. */
+static unsigned repeat_after_us(SSL *ssl, unsigned before_us)
+{
+	(void)ssl;
+	if (!before_us)
+		return REPEAT_FIRST_US;
+	return before_us < REPEAT_LAST_US / 2 ? before_us * 2 : REPEAT_LAST_US;
+}
+
 static struct dtls *dtls_new(struct dtls_identity *identity, const struct media_dtls *wanted)
 {
 	struct dtls *dtls = memory_alloc(sizeof(*dtls));
@@ -260,6 +271,7 @@ static struct dtls *dtls_new(struct dtls_identity *identity, const struct media_
 	SSL_set_bio(dtls->ssl, bio, bio);
 	SSL_set_app_data(dtls->ssl, dtls);
 	DTLS_set_link_mtu(dtls->ssl, LINK_BYTES);
+	DTLS_set_timer_cb(dtls->ssl, repeat_after_us);
 	if (wanted)
 		dtls->wanted = *wanted;
 	return dtls;
@@ -421,6 +433,7 @@ struct dtls *dtls_accept(struct dtls_listener *listener, struct dtls_identity *i
 	}
 	listener->next = NULL;
 	dtls->wanted = *wanted;
+	DTLS_set_timer_cb(dtls->ssl, repeat_after_us); /* listening has cleared it */
 	if (profiles_set(dtls->ssl, wanted)) {
 		advance(dtls);
 		return dtls;
