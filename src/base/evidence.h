@@ -24,7 +24,9 @@ enum evidence_level { EVIDENCE_NETWORK, EVIDENCE_APPLICATION, EVIDENCE_CONTENT, 
 	X(MEDIA_BYE, "media_bye", EVIDENCE_CONTENT, 0, true) \
 	X(MEDIA_PART, "media_rtcp_part", EVIDENCE_CONTENT, 0, true) \
 	X(MEDIA_PAYLOAD, "media_payload_type", EVIDENCE_CONTENT, 2, true) \
-	X(MEDIA_RATE, "media_rate", EVIDENCE_CONTENT, 5, true)
+	X(MEDIA_RATE, "media_rate", EVIDENCE_CONTENT, 5, true) \
+	X(MEDIA_STUN, "media_stun", EVIDENCE_CONTENT, 2, true) \
+	X(MEDIA_DTLS, "media_dtls", EVIDENCE_CONTENT, 5, true)
 enum evidence_kind {
 #define X(kind, name, level, weight, proven) EVIDENCE_##kind,
 	EVIDENCE_KINDS(X)

@@ -6,7 +6,7 @@
 
 #include <linux/types.h>
 
-#define DATAPATH_ABI 1
+#define DATAPATH_ABI 2
 #define DATAPATH_SITES_MAXIMUM 16
 #define DATAPATH_IPV4 4
 #define DATAPATH_IPV6 6
@@ -26,13 +26,14 @@ struct datapath_sites {
 	struct datapath_site sites[DATAPATH_SITES_MAXIMUM];
 };
 
-/* What the program has seen of the source, as struct relay_reception of media/relay_private.h. A packet of another SSRC, or
- * far from `highest`, goes to the socket, and user space writes here what it thinks of it. */
+/* What the program has seen of the source, as struct relay_reception of media/relay_private.h. A packet of another SSRC or
+ * payload type, or far from `highest`, goes to the socket, and user space writes here what it thinks of it. */
 struct datapath_reception {
 	__u32 ssrc, transit, jitter_16;
 	__u16 highest;
-	__u8 is_started, unused;
+	__u8 is_started, payload_type;
 	__u64 expected, received, lost_before;
+	__u32 clock_rate, unused; /* what `transit` and `jitter_16` count in, a second; 0: unknown */
 };
 
 /* Counted by the program, taken (exchanged for 0) by user space. */

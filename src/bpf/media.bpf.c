@@ -18,9 +18,7 @@
 
 #define RTP_HEADER_BYTES 12
 #define RTP_LEAP_MAXIMUM 3000 /* as in media/relay_reception.c */
-#define RTP_CLOCK_NS 125000   /* 8,000 a second, which jitter is counted in */
-#define RTP_CLOCK_RATE 8000
-#define RTCP_FIRST 192 /* RFC 5761 section 4: second bytes of RTCP */
+#define RTCP_FIRST 192        /* RFC 5761 section 4: second bytes of RTCP */
 #define RTCP_LAST 223
 #define HOPS 64
 #define LOOPBACK_INTERFACE 1 /* in every network namespace */
@@ -266,13 +264,14 @@ static __always_inline bool budget_spend(struct datapath_flow *flow, const struc
 	return true;
 }
 
-/* The same source as before, near to where it was. Nothing is changed yet. */
-static __always_inline bool reception_expects(const struct datapath_reception *reception, __u32 ssrc, __u16 sequence)
+/* The same source and payload type as before, near to where it was. Nothing is changed yet. */
+static __always_inline bool reception_expects(const struct datapath_reception *reception, __u32 ssrc, __u8 type,
+					      __u16 sequence)
 {
 	__s16 step = (__s16)(sequence - reception->highest);
 
-	return reception->is_started && reception->ssrc == ssrc && step <= RTP_LEAP_MAXIMUM &&
-	       step >= -RTP_LEAP_MAXIMUM;
+	return reception->is_started && reception->ssrc == ssrc && reception->payload_type == type &&
+	       step <= RTP_LEAP_MAXIMUM && step >= -RTP_LEAP_MAXIMUM;
 }
 
 /* As media/relay_reception.c does (RFC 3550 appendix A). */
@@ -280,7 +279,8 @@ static __always_inline void reception_count(struct datapath_reception *reception
 					    __u64 now_ns)
 {
 	__u16 step = sequence - reception->highest;
-	__u32 transit = (__u32)(now_ns / RTP_CLOCK_NS) - timestamp;
+	__u32 rate = reception->clock_rate;
+	__u32 transit = (__u32)(now_ns / 1000 * rate / 1000000) - timestamp;
 	__s32 difference = (__s32)(transit - reception->transit);
 	__u32 size = difference < 0 ? 0u - (__u32)difference : (__u32)difference;
 
@@ -289,7 +289,7 @@ static __always_inline void reception_count(struct datapath_reception *reception
 		reception->highest = sequence;
 	}
 	reception->transit = transit;
-	if (size <= RTP_CLOCK_RATE)
+	if (size <= rate)
 		reception->jitter_16 += size - ((reception->jitter_16 + 8) >> 4);
 	reception->received++;
 }
@@ -416,8 +416,9 @@ int media(struct xdp_md *context)
 	sequence = frame.rtp[2] << 8 | frame.rtp[3];
 	timestamp = bpf_ntohl(*(__be32 *)(frame.rtp + 4));
 	ssrc = bpf_ntohl(*(__be32 *)(frame.rtp + 8));
-	if (!rtp_is_plain(&frame, &decision) || !reception_expects(&flow->reception, ssrc, sequence) ||
-	    checksum_is_partial(&frame) || !route(context, &frame, &decision, &way))
+	if (!rtp_is_plain(&frame, &decision) ||
+	    !reception_expects(&flow->reception, ssrc, frame.rtp[1] & 0x7f, sequence) || checksum_is_partial(&frame) ||
+	    !route(context, &frame, &decision, &way))
 		return pass(flow);
 	if (now_ns >= flow->stack_due_ns) {
 		flow->stack_due_ns = now_ns + STACK_EVERY_NS;

@@ -78,20 +78,98 @@ static void types_add(struct media_budget *budget, const struct sdp_stream *desc
 		budget->payload_types[COMFORT_NOISE / 8] |= 1u << COMFORT_NOISE % 8;
 }
 
-bool budget_extend(struct media_budget *budget, const struct sdp_stream *described)
+/* "opus/48000/2": 48,000. A format of which nothing is said has no clock. */
+static uint8_t codec_clock(struct span codec)
 {
-	struct media_budget before = *budget, more;
+	ptrdiff_t slash = span_index(codec, '/'), end;
+	struct span rate = slash < 0 ? SPAN_EMPTY : span_slice(codec, (size_t)slash + 1, codec.length);
+	uint64_t number;
+
+	end = span_index(rate, '/');
+	if (end >= 0)
+		rate = span_slice(rate, 0, (size_t)end);
+	return media_clock_code(span_to_uint(rate, UINT32_MAX, &number) == 0 ? (uint32_t)number : 0);
+}
+
+bool clocks_learn(uint8_t clocks[MEDIA_TYPES], const struct sdp_stream *described)
+{
+	bool changed = false;
 
 	if (!described->port || !sdp_protocol_is_rtp(described->protocol))
 		return false;
-	more = described->media == SDP_AUDIO ? sound_budget(described) : picture_budget(described);
-	types_add(budget, described);
-#define LARGER(member) budget->member = more.member > budget->member ? more.member : budget->member
+	for (uint8_t i = 0; i < described->format_count; i++) {
+		uint8_t code = codec_clock(sdp_format_codec(described, described->formats[i]));
+		uint64_t type;
+
+		if (span_to_uint(described->formats[i], MEDIA_TYPES - 1, &type) || clocks[type] == code)
+			continue;
+		clocks[type] = code;
+		changed = true;
+	}
+	return changed;
+}
+
+static void budget_join(struct media_budget *budget, const struct media_budget *more)
+{
+#define LARGER(member) budget->member = more->member > budget->member ? more->member : budget->member
 	LARGER(packets_per_s);
 	LARGER(kbps);
 	LARGER(packet_bytes);
 #undef LARGER
-	return memcmp(before.payload_types, budget->payload_types, sizeof(before.payload_types)) != 0 ||
-	       before.packets_per_s != budget->packets_per_s || before.kbps != budget->kbps ||
-	       before.packet_bytes != budget->packet_bytes;
+	for (size_t i = 0; i < sizeof(budget->payload_types); i++)
+		budget->payload_types[i] |= more->payload_types[i];
+}
+
+static struct media_budget budget_of(const struct sdp_stream *described)
+{
+	struct media_budget budget = {0};
+
+	if (!described->port || !sdp_protocol_is_rtp(described->protocol))
+		return budget;
+	budget = described->media == SDP_AUDIO ? sound_budget(described) : picture_budget(described);
+	types_add(&budget, described);
+	return budget;
+}
+
+bool budget_extend(struct media_budget *budget, const struct sdp_stream *described)
+{
+	struct media_budget before = *budget, more = budget_of(described);
+
+	budget_join(budget, &more);
+	return !budget_equal(&before, budget);
+}
+
+bool budget_equal(const struct media_budget *a, const struct media_budget *b)
+{
+	return memcmp(a->payload_types, b->payload_types, sizeof(a->payload_types)) == 0 &&
+	       a->packets_per_s == b->packets_per_s && a->kbps == b->kbps && a->packet_bytes == b->packet_bytes;
+}
+
+static bool types_within(const struct media_budget *budget, const struct media_budget *all)
+{
+	for (size_t i = 0; i < sizeof(budget->payload_types); i++)
+		if (budget->payload_types[i] & ~all->payload_types[i])
+			return false;
+	return true;
+}
+
+void budget_agree(struct media_budget *agreed, const struct media_budget *offered, const struct sdp_stream *answer)
+{
+	struct media_budget budget = budget_of(answer), pace = *offered;
+
+	if (!budget.packets_per_s)
+		return;
+	if (types_within(&budget, offered)) {
+		memset(pace.payload_types, 0, sizeof(pace.payload_types));
+		if (answer->media == SDP_AUDIO) { /* how often is the offerer's wish, but codecs it must do without */
+			uint32_t more = pace.packets_per_s > budget.packets_per_s
+						? pace.packets_per_s - budget.packets_per_s
+						: 0;
+
+			pace.kbps = budget.kbps + more * HEADER_BYTES * 8 / 1000;
+			pace.packet_bytes = 0;
+		}
+	}
+	budget_join(&budget, &pace);
+	*agreed = budget;
 }

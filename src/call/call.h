@@ -12,6 +12,7 @@
 #include "transport/transport.h"
 
 struct gateway;
+struct gateway_call_view;
 
 struct gateway_callbacks {
 	/* To the media process. `stream` holds keys: the callee wipes its copies. */
@@ -23,6 +24,8 @@ struct gateway_callbacks {
 	void (*binding_remove)(void *context, const char *token);
 	/* After gateway_stop: the last call has ended. */
 	void (*stopped)(void *context);
+	/* An answered call ends, and its media session is closed next; `how` in plain words. NULL: nobody wants to know. */
+	void (*call_ended)(void *context, const struct gateway_call_view *view, const char *how);
 	void *context;
 };
 
@@ -40,6 +43,9 @@ void gateway_recover(struct gateway *gateway, struct checkpoint_area *area);
 /* The passwords of the accounts at providers, as lines "zone password"; trunks register from then on. After gateway_new and
  * after each gateway_configure; an account that is as before goes on. The text is the caller's, to be wiped. */
 void gateway_passwords_set(struct gateway *gateway, struct span passwords);
+
+/* The SHA-256 fingerprint (RFC 8122) of the certificate that media shows, for calls from now on; without one there is no DTLS-SRTP. */
+void gateway_fingerprint_set(struct gateway *gateway, const uint8_t fingerprint[32]);
 
 /* For listeners and TLS, which the role sets. */
 struct net *gateway_net(struct gateway *gateway);
@@ -66,7 +72,8 @@ int gateway_hangup(struct gateway *gateway, uint64_t call);
 /* For the commands: each visits in no order. Texts are valid during the visit. */
 struct gateway_call_leg {
 	const char *zone, *user, *codec; /* codec: of the first active stream, or "" */
-	const char *encryption;          /* suite name, "none", or "" before an answer */
+	const char *encryption; /* suite name, "none", "end to end", "under way" (DTLS), or "" before an answer */
+	const char *keying;     /* "sdes", "dtls", "" */
 	const char *transport;
 	struct address peer;
 };
@@ -144,6 +151,8 @@ void gateway_peers_each(struct gateway *gateway, void (*visit)(void *context, co
 	X(refused_busy, "requests refused for lack of room or time (503)") \
 	X(calls_refused_encryption, "calls refused because a zone requires encryption (M1)") \
 	X(failovers, "requests that were sent to another server, because the first did not serve them") \
+	X(calls_ended_keys, \
+	  "calls ended because DTLS-SRTP came to no keys: a certificate that was not signalled, or no handshake") \
 	X(calls_silent, "calls ended after media silence") \
 	X(reinvites_given_up, "re-INVITEs that were never finally answered; their calls went on") \
 	X(calls_expired, "calls ended because their session was not refreshed (RFC 4028)") \

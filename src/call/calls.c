@@ -11,6 +11,7 @@ void call_enter(struct call *call)
 	struct gateway *gateway = call->gateway;
 
 	list_init(&call->relays);
+	list_init(&call->given);
 	list_init(&call->touched);
 	list_append(&gateway->all_calls, &call->in_all);
 	table_add(gateway->calls, &call->by_id, table_hash(gateway->calls, &call->id, sizeof(call->id)));
@@ -215,15 +216,18 @@ void relays_refuse(struct call *call, uint16_t status)
 		relay_refuse(list_object(link, struct relay, in_call), status, NULL);
 }
 
-void call_end(struct call *call, int skip, uint16_t status, const char *reason)
+static void tell_end(const struct call *call, const char *how)
 {
-	char text[160];
+	const struct gateway_callbacks *callbacks = &call->gateway->callbacks;
+	struct gateway_call_view view;
 
-	snprintf(text, sizeof(text), "SIP;cause=%u;text=\"%s\"", status, reason);
-	call_end_for(call, skip, status, span_from(text));
+	if (call->state != CALL_ESTABLISHED || !callbacks->call_ended)
+		return;
+	call_view(call, &view);
+	callbacks->call_ended(callbacks->context, &view, how);
 }
 
-void call_end_for(struct call *call, int skip, uint16_t status, struct span reason)
+static void end(struct call *call, int skip, uint16_t status, struct span reason, const char *how)
 {
 	char text[600];
 	struct buffer extra = BUFFER_OVER(text);
@@ -231,6 +235,7 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 
 	if (call->state == CALL_ENDING)
 		return;
+	tell_end(call, how);
 	call_count(call);
 	if (call->state == CALL_CALLING || call->state == CALL_RINGING)
 		call->gateway->counters.calls_failed += status != 487;
@@ -251,6 +256,19 @@ void call_end_for(struct call *call, int skip, uint16_t status, struct span reas
 				send_own_request(call, call->dialog, leg, SIP_BYE, buffer_text(&extra));
 	session_close(call);
 	call_settle(call);
+}
+
+void call_end(struct call *call, int skip, uint16_t status, const char *reason)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "SIP;cause=%u;text=\"%s\"", status, reason);
+	end(call, skip, status, span_from(text), reason);
+}
+
+void call_end_for(struct call *call, int skip, uint16_t status, struct span reason)
+{
+	end(call, skip, status, reason, skip == CALLER ? "the caller hung up" : "the callee hung up");
 }
 
 static bool relay_awaits_final(const struct relay *relay)

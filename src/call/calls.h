@@ -130,6 +130,8 @@ void fork_enter(struct call *call, struct fork *fork);
 void call_timer_set(struct call *call, uint64_t delay_ms);
 /* Ends whatever is left on both legs: BYE, CANCEL or `status`. The call goes when its transactions have. `skip` is a leg that
  * ended by itself, or -1. */
+/* views.c; texts are valid while the call is as it is. */
+void call_view(const struct call *call, struct gateway_call_view *out);
 void call_end(struct call *call, int skip, uint16_t status, const char *reason);
 /* The same with what goes on as the Reason of BYE and CANCEL; empty: none. */
 void call_end_for(struct call *call, int skip, uint16_t status, struct span reason);

@@ -615,6 +615,12 @@ void gateway_media_event(struct gateway *gateway, const struct media_event *even
 			  "a media port of zone %s is used by another program; give the zone a range of its own",
 			  gateway_zone(gateway, call->legs[event->side & 1].zone)->name);
 		call_end(call, -1, 503, "Media port unavailable");
+	} else if (event->kind == MEDIA_UNKEYED) {
+		gateway->counters.calls_ended_keys++;
+		log_write(LOG_NOTICE, "call", "call %llx ended: zone %s: %s", (unsigned long long)call->id,
+			  gateway_zone(gateway, call->legs[event->side & 1].zone)->name,
+			  media_failure_text(event->failure));
+		call_end(call, -1, 488, media_failure_text(event->failure));
 	} else {
 		learned_take(call, event);
 	}

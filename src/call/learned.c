@@ -16,18 +16,22 @@ static void roll_over_keep(struct srtp_roll_over *kept, const struct srtp_roll_o
 	kept[0] = *told;
 }
 
+/* A handshake may be done before the call is answered: media plays what session_tell_media told it. */
 void learned_take(struct call *call, const struct media_event *event)
 {
+	struct session *session = session_of(call, call->early);
 	struct session_stream *stream;
 	struct learned *learned;
 
-	if (event->stream >= call->session.stream_count || event->side > 1)
+	if (event->stream >= session->stream_count || event->side > 1)
 		return;
-	stream = &call->session.streams[event->stream];
+	stream = &session->streams[event->stream];
 	learned = &stream->learned[event->side];
 	if (!stream->active)
 		return;
 	call_touch(call);
+	if (event->kind == MEDIA_KEYED && event->keys.association == stream->keyings[event->side].dtls.association)
+		learned_keys_set(stream, event->side, event->keys.suite, event->keys.key_in, event->keys.key_out);
 	if (event->kind == MEDIA_LOCKED)
 		learned->locked = event->peer;
 	else if (event->kind == MEDIA_ROLL_OVER && event->roll_over.index)
@@ -62,8 +66,9 @@ void learned_peer_set(struct session_stream *stream, uint8_t leg, const struct a
 
 void learned_tell(const struct learned *learned, struct media_side *side)
 {
-	/* Learned from where the signalling came: of another flow it says nothing. */
-	if (address_equal_ip(&learned->locked, &side->learn_from) || address_equal(&learned->locked, &side->peer_rtp))
+	/* Learned from where the signalling came: of another flow it says nothing. With ICE it was checked. */
+	if (side->ice.ufrag[0] || address_equal_ip(&learned->locked, &side->learn_from) ||
+	    address_equal(&learned->locked, &side->peer_rtp))
 		side->locked = learned->locked;
 	memcpy(side->roll_overs_in, learned->in, sizeof(side->roll_overs_in));
 	memcpy(side->roll_overs_out, learned->out, sizeof(side->roll_overs_out));

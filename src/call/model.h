@@ -41,6 +41,14 @@ struct described {
 
 #define OFFERED_SUITES_MAXIMUM 6
 
+/* How the keys of a leg's media are agreed on, and how its peer is reached. */
+struct keying {
+	struct media_dtls dtls; /* handshake NONE: keys by SDES, or none at all, or the peers' own */
+	struct media_ice ice;   /* ours; empty: no ICE */
+	uint64_t peer_ice;      /* a hash of the peer's: another is a restart (RFC 8445 section 9) */
+	bool rtcp_mux;
+};
+
 /* One m-line of an offer under way. */
 struct exchange_stream {
 	bool usable; /* we can carry it */
@@ -50,9 +58,13 @@ struct exchange_stream {
 	uint8_t key_to_offerer[SDP_KEY_MAXIMUM];
 	struct sdp_crypto ours[OFFERED_SUITES_MAXIMUM]; /* lines offered to the answerer */
 	uint8_t our_count;
+	struct keying taken;    /* toward the offerer, when it is answered */
+	struct keying proposed; /* to the answerer; dtls.handshake AWAIT: DTLS is offered */
+	bool end_to_end;        /* it is, with the offerer's own certificate */
 	struct address peer, peer_rtcp;
 	uint16_t peer_port;
 	enum sdp_direction direction;
+	struct media_budget budget; /* offered */
 };
 
 /* An offer that waits for its answer. */
@@ -78,10 +90,15 @@ struct session_stream {
 	struct address peers[2], peers_rtcp[2];
 	uint8_t directions[2]; /* enum sdp_direction, as that leg said */
 	uint8_t suites[2];     /* in force toward that leg */
-	uint8_t keys_in[2][SDP_KEY_MAXIMUM], keys_out[2][SDP_KEY_MAXIMUM];
+	uint8_t keys_in[2][SDP_KEY_MAXIMUM],
+		keys_out[2][SDP_KEY_MAXIMUM]; /* with DTLS: as media told, suite none before */
+	struct keying keyings[2];
+	bool end_to_end; /* the keys are the peers' own */
 	struct learned learned[2];
 	char codec[24];
-	struct media_budget budget; /* all that was offered and answered since the stream began */
+	struct media_budget budget;  /* what media lets pass: agreed, and what was offered or agreed a moment before */
+	struct media_budget agreed;  /* by the last answer; zeros: none came */
+	uint8_t clocks[MEDIA_TYPES]; /* as in struct media_stream */
 };
 
 /* Each early dialog has one of its own (RFC 3261 section 13.2.2.4), which begins as a copy of what the INVITE offered. When one
@@ -150,7 +167,8 @@ struct refresh {
 
 /* The result of a REFER that was passed on, while it is still told: the subscription it made, within the call's dialog
  * (RFC 3515 section 2.4.4, RFC 5057). */
-#define REFERS_OF_CALL 4 /* beyond them the oldest is forgotten */
+#define REFERS_OF_CALL 4    /* beyond them the oldest is forgotten */
+#define TRANSFERS_OF_CALL 4 /* the same of tokens that are not used yet */
 struct refer {
 	struct refer *next;
 	uint8_t from;     /* leg of who referred */
@@ -181,7 +199,9 @@ struct call {
 	struct refer *refers; /* the newest first; while there are any, an ended call stays for a while */
 	uint8_t redirects;    /* how often it was sent on (redirect.c), and from which targets */
 	uint64_t redirected_from[REDIRECTS_MAXIMUM];
+	struct list given;         /* tokens made for its REFERs (transfer.c) */
 	struct transfer *transfer; /* whose token the caller's INVITE came with, until that is used up; or NULL */
+	struct timer narrow;       /* budgets become what was agreed */
 	struct timer timer;        /* rings too long, then lasts too long; then it is remembered for refers */
 	bool media_open;
 	bool counted;          /* as started */
@@ -303,8 +323,9 @@ struct gateway {
 	struct timer_wheel *wheel;
 	struct transport_layer *transport;
 	struct port_pools *ports;
-	struct table *dialogs; /* forks and calls, by our tag */
-	struct table *calls;   /* by id */
+	struct sdp_fingerprint fingerprint; /* of media's certificate; SDP_HASH_NONE: no DTLS */
+	struct table *dialogs;              /* forks and calls, by our tag */
+	struct table *calls;                /* by id */
 	struct list all_calls, all_relays, all_subscriptions;
 	uint32_t subscriber_counts[SUBSCRIBER_COUNTS];
 	struct table *tombstones; /* of calls that ended, by our tag */

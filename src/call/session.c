@@ -5,21 +5,7 @@
 #include "call/calls.h"
 #include "call/sessions.h"
 
-static bool is_rtp(enum sdp_protocol protocol)
-{
-	return protocol == SDP_RTP_AVP || protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVP ||
-	       protocol == SDP_RTP_SAVPF;
-}
-
-static bool is_secure(enum sdp_protocol protocol)
-{
-	return protocol == SDP_RTP_SAVP || protocol == SDP_RTP_SAVPF;
-}
-
-static bool has_feedback(enum sdp_protocol protocol)
-{
-	return protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVPF;
-}
+#define BUDGET_LATE_MS 10000 /* as long as a network may hold packets back (budget.h of media) */
 
 static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
 {
@@ -158,10 +144,51 @@ bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offere
 	return !exchange->answered;
 }
 
+/* What was offered and not answered for, or agreed before, is taken back once nothing of it can be on its way any more. */
+static bool budgets_narrow(struct session *session)
+{
+	bool changed = false;
+
+	if (session->exchange)
+		return false;
+	for (uint8_t i = 0; i < session->stream_count; i++) {
+		struct session_stream *stream = &session->streams[i];
+
+		if (!stream->agreed.packets_per_s || budget_equal(&stream->budget, &stream->agreed))
+			continue;
+		stream->budget = stream->agreed;
+		changed = true;
+	}
+	return changed;
+}
+
+static void narrow(void *context)
+{
+	struct call *call = context;
+	bool changed = budgets_narrow(&call->session);
+
+	for (struct fork *fork = call->forks; fork; fork = fork->next)
+		if (fork->session)
+			changed |= budgets_narrow(fork->session);
+	if (!changed)
+		return;
+	call_touch(call);
+	if (call->media_open)
+		session_tell_media(call);
+}
+
+void session_narrow_later(struct call *call)
+{
+	call->narrow.fire = narrow;
+	call->narrow.context = call;
+	timer_start(call->gateway->wheel, &call->narrow, BUDGET_LATE_MS);
+}
+
 void session_exchange_done(struct call *call, struct fork *fork)
 {
 	call_touch(call);
 	exchange_drop(session_of(call, fork));
+	session_narrow_later(call);
 }
 
 void session_commit(struct call *call, struct fork *fork)
@@ -196,83 +223,6 @@ void session_commit(struct call *call, struct fork *fork)
 }
 
 /* ---- The offer ---- */
-
-/* Of the offerer's usable lines the one whose suite the zone wants most. */
-static void crypto_choose(const struct config_zone *zone, const struct sdp_stream *stream, struct sdp_crypto *chosen)
-{
-	for (uint8_t wanted = 0; wanted < zone->media.suite_count; wanted++)
-		for (uint8_t i = 0; i < stream->crypto_count; i++)
-			if (stream->cryptos[i].suite == zone->media.suites[wanted]) {
-				*chosen = stream->cryptos[i];
-				return;
-			}
-}
-
-/* Where encryption is a choice, the choice is made once: a stream that was encrypted stays so (THREATS M1). Before the
- * call is answered the other side may still turn out to be another phone. */
-static bool stays_encrypted(const struct call *call, uint8_t leg, const struct session_stream *stream)
-{
-	return call->state == CALL_ESTABLISHED && stream->active && stream->suites[leg] != SDP_SUITE_NONE;
-}
-
-/* Encryption between the offerer and us. 0 or 488: keys travel over TLS alone, and nothing falls back (THREATS M1). */
-static int offerer_encryption(struct call *call, uint8_t leg, const struct sdp_stream *stream,
-			      const struct session_stream *before, struct exchange_stream *out)
-{
-	const struct config_zone *zone = leg_zone(call, leg);
-
-	if (zone->media.encryption != ENCRYPTION_NONE && transport_is_secure(call->legs[leg].flow.transport))
-		crypto_choose(zone, stream, &out->chosen);
-	if (out->chosen.suite != SDP_SUITE_NONE ||
-	    (zone->media.encryption != ENCRYPTION_REQUIRED && !is_secure(stream->protocol) &&
-	     !stays_encrypted(call, leg, before)))
-		return 0;
-	call->gateway->counters.calls_refused_encryption++;
-	log_write(LOG_INFO, "call", "call %llx refused: no encryption that zone %s allows was offered",
-		  (unsigned long long)call->id, zone->name);
-	return 488;
-}
-
-static void crypto_make(struct call *call, uint8_t leg, const struct session_stream *stream,
-			struct exchange_stream *out)
-{
-	const struct config_zone *zone = leg_zone(call, leg);
-
-	for (uint8_t i = 0; i < zone->media.suite_count && out->our_count < OFFERED_SUITES_MAXIMUM; i++) {
-		struct sdp_crypto *crypto = &out->ours[out->our_count++];
-
-		crypto->tag = out->our_count;
-		crypto->suite = zone->media.suites[i];
-		/* A suite in force keeps its key, so that its roll-over counter goes on. */
-		if (stream->active && stream->suites[leg] == crypto->suite)
-			memcpy(crypto->key, stream->keys_out[leg], sizeof(crypto->key));
-		else
-			random_fill(call->gateway->random, crypto->key, sdp_suite_key_bytes(crypto->suite));
-	}
-}
-
-/* Encryption between us and who will answer. 0 or 488. */
-static int answerer_encryption(struct call *call, uint8_t leg, const struct session_stream *stream,
-			       struct exchange_stream *out, enum sdp_protocol *protocol)
-{
-	enum zone_encryption encryption = leg_zone(call, leg)->media.encryption;
-	bool keys_safe = transport_is_secure(call->legs[leg].flow.transport);
-	bool feedback = has_feedback(out->offered);
-
-	*protocol = feedback ? SDP_RTP_AVPF : SDP_RTP_AVP;
-	if (encryption != ENCRYPTION_NONE && keys_safe)
-		crypto_make(call, leg, stream, out);
-	if (encryption != ENCRYPTION_REQUIRED)
-		return 0;
-	*protocol = feedback ? SDP_RTP_SAVPF : SDP_RTP_SAVP;
-	if (keys_safe)
-		return 0;
-	call->gateway->counters.calls_refused_encryption++;
-	log_write(LOG_INFO, "call",
-		  "call %llx refused: zone %s requires encryption and the peer is not reached over TLS",
-		  (unsigned long long)call->id, leg_zone(call, leg)->name);
-	return 488;
-}
 
 /* A line has the same ports in each dialog of the call: they stand in the one INVITE that all forks saw. */
 static int ports_ensure(struct call *call, uint8_t index, struct session_stream *stream, const uint8_t families[2])
@@ -315,8 +265,8 @@ static bool encryption_required(const struct call *call)
 static bool datagrams_may_cross(const struct call *call, const struct sdp_stream *from,
 				const struct session_stream *stream)
 {
-	return from->protocol == SDP_UDPTL && !encryption_required(call) && !stays_encrypted(call, CALLER, stream) &&
-	       !stays_encrypted(call, CALLEE, stream);
+	return from->protocol == SDP_UDPTL && !encryption_required(call) && !keying_stays(call, CALLER, stream) &&
+	       !keying_stays(call, CALLEE, stream);
 }
 
 static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream *from, uint8_t index,
@@ -326,15 +276,15 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 	int status = 0;
 
 	out->offered = from->protocol;
-	out->kind = is_rtp(from->protocol) ? MEDIA_RTP : MEDIA_DATAGRAM;
+	out->kind = sdp_protocol_is_rtp(from->protocol) ? MEDIA_RTP : MEDIA_DATAGRAM;
 	local->protocol = from->protocol;
 	remember_peer(from, out);
-	if (!from->port || (!is_rtp(from->protocol) && !datagrams_may_cross(call, from, stream)))
+	if (!from->port || (!sdp_protocol_is_rtp(from->protocol) && !datagrams_may_cross(call, from, stream)))
 		return 0;
-	if (is_rtp(from->protocol)) {
-		status = offerer_encryption(call, leg, from, stream, out);
+	if (sdp_protocol_is_rtp(from->protocol)) {
+		status = keying_take(call, leg, from, stream, out);
 		if (!status)
-			status = answerer_encryption(call, other, stream, out, &local->protocol);
+			status = keying_propose(call, other, from, stream, out, local);
 	}
 	families[leg] = media_family(call, leg, from);
 	families[other] = media_family(call, other, NULL);
@@ -342,14 +292,12 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 		status = ports_ensure(call, index, stream, families);
 	if (status)
 		return status;
-	if (stream->active && stream->suites[leg] == out->chosen.suite)
+	if (stream->active && out->chosen.suite && stream->suites[leg] == out->chosen.suite)
 		memcpy(out->key_to_offerer, stream->keys_out[leg], sizeof(out->key_to_offerer));
 	else if (out->chosen.suite)
 		random_fill(call->gateway->random, out->key_to_offerer, sdp_suite_key_bytes(out->chosen.suite));
 	out->usable = true;
 	local->rtp = stream_address(call, other, stream);
-	memcpy(local->cryptos, out->ours, sizeof(out->ours));
-	local->crypto_count = out->our_count;
 	return 0;
 }
 
@@ -427,13 +375,23 @@ static struct exchange *exchange_new(struct call *call, struct session *session,
 	return exchange;
 }
 
+/* What media holds packets against. Whether it must be told. */
+static bool described_learn(struct session_stream *stream, const struct sdp_stream *described)
+{
+	bool changed = clocks_learn(stream->clocks, described);
+
+	return budget_extend(&stream->budget, described) || changed;
+}
+
 /* What is offered may come before its answer is seen here. */
 static void budgets_offer(struct call *call, struct session *session, const struct sdp_session *from)
 {
 	bool more = false;
 
-	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++)
-		more |= budget_extend(&session->streams[i].budget, &from->streams[i]);
+	for (uint8_t i = 0; i < from->stream_count && i < session->stream_count; i++) {
+		budget_extend(&session->exchange->streams[i].budget, &from->streams[i]);
+		more |= described_learn(&session->streams[i], &from->streams[i]);
+	}
 	if (more && call->media_open)
 		session_tell_media(call);
 }
@@ -470,39 +428,6 @@ int session_offer(struct call *call, struct fork *fork, uint8_t leg, struct span
 
 /* ---- The answer ---- */
 
-/* The line of ours that the answer took. */
-static const struct sdp_crypto *crypto_taken(const struct exchange_stream *exchange, const struct sdp_stream *answer)
-{
-	if (answer->crypto_count != 1)
-		return NULL; /* RFC 4568 section 5.1.2: an answer has exactly one */
-	for (uint8_t i = 0; i < exchange->our_count; i++)
-		if (exchange->ours[i].tag == answer->cryptos[0].tag &&
-		    exchange->ours[i].suite == answer->cryptos[0].suite)
-			return &exchange->ours[i];
-	return NULL;
-}
-
-static int answer_encryption(struct call *call, uint8_t leg, const struct exchange_stream *exchange,
-			     const struct sdp_stream *answer, struct session_stream *stream)
-{
-	const struct sdp_crypto *ours = crypto_taken(exchange, answer);
-	bool required = leg_zone(call, leg)->media.encryption == ENCRYPTION_REQUIRED || is_secure(answer->protocol) ||
-			stays_encrypted(call, leg, stream);
-
-	/* An answer with keys that fit none of our lines is not taken for one without. */
-	if (!ours && (required || (exchange->our_count && answer->crypto_count))) {
-		call->gateway->counters.calls_refused_encryption++;
-		log_write(LOG_INFO, "call", "call %llx refused: the answer from zone %s is not encrypted as offered",
-			  (unsigned long long)call->id, leg_zone(call, leg)->name);
-		return 488;
-	}
-	if (ours)
-		learned_keys_set(stream, leg, (uint8_t)ours->suite, answer->cryptos[0].key, ours->key);
-	else
-		stream->suites[leg] = SDP_SUITE_NONE;
-	return 0;
-}
-
 static void codec_remember(const struct sdp_stream *answer, struct session_stream *stream)
 {
 	struct span codec = answer->format_count ? sdp_format_codec(answer, answer->formats[0]) : SPAN_EMPTY;
@@ -524,13 +449,11 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 		stream->peer_ports[0] = stream->peer_ports[1] = 0;
 		return 0;
 	}
-	if (is_rtp(exchange->offered) != is_rtp(answer->protocol))
+	if (sdp_protocol_is_rtp(exchange->offered) != sdp_protocol_is_rtp(answer->protocol))
 		return 488;
-	stream->suites[leg] = is_rtp(answer->protocol) ? stream->suites[leg] : SDP_SUITE_NONE;
-	if (is_rtp(answer->protocol) && answer_encryption(call, leg, exchange, answer, stream))
+	if (keying_accept(call, leg, exchange, answer, stream))
 		return 488;
-	learned_keys_set(stream, offerer, (uint8_t)exchange->chosen.suite, exchange->chosen.key,
-			 exchange->key_to_offerer);
+	keying_answer(call, offerer, exchange, answer, stream, local);
 	stream->peer_ports[offerer] = exchange->peer_port;
 	learned_peer_set(stream, offerer, &exchange->peer, &exchange->peer_rtcp);
 	stream->directions[offerer] = exchange->direction;
@@ -539,13 +462,9 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 			 answer->on_hold ? &nobody : &answer->rtcp);
 	stream->directions[leg] = answer->direction;
 	codec_remember(answer, stream);
-	budget_extend(&stream->budget, answer);
+	described_learn(stream, answer);
+	budget_agree(&stream->agreed, &exchange->budget, answer);
 	local->rtp = stream_address(call, offerer, stream);
-	if (exchange->chosen.suite) {
-		local->cryptos[0] = (struct sdp_crypto){.tag = exchange->chosen.tag, .suite = exchange->chosen.suite};
-		memcpy(local->cryptos[0].key, exchange->key_to_offerer, SDP_KEY_MAXIMUM);
-		local->crypto_count = 1;
-	}
 	return 0;
 }
 
@@ -626,26 +545,23 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 
 /* ---- The same again ---- */
 
-static bool reaffirm_stream(uint8_t leg, const struct sdp_stream *answer, struct session_stream *stream)
+static bool reaffirm_stream(const struct call *call, uint8_t leg, const struct sdp_stream *answer,
+			    struct session_stream *stream)
 {
 	struct address peer = stream->peers[leg], rtcp = stream->peers_rtcp[leg];
 	uint16_t port = stream->peer_ports[leg];
 	uint8_t direction = stream->directions[leg];
 	bool changed = false;
 
-	if (!stream->active || !answer->port || is_rtp(answer->protocol) != (stream->kind == MEDIA_RTP))
+	if (!stream->active || !answer->port || sdp_protocol_is_rtp(answer->protocol) != (stream->kind == MEDIA_RTP))
 		return false;
-	/* What is encrypted stays so, under the suite in force (THREATS M1). */
-	if (stream->suites[leg] != SDP_SUITE_NONE) {
-		if (answer->crypto_count != 1 || answer->cryptos[0].suite != stream->suites[leg])
-			return false;
-		changed = memcmp(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM) != 0;
-		memcpy(stream->keys_in[leg], answer->cryptos[0].key, SDP_KEY_MAXIMUM);
-	}
+	if (!keying_reaffirm(call, leg, answer, stream, &changed))
+		return false;
 	stream->peer_ports[leg] = answer->port;
 	stream->peers[leg] = answer->on_hold ? (struct address){0} : answer->connection;
 	stream->peers_rtcp[leg] = answer->on_hold ? (struct address){0} : answer->rtcp;
-	changed |= budget_extend(&stream->budget, answer);
+	changed |= described_learn(stream, answer);
+	budget_extend(&stream->agreed, answer);
 	stream->directions[leg] = answer->direction;
 	return changed || port != stream->peer_ports[leg] || direction != stream->directions[leg] ||
 	       !address_equal(&peer, &stream->peers[leg]) || !address_equal(&rtcp, &stream->peers_rtcp[leg]);
@@ -660,7 +576,7 @@ void session_reaffirm(struct call *call, uint8_t leg, struct span description)
 	if (parse(call, description, &from))
 		return;
 	for (uint8_t i = 0; i < from.stream_count && i < session->stream_count; i++)
-		changed |= reaffirm_stream(leg, &from.streams[i], &session->streams[i]);
+		changed |= reaffirm_stream(call, leg, &from.streams[i], &session->streams[i]);
 	if (changed)
 		session_tell_media(call);
 	sdp_session_wipe(&from);
@@ -715,17 +631,17 @@ static void stream_tell(struct call *call, uint8_t index, const struct session_s
 				     .index = index,
 				     .kind = stream->kind,
 				     .silence_timeout_ms = call->gateway->config->calls.media_silence_s * 1000,
+				     .end_to_end = stream->end_to_end,
 				     .budget = stream->budget};
 
+	memcpy(media.clocks, stream->clocks, sizeof(media.clocks));
 	for (uint8_t leg = 0; leg < 2; leg++) {
 		struct media_side *side = &media.sides[leg];
 
 		side->local = *port_pool_address(stream->pools[leg]);
 		side->local.port = stream->ports[leg];
 		side_peers(call, leg, stream, side);
-		side->suite_in = side->suite_out = stream->suites[leg];
-		memcpy(side->key_in, stream->keys_in[leg], sizeof(side->key_in));
-		memcpy(side->key_out, stream->keys_out[leg], sizeof(side->key_out));
+		keying_tell(stream, leg, side);
 		learned_tell(&stream->learned[leg], side);
 		side->may_send = sends(stream->directions[leg]) && receives(stream->directions[other_leg(leg)]);
 	}
@@ -762,6 +678,7 @@ void session_close(struct call *call)
 	exchange_drop(session);
 	described_drop(&session->described[CALLER]);
 	described_drop(&session->described[CALLEE]);
+	timer_stop(gateway->wheel, &call->narrow);
 	call->early = NULL;
 	call->streams_told = 0;
 	if (call->media_open)

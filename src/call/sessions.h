@@ -33,6 +33,8 @@ int session_answer(struct call *call, struct fork *fork, uint8_t leg, struct spa
 bool session_offer_pending(struct call *call, struct fork *fork, uint8_t *offerer);
 /* The exchange is complete, or came to nothing: what stood before stays in force. */
 void session_exchange_done(struct call *call, struct fork *fork);
+/* Budgets become what was agreed, some seconds from now. */
+void session_narrow_later(struct call *call);
 /* `fork` was answered: its session is the call's from now on, those of the others go. call->dialog is set. */
 void session_commit(struct call *call, struct fork *fork);
 /* Of a fork that goes. */
@@ -43,8 +45,31 @@ void session_reaffirm(struct call *call, uint8_t leg, struct span description);
 /* Tells media what plays now: the answered dialog's session, before that the one of call->early. */
 void session_tell_media(struct call *call);
 
+/* keying.c: encryption toward each leg. Those that return int: 0, or 488 to refuse with, which is counted and logged. */
+bool keying_is_encrypted(const struct session_stream *stream, uint8_t leg);
+/* Where encryption is a choice, the choice is made once: a stream that was encrypted stays so (THREATS M1). Before the call is
+ * answered the other side may still turn out to be another phone. */
+bool keying_stays(const struct call *call, uint8_t leg, const struct session_stream *stream);
+/* What is taken of the offer of `leg`. `before` is what stands. */
+int keying_take(struct call *call, uint8_t leg, const struct sdp_stream *from, const struct session_stream *before,
+		struct exchange_stream *out);
+/* After it: what is offered on to `leg`. */
+int keying_propose(struct call *call, uint8_t leg, const struct sdp_stream *from, const struct session_stream *before,
+		   struct exchange_stream *out, struct sdp_local_stream *local);
+/* What the answer of `leg` agreed to, into the stream. */
+int keying_accept(struct call *call, uint8_t leg, const struct exchange_stream *exchange,
+		  const struct sdp_stream *answer, struct session_stream *stream);
+/* After it: what was taken of the offer, into the stream and into the answer to the offerer. */
+void keying_answer(struct call *call, uint8_t offerer, const struct exchange_stream *exchange,
+		   const struct sdp_stream *answer, struct session_stream *stream, struct sdp_local_stream *local);
+/* Whether a refresh's answer fits what stands; *changed is set when its key differs. */
+bool keying_reaffirm(const struct call *call, uint8_t leg, const struct sdp_stream *answer,
+		     struct session_stream *stream, bool *changed);
+/* Into what media is told of the leg. */
+void keying_tell(const struct session_stream *stream, uint8_t leg, struct media_side *side);
+
 /* learned.c */
-/* MEDIA_LOCKED and MEDIA_ROLL_OVER, by the call's legs. */
+/* MEDIA_LOCKED, MEDIA_ROLL_OVER and MEDIA_KEYED, by the call's legs. */
 void learned_take(struct call *call, const struct media_event *event);
 /* What is in force toward a leg from now on: what was learned of other keys, or another address, is forgotten. */
 void learned_keys_set(struct session_stream *stream, uint8_t leg, uint8_t suite, const uint8_t *key_in,

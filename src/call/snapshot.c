@@ -93,6 +93,10 @@ static const struct record_row stream_rows[] = {
 	RECORD_ROW(18, BYTES, struct session_stream, learned[1].in),
 	RECORD_ROW(19, BYTES, struct session_stream, learned[1].out),
 	RECORD_ROW(20, BYTES, struct session_stream, budget),
+	RECORD_ROW(21, BYTES, struct session_stream, keyings),
+	RECORD_ROW(22, FLAG, struct session_stream, end_to_end),
+	RECORD_ROW(40, BYTES, struct session_stream, clocks),
+	RECORD_ROW(41, BYTES, struct session_stream, agreed),
 };
 
 static const struct record_row exchange_rows[] = {
@@ -113,6 +117,10 @@ static const struct record_row exchange_stream_rows[] = {
 	RECORD_ROW(9, ADDRESS, struct exchange_stream, peer_rtcp),
 	RECORD_ROW(10, NUMBER, struct exchange_stream, peer_port),
 	RECORD_ROW(11, NUMBER, struct exchange_stream, direction),
+	RECORD_ROW(12, BYTES, struct exchange_stream, taken),
+	RECORD_ROW(13, BYTES, struct exchange_stream, proposed),
+	RECORD_ROW(14, FLAG, struct exchange_stream, end_to_end),
+	RECORD_ROW(40, BYTES, struct exchange_stream, budget),
 };
 
 static const struct record_row relay_rows[] = {
@@ -284,11 +292,19 @@ static uint8_t count_of(struct span bytes, uint8_t wanted)
 	return count;
 }
 
+static bool keying_is_sound(const struct keying *keying)
+{
+	return keying->dtls.handshake < MEDIA_HANDSHAKE_COUNT && keying->dtls.hash < MEDIA_HASH_COUNT &&
+	       memchr(keying->ice.ufrag, 0, sizeof(keying->ice.ufrag)) &&
+	       memchr(keying->ice.password, 0, sizeof(keying->ice.password));
+}
+
 static bool stream_is_sound(const struct session_stream *stream)
 {
 	for (int leg = 0; leg < 2; leg++)
-		if (stream->suites[leg] >= SDP_SUITE_COUNT || stream->directions[leg] > SDP_INACTIVE ||
-		    stream->ports[leg] % 2 || (stream->active && !stream->ports[leg]))
+		if (stream->suites[leg] >= SDP_SUITE_COUNT || !keying_is_sound(&stream->keyings[leg]) ||
+		    stream->directions[leg] > SDP_INACTIVE || stream->ports[leg] % 2 ||
+		    (stream->active && !stream->ports[leg]))
 			return false;
 	return stream->kind <= MEDIA_DATAGRAM;
 }
@@ -298,6 +314,8 @@ static bool exchange_stream_is_sound(const struct exchange_stream *stream)
 	for (int i = 0; i < OFFERED_SUITES_MAXIMUM; i++)
 		if ((unsigned)stream->ours[i].suite >= SDP_SUITE_COUNT)
 			return false;
+	if (!keying_is_sound(&stream->taken) || !keying_is_sound(&stream->proposed))
+		return false;
 	return stream->our_count <= OFFERED_SUITES_MAXIMUM && (unsigned)stream->chosen.suite < SDP_SUITE_COUNT &&
 	       (unsigned)stream->direction <= SDP_INACTIVE && stream->kind <= MEDIA_DATAGRAM;
 }
@@ -668,6 +686,7 @@ static void ending_resume(struct call *call)
 
 static void call_resume(struct call *call)
 {
+	session_narrow_later(call);
 	switch (call->state) {
 	case CALL_CALLING:
 	case CALL_RINGING: ringing_resume(call); break;

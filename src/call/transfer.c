@@ -8,7 +8,7 @@
 /* What a token leads to. */
 struct transfer {
 	struct table_link link;
-	struct list in_all;
+	struct list in_all, in_given; /* the latter of the call whose REFER it was made for, while that lasts */
 	struct gateway *gateway;
 	struct call *call; /* whose INVITE it was given with and may be challenged; or NULL */
 	char token[TAG_LENGTH + 1];
@@ -51,6 +51,7 @@ static void transfer_drop(struct transfer *transfer)
 	timer_stop(gateway->wheel, &transfer->expiry);
 	table_remove(gateway->transfers, &transfer->link);
 	list_remove(&transfer->in_all);
+	list_remove(&transfer->in_given);
 	leg_clear(&transfer->transferee);
 	memory_free(transfer->caller);
 	memory_free(transfer->uri);
@@ -89,6 +90,7 @@ static struct transfer *transfer_new(struct gateway *gateway)
 		return NULL;
 	transfer->gateway = gateway;
 	random_token(gateway->random, transfer->token, TAG_LENGTH);
+	list_init(&transfer->in_given);
 	list_append(&gateway->all_transfers, &transfer->in_all);
 	table_add(gateway->transfers, &transfer->link, table_hash(gateway->transfers, transfer->token, TAG_LENGTH));
 	transfer->expiry.fire = transfer_expired;
@@ -131,8 +133,30 @@ void transfer_give_back(struct call *call)
 		call->transfer->used = false;
 }
 
+/* All calls share one table of transfers, which one call must not fill. The newest token is the one that is meant, as who refers
+ * again has given up what it referred to before; and no token of another call is in danger (THREATS S13). */
+static void transfer_given(struct call *call, struct transfer *transfer)
+{
+	struct transfer *oldest = NULL;
+	uint32_t unused = 0;
+
+	list_append(&call->given, &transfer->in_given);
+	list_each(link, &call->given) {
+		struct transfer *one = list_object(link, struct transfer, in_given);
+
+		if (one->used)
+			continue;
+		unused++;
+		oldest = oldest ? oldest : one;
+	}
+	if (unused > TRANSFERS_OF_CALL)
+		transfer_drop(oldest);
+}
+
 void transfer_forget(struct call *call)
 {
+	list_each(link, &call->given)
+		list_remove(link);
 	if (call->transfer)
 		call->transfer->call = NULL;
 	call->transfer = NULL;
@@ -576,6 +600,8 @@ static void refer_receive(const struct dialog *dialog, struct sip_server_transac
 		relay = send_across(dialog, server, request, &extra, request->content_type, request->body);
 	if (relay) {
 		gateway->counters.transfers_passed++;
+		if (transfer)
+			transfer_given(call, transfer);
 		return;
 	}
 	if (refer)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the commands show: calls, registrations, accounts, counters. */
+#include "call/calls.h"
 #include "call/phones.h"
 
 static const char *state_name(enum call_state state)
@@ -7,6 +8,22 @@ static const char *state_name(enum call_state state)
 	static const char *const names[] = {"calling", "ringing", "established", "ending"};
 
 	return names[state];
+}
+
+static const char *encryption_name(const struct session_stream *stream, uint8_t leg)
+{
+	if (stream->end_to_end)
+		return "end to end";
+	if (stream->suites[leg])
+		return sdp_suite_name(stream->suites[leg]);
+	return stream->keyings[leg].dtls.handshake ? "under way" : "none";
+}
+
+static const char *keying_name(const struct session_stream *stream, uint8_t leg)
+{
+	if (stream->end_to_end || stream->keyings[leg].dtls.handshake)
+		return "dtls";
+	return stream->suites[leg] ? "sdes" : "";
 }
 
 static void leg_view(const struct call *call, uint8_t index, struct gateway_call_leg *out)
@@ -21,9 +38,8 @@ static void leg_view(const struct call *call, uint8_t index, struct gateway_call
 		.zone = gateway_zone(call->gateway, leg->zone)->name,
 		.user = leg->account ? leg->account : "",
 		.codec = active ? active->codec : "",
-		.encryption = !active                 ? ""
-			      : active->suites[index] ? sdp_suite_name(active->suites[index])
-						      : "none",
+		.encryption = active ? encryption_name(active, index) : "",
+		.keying = active ? keying_name(active, index) : "",
 		.transport = transport_name(leg->flow.transport),
 		.peer = leg->flow.remote,
 	};
@@ -38,21 +54,27 @@ static uint8_t active_streams(const struct call *call)
 	return count;
 }
 
+void call_view(const struct call *call, struct gateway_call_view *out)
+{
+	*out = (struct gateway_call_view){.id = call->id, .state = state_name(call->state)};
+	if (call->state == CALL_ESTABLISHED)
+		out->duration_s = (uint32_t)((clock_monotonic_us() - call->answered_us) / 1000000);
+	out->stream_count = active_streams(call);
+	out->payer = call->payer ? call->payer : "";
+	leg_view(call, CALLER, &out->legs[CALLER]);
+	leg_view(call, CALLEE, &out->legs[CALLEE]);
+}
+
 void gateway_calls_each(struct gateway *gateway, void (*visit)(void *context, const struct gateway_call_view *view),
 			void *context)
 {
 	list_each(link, &gateway->all_calls) {
 		struct call *call = list_object(link, struct call, in_all);
-		struct gateway_call_view view = {.id = call->id, .state = state_name(call->state)};
+		struct gateway_call_view view;
 
 		if (call->state == CALL_ENDING)
 			continue;
-		if (call->state == CALL_ESTABLISHED)
-			view.duration_s = (uint32_t)((clock_monotonic_us() - call->answered_us) / 1000000);
-		view.stream_count = active_streams(call);
-		view.payer = call->payer ? call->payer : "";
-		leg_view(call, CALLER, &view.legs[CALLER]);
-		leg_view(call, CALLEE, &view.legs[CALLEE]);
+		call_view(call, &view);
 		visit(context, &view);
 	}
 }

@@ -273,39 +273,76 @@ static void leg_print(struct text_table *table, const json_t *leg, const char *w
 	text_table_cell(table, "%s", text_of(leg, "transport"));
 	text_table_cell(table, "%s", text_of(leg, "peer"));
 	text_table_cell(table, "%s", text_of(leg, "codec"));
-	text_table_cell(table, "%s", text_of(leg, "encryption"));
+	text_table_cell(table, strcmp(text_of(leg, "keying"), "dtls") ? "%s" : "DTLS, %s", text_of(leg, "encryption"));
 	if (packets + lost > 0)
 		text_table_cell(table, "%s", sound_text(media, 100.0 * (double)lost / (double)(packets + lost), sound));
 	else
 		text_table_cell(table, "%s", media ? "silent" : "");
 }
 
-static void calls_print(const json_t *answer)
+static void time_cell(struct text_table *table, time_t at)
 {
-	static const char *const headline[] = {"CALL", "STATE", "TIME", "PAID BY", "LEG",        "ZONE",
-					       "USER", "VIA",   "PEER", "CODEC",   "ENCRYPTION", "SOUND RECEIVED"};
-	struct text_table *table = text_table_new(headline, 12);
+	char text[32];
+	struct tm local;
+
+	if (!localtime_r(&at, &local) || !strftime(text, sizeof(text), "%F %T", &local))
+		*text = 0;
+	text_table_cell(table, "%s", text);
+}
+
+static void rows_print(const json_t *answer, bool ended)
+{
+	const char *headline[] = {"CALL",
+				  ended ? "ENDED" : "STATE",
+				  ended ? "BEGAN" : "",
+				  "TIME",
+				  "PAID BY",
+				  "LEG",
+				  "ZONE",
+				  "USER",
+				  "VIA",
+				  "PEER",
+				  "CODEC",
+				  "ENCRYPTION",
+				  "SOUND RECEIVED"};
+	struct text_table *table;
 	const json_t *call;
 	char duration[32];
 	size_t i;
 
+	if (!ended)
+		memmove(&headline[2], &headline[3], 10 * sizeof(headline[0]));
+	table = text_table_new(headline, ended ? 13 : 12);
 	json_array_foreach(json_object_get(answer, "calls"), i, call)
 	{
 		text_table_cell(table, "%s", text_of(call, "id"));
-		text_table_cell(table, "%s", text_of(call, "state"));
+		text_table_cell(table, "%s", text_of(call, ended ? "ended" : "state"));
+		if (ended)
+			time_cell(table, (time_t)number_of(call, "started_at_s"));
 		text_table_cell(table, "%s", duration_text(number_of(call, "duration_s"), duration));
 		text_table_cell(table, "%s", text_of(call, "payer"));
 		leg_print(table, json_object_get(call, "caller"), "caller");
-		for (int k = 0; k < 4; k++)
+		for (int k = 0; k < (ended ? 5 : 4); k++)
 			text_table_cell(table, "%s", "");
 		leg_print(table, json_object_get(call, "callee"), "callee");
 	}
-	text_table_print(table, "No calls.");
+	text_table_print(table, ended ? "No call has ended." : "No calls.");
+}
+
+static void calls_print(const json_t *answer)
+{
+	rows_print(answer, false);
+}
+
+static void ended_print(const json_t *answer)
+{
+	rows_print(answer, true);
 }
 
 int calls_command(const struct arguments *arguments)
 {
-	return ask_and_print(arguments, json_pack("{s:s}", "command", "calls"), calls_print);
+	return ask_and_print(arguments, json_pack("{s:s, s:b}", "command", "calls", "ended", arguments->ended),
+			     arguments->ended ? ended_print : calls_print);
 }
 
 static void registrations_print(const json_t *answer)

@@ -21,7 +21,7 @@ struct arguments {
 	const char *from, *caller, *time;
 	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
 	int word_count;
-	bool json, reference, example;
+	bool json, reference, example, ended;
 	bool prompt, sha256_only, with_parent;
 	bool insecure, encrypt, no_encrypt, no_register;
 };
@@ -59,7 +59,7 @@ void json_print(json_t *answer);
 char *text_tame(char *text);
 
 /* Tables: rows of cells, aligned in columns, a headline above. Cells are made printable. */
-#define TABLE_COLUMNS_MAXIMUM 12
+#define TABLE_COLUMNS_MAXIMUM 13
 struct text_table;
 struct text_table *text_table_new(const char *const *headline, int columns);
 void text_table_cell(struct text_table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));

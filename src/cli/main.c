@@ -26,7 +26,7 @@ const struct command commands[] = {
 	{"check", "", 0, 0, "json explain reference example", "check the configuration and print every error at once",
 	 check_command},
 	{"status", "", 0, 0, LISTS, "show what the gateway does and what it refused", status_command},
-	{"calls", "", 0, 0, LISTS, "list the calls: who, zones, codec, encryption, quality", calls_command},
+	{"calls", "", 0, 0, LISTS " ended", "list the calls: who, zones, codec, encryption, quality", calls_command},
 	{"registrations", "", 0, 0, LISTS, "list the registered phones", registrations_command},
 	{"account", "add|list|remove|password [USER]", 1, 2, LISTS " " PASSWORDS " sha256-only",
 	 "manage the gateway's own accounts (authentication: local)", account_command},

@@ -18,6 +18,7 @@ struct option_row {
 static const struct option_row options[] = {
 	{"config", "FILE", AT(configuration), "the configuration, instead of " CONFIG_PATH " (also: -c FILE)"},
 	{"json", NULL, AT(json), "print JSON, for programs"},
+	{"ended", NULL, AT(ended), "those that have ended, the last 1,000 that were answered"},
 	{"explain", "KEY", AT(explain), "explain one key or section, such as zones.media.encryption"},
 	{"reference", NULL, AT(reference), "print the reference of all keys, as Markdown"},
 	{"example", NULL, AT(example), "print a whole configuration to start from"},

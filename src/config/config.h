@@ -48,6 +48,12 @@ enum zone_encryption {
 	ENCRYPTION_OFFERED,  /* SRTP where the peer can, RTP where it cannot (RFC 8643) */
 	ENCRYPTION_REQUIRED, /* SRTP, or the call is refused */
 };
+/* How keys of encrypted media may be agreed on; what is offered to a phone that has not said what it can. */
+enum zone_keying {
+	KEYING_ANY,  /* what the peer offers; to browsers DTLS, to others SDES */
+	KEYING_SDES, /* a=crypto lines (RFC 4568) alone */
+	KEYING_DTLS, /* DTLS-SRTP (RFC 5763) alone */
+};
 /* Unsafe choices that are errors unless the zone acknowledges them by name in `accept_risks`. */
 enum zone_risk {
 	RISK_UNENCRYPTED_MEDIA,     /* encryption: none on an access zone that others can reach */
@@ -113,6 +119,8 @@ struct config_zone {
 		struct address advertised_address, advertised_other;
 		uint16_t port_low, port_high;
 		enum zone_encryption encryption;
+		enum zone_keying keying;
+		bool end_to_end;   /* DTLS-SRTP between two zones that both say so is left to the peers (THREATS P1) */
 		uint8_t suites[8]; /* enum sdp_suite numbers, most wanted first */
 		uint8_t suite_count;
 		bool suites_from_default;

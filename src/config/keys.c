@@ -19,6 +19,7 @@ const char *const words_profile[] = {"generic", "asterisk", "freeswitch", "3cx",
 const char *const words_repairs[] = {
 	"contact_name", "contact_user", "preferred_identity", "remote_party", "user_phone", "one_suite", NULL};
 const char *const words_encryption[] = {"none", "offered", "required", NULL};
+static const char *const words_keying[] = {"any", "sdes", "dtls", NULL};
 const char *const words_risks[] = {"unencrypted_media", "unauthenticated_calls", NULL};
 const char *const words_when[] = {"always", "registered", NULL};
 static const char *const words_transfers[] = {"pass", "refuse", NULL};
@@ -148,6 +149,12 @@ const struct config_key config_keys[] = {
 	 .fallback_core = "none", .fallback_trunk = "required",
 	 .help = "`required`: SRTP, or the call is refused. `offered`: SRTP where the peer can, RTP where it cannot. `none`: RTP. "
 		 "Keys travel only over TLS."},
+	{"zones.media.keying", KEY_WORD, IN_ZONE(media.keying), .words = words_keying, .fallback = "any",
+	 .help = "How the keys of SRTP are agreed on: `sdes` in the description of the call (RFC 4568), `dtls` between the media ports "
+		 "themselves (DTLS-SRTP), `any` as the peer offers; then browsers are offered DTLS, all others SDES."},
+	{"zones.media.end_to_end", KEY_BOOLEAN, IN_ZONE(media.end_to_end), .fallback = "true",
+	 .help = "Between two zones that both say so, a call that uses DTLS-SRTP on either side is encrypted from one peer to the other: "
+		 "the gateway has no keys, and checks no more than what is in the clear."},
 	{"zones.media.suites", KEY_SUITES, IN_ZONE(media.suites), RANGE(1, 6), .words = words_suites,
 	 .fallback = "[AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES_256_CM_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_80, "
 		     "AES_CM_128_HMAC_SHA1_32]",

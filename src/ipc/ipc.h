@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 4
+#define IPC_VERSION 5
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
@@ -25,8 +25,10 @@ enum ipc_file_kind {
 	IPC_FILE_CERTIFICATE,
 	IPC_FILE_KEY,
 	IPC_FILE_AUTHORITIES,
-	IPC_FILE_ZONE_AUTHORITIES, /* "zone length\n" and so many bytes of PEM, for each zone that has its own */
-	IPC_FILE_PASSWORDS,        /* of accounts at providers: a line "zone password" for each */
+	IPC_FILE_ZONE_AUTHORITIES,  /* "zone length\n" and so many bytes of PEM, for each zone that has its own */
+	IPC_FILE_PASSWORDS,         /* of accounts at providers: a line "zone password" for each */
+	IPC_FILE_MEDIA_CERTIFICATE, /* that media shows in DTLS, and its key: PEM */
+	IPC_FILE_MEDIA_KEY,
 	IPC_FILE_COUNT,
 };
 
@@ -65,18 +67,25 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	F(ADDRESS, s##_local, 0) \
 	F(ADDRESS, s##_peer_rtp, 0) F(ADDRESS, s##_peer_rtcp, 0) F(ADDRESS, s##_learn_from, 0) F(U8, s##_suite_in, 0) \
 		F(U8, s##_suite_out, 0) F(BYTES, s##_key_in, 46) F(BYTES, s##_key_out, 46) F(BOOL, s##_may_send, 0) \
-			F(ADDRESS, s##_locked, 0) IPC_ROLL_OVERS_FIELDS(F, s)
+			F(ADDRESS, s##_locked, 0) F(BOOL, s##_rtcp_mux, 0) F(TEXT, s##_ice_ufrag, 16) \
+				F(TEXT, s##_ice_password, 32) F(U8, s##_dtls_handshake, 0) F(U8, s##_dtls_hash, 0) \
+					F(BYTES, s##_dtls_fingerprint, 64) F(BYTES, s##_dtls_suites, 4) \
+						F(U32, s##_dtls_association, 0) IPC_ROLL_OVERS_FIELDS(F, s)
 #define IPC_STREAM_SET_FIELDS(F) \
 	F(U64, session, 0) \
-	F(U8, index, 0) F(U8, kind, 0) F(U32, silence_timeout_ms, 0) F(BYTES, payload_types, 16) \
-		F(U32, packets_per_s, 0) F(U32, kbps, 0) F(U32, packet_bytes, 0) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
+	F(U8, index, 0) F(U8, kind, 0) F(BOOL, end_to_end, 0) F(U32, silence_timeout_ms, 0) F(BYTES, payload_types, 16) \
+		F(U32, packets_per_s, 0) F(U32, kbps, 0) F(U32, packet_bytes, 0) \
+			F(BYTES, clocks, 128) IPC_SIDE_FIELDS(F, a) IPC_SIDE_FIELDS(F, b)
 #define IPC_STREAM_CLOSE_FIELDS(F) F(U64, session, 0) F(U8, index, 0)
 /* Before and after a gate declares all it has: what was there and was not declared is closed. */
 #define IPC_SESSIONS_DECLARE_FIELDS(F) F(BOOL, done, 0)
 #define IPC_SESSION_CLOSE_FIELDS(F) F(U64, session, 0)
 #define IPC_SESSION_EVENT_FIELDS(F) \
 	F(U64, session, 0) F(U8, kind, 0) F(U8, stream, 0) F(U8, side, 0) F(ADDRESS, peer, 0) F(BOOL, outward, 0) \
-		F(U32, ssrc, 0) F(U64, packet_index, 0)
+		F(U32, ssrc, 0) F(U64, packet_index, 0) F(U8, failure, 0)
+/* MEDIA_KEYED */
+#define IPC_KEYED_FIELDS(F) \
+	F(U64, session, 0) F(U8, stream, 0) F(U8, side, 0) F(U32, association, 0) F(U8, suite, 0) F(BYTES, key_in, 46) F(BYTES, key_out, 46)
 #define IPC_COUNTERS_GET_FIELDS(F) F(U64, request, 0) F(U64, session, 0) F(U8, index, 0)
 #define IPC_COUNTERS_FIELDS(F) \
 	F(U64, request, 0) \
@@ -130,6 +139,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(SESSION_CLOSE, session_close, IPC_SESSION_CLOSE_FIELDS, IPC_FROM(GATE), false) \
 	X(SESSIONS_DECLARE, sessions_declare, IPC_SESSIONS_DECLARE_FIELDS, IPC_FROM(GATE), false) \
 	X(SESSION_EVENT, session_event, IPC_SESSION_EVENT_FIELDS, IPC_FROM(MEDIA), false) \
+	X(KEYED, keyed, IPC_KEYED_FIELDS, IPC_FROM(MEDIA), false) \
 	X(COUNTERS_GET, counters_get, IPC_COUNTERS_GET_FIELDS, IPC_FROM(GATE), false) \
 	X(COUNTERS, counters, IPC_COUNTERS_FIELDS, IPC_FROM(MEDIA), false) \
 	X(EVIDENCE, evidence, IPC_EVIDENCE_FIELDS, IPC_FROM(MEDIA), false) \

@@ -1,8 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Budgets as they are agreed. */
+ * Budgets and clocks as they are agreed. */
 #include "media/budget.h"
 
 #include <string.h>
+
+static const uint32_t clock_rates[] = {8000,  0,     1000,  11025, 12000, 16000, 22050,
+				       24000, 32000, 44100, 48000, 90000, 96000, 192000};
+
+uint8_t media_clock_code(uint32_t rate)
+{
+	for (uint8_t i = 0; rate && i < sizeof(clock_rates) / sizeof(clock_rates[0]); i++)
+		if (clock_rates[i] == rate)
+			return i;
+	return MEDIA_CLOCK_UNKNOWN;
+}
+
+uint32_t media_clock_rate(uint8_t code)
+{
+	return code < sizeof(clock_rates) / sizeof(clock_rates[0]) ? clock_rates[code] : 0;
+}
 
 void budget_set(struct budget *budget, const struct media_budget *agreed)
 {

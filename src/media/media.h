@@ -110,6 +110,37 @@ int rtcp_check(const uint8_t *packet, size_t length);
 
 enum media_kind { MEDIA_RTP, MEDIA_DATAGRAM }; /* DATAGRAM: T.38's UDPTL; relayed unlooked-at but for its size */
 
+/* How the keys of a side are made by DTLS (RFC 5763, 5764), whose handshake runs on its RTP port. Until it is done nothing but DTLS
+ * and STUN passes the side, in either direction; afterwards a later handshake with the same certificate makes new keys. Without rtcp_mux
+ * its RTCP does not pass: that would need a handshake of its own. */
+enum media_handshake {
+	MEDIA_HANDSHAKE_NONE,  /* no DTLS: the keys are as given, or there are none */
+	MEDIA_HANDSHAKE_AWAIT, /* the peer begins ("active") */
+	MEDIA_HANDSHAKE_BEGIN, /* we do, as soon as the peer's address is known */
+	MEDIA_HANDSHAKE_COUNT,
+};
+enum media_hash { MEDIA_SHA_256, MEDIA_SHA_384, MEDIA_SHA_512, MEDIA_HASH_COUNT };
+#define MEDIA_FINGERPRINT_MAXIMUM 64
+#define MEDIA_SUITES_MAXIMUM 4
+struct media_dtls {
+	uint8_t handshake; /* enum media_handshake */
+	uint8_t hash;      /* enum media_hash */
+	uint8_t fingerprint
+		[MEDIA_FINGERPRINT_MAXIMUM]; /* of the certificate that the peer must show; zeros behind the hash's end */
+	uint8_t suites
+		[MEDIA_SUITES_MAXIMUM]; /* enum srtp_suite that has a DTLS profile, the most wanted first; then SRTP_NONE */
+	uint32_t
+		association; /* another number: what was agreed is over, and a handshake must come anew (RFC 8842 section 4) */
+};
+
+/* ICE (RFC 8445) as its lite agent: the peer checks, with our password, and nominates whence it sends. Empty: no ICE.
+ * Other texts are a restart: the peer of before stays until another is nominated. */
+#define MEDIA_ICE_UFRAG_BYTES 16    /* with the NUL */
+#define MEDIA_ICE_PASSWORD_BYTES 32 /* with the NUL */
+struct media_ice {
+	char ufrag[MEDIA_ICE_UFRAG_BYTES], password[MEDIA_ICE_PASSWORD_BYTES]; /* ours */
+};
+
 /* One side of one stream, as the gateway wants it. */
 struct media_side {
 	struct address local;    /* RTP port, even; RTCP is the next one */
@@ -124,6 +155,12 @@ struct media_side {
 	/* Whom a relay that is gone had locked to (MEDIA_LOCKED), of learn_from's IP address or as signalled: a new one begins
 	 * locked to it. ADDRESS_NONE: nobody. Ignored by a relay that is locked already. */
 	struct address locked;
+	/* With ICE: the addresses above are not looked at, but for `locked`; the peer is whoever passed a check. */
+	struct media_ice ice;
+	bool rtcp_mux; /* RTCP comes and goes on the RTP port (RFC 5761); then peer_rtcp is not looked at */
+	/* With DTLS the keys are those that a relay which is gone had told (MEDIA_KEYED), or the suites are SRTP_NONE; ignored
+	 * by a relay that has the association. */
+	struct media_dtls dtls;
 	uint8_t suite_in, suite_out; /* enum srtp_suite */
 	uint8_t key_in[SRTP_KEY_MAXIMUM], key_out[SRTP_KEY_MAXIMUM];
 	/* How far the keys were used by a relay that is gone (MEDIA_ROLL_OVER). Ignored by a relay that has them already. */
@@ -139,15 +176,24 @@ struct media_budget {
 	uint32_t packet_bytes;
 };
 
+/* Units of RTP timestamps a second (RFC 3550 section 5.1), as one byte: 0 is 8,000, which is also assumed where nothing was told. */
+#define MEDIA_CLOCK_UNKNOWN 1            /* a rate that is not in the table: nothing is measured by it */
+uint8_t media_clock_code(uint32_t rate); /* MEDIA_CLOCK_UNKNOWN for 0 and for what is not in the table */
+uint32_t media_clock_rate(uint8_t code); /* 0: unknown */
+#define MEDIA_TYPES 128
+
 /* A whole stream, declared; setting it again changes what differs and keeps the rest (sockets, roll-over counters,
- * a locked peer whose signalled address and learn_from did not change). peer_rtcp equal to peer_rtp means that the
- * side sends and wants both on the one port (RFC 5761). */
+ * a locked peer whose signalled address and learn_from did not change). */
 struct media_stream {
-	uint64_t session;            /* the call's */
-	uint8_t index;               /* of the m-line, below MEDIA_STREAMS_MAXIMUM */
-	uint8_t kind;                /* enum media_kind */
+	uint64_t session; /* the call's */
+	uint8_t index;    /* of the m-line, below MEDIA_STREAMS_MAXIMUM */
+	uint8_t kind;     /* enum media_kind */
+	/* The keys are the peers' own (THREATS P1): their DTLS and SRTP pass as they are between the peers that are known on either
+	 * side, and only what is in the clear is checked. Both sides have neither suites nor a handshake. */
+	bool end_to_end;
 	uint32_t silence_timeout_ms; /* 0: never; counted while any side may send */
 	struct media_budget budget;
+	uint8_t clocks[MEDIA_TYPES]; /* media_clock_code of each payload type */
 	struct media_side sides[2];
 };
 #define MEDIA_STREAMS_MAXIMUM 16
@@ -160,6 +206,8 @@ enum media_event_kind {
 	MEDIA_ROLL_OVER, /* the side's keys (`outward`: those toward its peer) have been used as far as `roll_over`; told
 	                         * at an SSRC's first packet and at every half of its sequence numbers, at most five times a
 	                         * second; again after media_stream_set. So is MEDIA_LOCKED. */
+	MEDIA_KEYED,     /* a DTLS handshake of the side is done: `keys`, which the receiver wipes */
+	MEDIA_UNKEYED, /* it came to nothing: `failure`; told once for an association. What plays goes on with the keys of before */
 	MEDIA_FINDING, /* packets of the side were dropped: `finding`; five times a second at most. Session 0: of several */
 	MEDIA_EVENT_COUNT,
 };
@@ -172,6 +220,22 @@ struct media_finding {
 	struct address source, local; /* the first one's; ADDRESS_NONE: of several */
 };
 
+/* What DTLS made; of the side, as in struct media_side. */
+struct media_keys {
+	uint32_t association; /* of struct media_dtls */
+	uint8_t suite;
+	uint8_t key_in[SRTP_KEY_MAXIMUM], key_out[SRTP_KEY_MAXIMUM];
+};
+
+enum media_failure {
+	MEDIA_FAILURE_CERTIFICATE, /* not the one whose fingerprint was signalled, shown by the peer itself: from the signalled address
+				    * or one that passed a check of ICE. From elsewhere it is only dropped and counted */
+	MEDIA_FAILURE_SUITE, /* no suite in common, or a peer that has no SRTP */
+	MEDIA_FAILURE_TIME,  /* no handshake within 30 s */
+	MEDIA_FAILURE_COUNT,
+};
+const char *media_failure_text(enum media_failure failure);
+
 struct media_event {
 	uint64_t session;
 	uint8_t kind, stream, side;
@@ -179,17 +243,20 @@ struct media_event {
 	bool outward;
 	struct srtp_roll_over roll_over;
 	struct media_finding finding;
+	struct media_keys keys;
+	uint8_t failure; /* enum media_failure */
 };
 
 /* X(name): drop reasons, counted by the relay at the side that the packet came from. SOURCE does not count what the
  * kernel drops for a connected socket; PAYLOAD: a payload type that was not agreed; RATE: beyond the budget; CLEAR is RTCP without
  * protection on a side that has SRTP (RTP without it cannot be told from FORGED); KEY: no usable keys, or too many SSRCs; NO_PEER:
  * the other side has none yet. Three are left out of an RTCP compound, which goes on: REPORT (false, or about nothing that was
- * sent), BYE (unproven), PART (not let through). */
+ * sent), BYE (unproven), PART (not let through). STUN: no check of ours, or a wrong password; DTLS: from whom none is expected, too many,
+ * or a certificate that was not signalled. */
 /* clang-format off */
 #define MEDIA_DROPS(X) \
 	X(SOURCE) X(MALFORMED) X(FORGED) X(REPLAYED) X(DIRECTION) X(NO_PEER) X(KEY) X(SIZE) X(SEND) X(CLEAR) \
-	X(REPORT) X(BYE) X(PART) X(PAYLOAD) X(RATE)
+	X(REPORT) X(BYE) X(PART) X(PAYLOAD) X(RATE) X(STUN) X(DTLS)
 /* clang-format on */
 enum media_drop {
 #define X(name) MEDIA_DROP_##name,
@@ -204,7 +271,7 @@ struct media_side_counters {
 	uint64_t packets_out;          /* RTP or datagrams sent to the peer */
 	uint64_t rtcp_in;
 	uint64_t lost;          /* by sequence numbers, of what the peer sends */
-	uint32_t jitter_us;     /* RFC 3550 section 6.4.1, with the clock rate assumed 8,000 unless told */
+	uint32_t jitter_us;     /* RFC 3550 section 6.4.1, by the clock of the payload type; 0 when that is unknown */
 	uint32_t round_trip_us; /* to the peer and back, by its last report on what it was sent; 0: not known */
 	uint64_t drops[MEDIA_DROP_COUNT];
 };
@@ -238,6 +305,10 @@ void media_relay_free(struct media_relay *relay); /* joins the threads; NULL is 
  * addresses that the datapath serves (bpf/datapath.h has the two maps, which stay the caller's). Before the first stream.
  * Counters follow within a fifth of a second. Returns 0, -EBUSY or -ENOTSUP (not to be mapped, or of another layout). */
 int media_relay_offload(struct media_relay *relay, int flows, int sites);
+
+/* Our certificate and its key, PEM, for handshakes that begin from now on; without one, none do. Same thread as media_stream_set.
+ * Returns 0, -EINVAL or -ENOMEM; then what was there before stays. */
+int media_relay_identity(struct media_relay *relay, struct span certificate, struct span key);
 
 /* Any one thread. Asynchronous: takes effect within a loop turn of the worker; bad ports come back as events. The caller wipes
  * its copy of the keys. A port that is in use is tried again for half a second: another session may just be leaving it.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "media/dtls.h"
 #include "media/relay_offload.h"
 
 #define WORKERS_MAXIMUM 64
@@ -36,6 +37,8 @@ const char *media_drop_name(enum media_drop drop)
 		[MEDIA_DROP_PART] = "part",
 		[MEDIA_DROP_PAYLOAD] = "payload",
 		[MEDIA_DROP_RATE] = "rate",
+		[MEDIA_DROP_STUN] = "stun",
+		[MEDIA_DROP_DTLS] = "dtls",
 	};
 	return (size_t)drop < MEDIA_DROP_COUNT ? names[drop] : "unknown";
 }
@@ -103,17 +106,43 @@ int media_relay_offload(struct media_relay *relay, int flows, int sites)
 	return relay->offload ? 0 : -ENOTSUP;
 }
 
+int media_relay_identity(struct media_relay *relay, struct span certificate, struct span key)
+{
+	struct dtls_identity *identity = dtls_identity_new(certificate, key);
+	if (!identity)
+		return -EINVAL;
+	for (uint32_t i = 0; i < relay->worker_count; i++)
+		relay_worker_identity_set(&relay->workers[i], dtls_identity_share(identity));
+	dtls_identity_free(identity);
+	return 0;
+}
+
 static bool is_peer_for(const struct address *peer, const struct address *local)
 {
 	return peer->family == ADDRESS_NONE || (peer->family == local->family && peer->port);
 }
 
+static bool is_text(const char *text, size_t capacity)
+{
+	return memchr(text, 0, capacity) != NULL;
+}
+
+/* Keys are made in one way, or not by us. */
+static bool is_keying_valid(const struct media_stream *stream, const struct media_side *side)
+{
+	if (side->suite_in >= SRTP_SUITE_COUNT || side->suite_out >= SRTP_SUITE_COUNT ||
+	    side->dtls.handshake >= MEDIA_HANDSHAKE_COUNT || side->dtls.hash >= MEDIA_HASH_COUNT ||
+	    !is_text(side->ice.ufrag, sizeof(side->ice.ufrag)) ||
+	    !is_text(side->ice.password, sizeof(side->ice.password)))
+		return false;
+	bool has_keys = side->suite_in || side->suite_out || side->dtls.handshake;
+	return !has_keys || (stream->kind == MEDIA_RTP && !stream->end_to_end);
+}
+
 /* Also refuses peers that are this stream's own ports: a packet would go round for ever. */
 static bool is_side_valid(const struct media_stream *stream, const struct media_side *side)
 {
-	if (side->suite_in >= SRTP_SUITE_COUNT || side->suite_out >= SRTP_SUITE_COUNT)
-		return false;
-	if (stream->kind == MEDIA_DATAGRAM && (side->suite_in || side->suite_out))
+	if (!is_keying_valid(stream, side))
 		return false;
 	if (side->local.family == ADDRESS_NONE || !side->local.port ||
 	    (stream->kind == MEDIA_RTP && side->local.port % 2))

@@ -132,9 +132,10 @@ static struct datapath_flow *flow_of(const struct relay_offload *offload, const 
 /* Plain RTP both ways out, of a peer that is locked, to one that is known, by the same version of IP. */
 static bool is_simple(const struct relay_side *from, const struct relay_side *to)
 {
-	return from->stream->kind == MEDIA_RTP && from->may_send && from->suite_in == SRTP_NONE &&
-	       to->suite_out == SRTP_NONE && from->ports[0].descriptor >= 0 && from->ports[0].locked &&
-	       from->ports[0].connected && to->ports[0].descriptor >= 0 && to->ports[0].peer.family != ADDRESS_NONE &&
+	return from->stream->kind == MEDIA_RTP && !from->is_mixed && !to->is_mixed && !from->is_muxed &&
+	       from->may_send && from->suite_in == SRTP_NONE && to->suite_out == SRTP_NONE &&
+	       from->ports[0].descriptor >= 0 && from->ports[0].locked && from->ports[0].connected &&
+	       to->ports[0].descriptor >= 0 && to->ports[0].peer.family != ADDRESS_NONE &&
 	       from->local.family == to->local.family;
 }
 
@@ -233,6 +234,8 @@ void relay_offload_reception_take(struct relay_side *side)
 		return;
 	side->reception = (struct relay_reception){
 		.started = true,
+		.payload_type = seen->payload_type,
+		.clock_rate = seen->clock_rate,
 		.highest = seen->highest,
 		.ssrc = seen->ssrc,
 		.transit = seen->transit,
@@ -254,6 +257,8 @@ void relay_offload_reception_give(struct relay_side *side)
 		.jitter_16 = known->jitter_16,
 		.highest = known->highest,
 		.is_started = 1,
+		.payload_type = known->payload_type,
+		.clock_rate = known->clock_rate,
 		.expected = known->expected,
 		.received = known->received,
 		.lost_before = known->lost_before,

@@ -35,7 +35,7 @@ static ssize_t port_send(struct relay_port *port, const uint8_t *packet, size_t 
 }
 
 /* Protects for the other side, and says where to send. */
-static void forward(const struct relay_worker *worker, struct relay_passage *passage)
+void relay_forward(const struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_side *from = passage->from->side, *to = other_side(from);
 	struct relay_port *port = &to->ports[passage->is_rtcp && !to->is_muxed];
@@ -68,11 +68,13 @@ static void passage_send(struct relay_passage *passage)
 }
 
 /* The packet is good: its source may become the peer. `is_newest`: nothing newer came before it. */
-static bool settle(struct relay_worker *worker, struct relay_passage *passage, bool is_newest)
+bool relay_settle(struct relay_worker *worker, struct relay_passage *passage, bool is_newest)
 {
 	struct relay_port *port = passage->from;
 	struct address source;
 	port->side->last_packet_us = worker->now_us;
+	if (port->is_checked && port->locked) /* the peer moves by ICE alone */
+		return true;
 	if (passage->is_checked || address_from_sockaddr(&passage->source.any, &source) != 0 ||
 	    (port->locked && address_equal(&source, &port->peer)))
 		return true;
@@ -90,12 +92,12 @@ static void relay_datagram(struct relay_worker *worker, struct relay_passage *pa
 		return side_drop(side, MEDIA_DROP_MALFORMED);
 	if (budget_take(&side->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
 		return side_drop(side, MEDIA_DROP_RATE);
-	settle(worker, passage, true);
+	relay_settle(worker, passage, true);
 	counter_add(&side->counters.packets_in, 1);
 	counter_add(&side->counters.bytes_in, passage->length);
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
-	forward(worker, passage);
+	relay_forward(worker, passage);
 }
 
 static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage)
@@ -120,7 +122,7 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	enum media_drop reason = budget_take(&side->budget, length, worker->now_us);
 	if (reason != MEDIA_DROP_COUNT)
 		return side_drop(side, reason);
-	if (!settle(worker, passage, relay_reception_is_newest(&side->reception, &header)))
+	if (!relay_settle(worker, passage, relay_reception_is_newest(&side->reception, &header)))
 		return side_drop(side, MEDIA_DROP_SOURCE);
 
 	counter_add(&side->counters.packets_in, 1);
@@ -128,14 +130,14 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	if (!side->reception.started || side->reception.ssrc != header.ssrc)
 		rtcp_source_add(&side->sources, header.ssrc);
 	relay_offload_reception_take(side);
-	relay_reception_count(&side->reception, &header, worker->now_us, &side->counters);
+	relay_reception_count(&side->reception, &header, side->clocks, worker->now_us, &side->counters);
 	relay_offload_reception_give(side);
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)
 		return side_drop(side, MEDIA_DROP_DIRECTION);
 	if (rtp_has_extension(passage->packet))
 		passage->length = rtp_extension_drop(passage->packet, passage->length);
-	forward(worker, passage);
+	relay_forward(worker, passage);
 }
 
 static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passage)
@@ -156,16 +158,22 @@ static void relay_rtcp(struct relay_worker *worker, struct relay_passage *passag
 		return side_drop(side, MEDIA_DROP_MALFORMED);
 	if (budget_take(&side->rtcp_budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
 		return side_drop(side, MEDIA_DROP_RATE);
-	settle(worker, passage, true);
+	relay_settle(worker, passage, true);
 	counter_add(&side->counters.rtcp_in, 1);
 	relay_round_trip_from(side, passage->packet, passage->length, worker->now_us);
 	if (!relay_rtcp_rebuild(worker, passage))
 		return side_drop(side, MEDIA_DROP_MALFORMED);
 	relay_round_trip_to(other_side(side), passage->packet, passage->length, worker->now_us);
-	forward(worker, passage);
+	relay_forward(worker, passage);
 }
 
-static bool is_admitted(const struct relay_passage *passage)
+void relay_source(const struct relay_passage *passage, struct address *source)
+{
+	if (passage->is_checked || address_from_sockaddr(&passage->source.any, source) != 0)
+		*source = passage->from->peer;
+}
+
+bool relay_admits(const struct relay_passage *passage)
 {
 	struct address source;
 	return passage->is_checked ||
@@ -176,10 +184,12 @@ static void relay(struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_port *port = passage->from;
 	passage->to = NULL;
-	if (!is_admitted(passage))
-		return side_drop(port->side, MEDIA_DROP_SOURCE);
 	if (passage->length > RELAY_PACKET_MAXIMUM)
 		return side_drop(port->side, MEDIA_DROP_SIZE);
+	if (port->side->is_mixed && relay_mixed(worker, passage))
+		return;
+	if (!relay_admits(passage))
+		return side_drop(port->side, MEDIA_DROP_SOURCE);
 	if (port->side->stream->kind == MEDIA_DATAGRAM)
 		return relay_datagram(worker, passage);
 	passage->is_rtcp = port->is_rtcp || (port->side->is_muxed && rtcp_is(passage->packet, passage->length));
@@ -212,7 +222,7 @@ void relay_batch_relay(struct relay_worker *worker)
 	batch_prefetch(worker);
 	for (struct relay_passage *passage = worker->passages; passage < end; passage++) {
 		relay(worker, passage);
-		if (!passage->to)
+		if (!passage->to && !passage->is_taken)
 			relay_finding_add(worker, passage);
 	}
 	for (struct relay_passage *passage = worker->passages; passage < end; passage++)
@@ -233,7 +243,7 @@ static bool receive(struct relay_worker *worker, struct relay_port *port)
 		return errno != EAGAIN; /* others are errors of earlier sends, now told and gone */
 	passage->from = port;
 	passage->length = (size_t)length;
-	passage->is_rtcp = passage->is_proven = false;
+	passage->is_rtcp = passage->is_proven = passage->is_taken = false;
 	passage->is_checked = is_checked;
 	if (++worker->passage_count == RELAY_BATCH)
 		relay_batch_relay(worker);

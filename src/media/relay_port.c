@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The relay's sockets, and whom each of them listens to (THREATS M2).
  *
+ * A side with ICE listens to whoever passed a check, and is never connected: the next check may come from anywhere.
+ *
  * A side with learn_from and SRTP is never connected: its peer may move, within the learned IP address, by a packet
  * whose tag verifies and that is newer than all before, and a connected socket would hide that packet. Its sources are
  * compared here. Every other side is connected once its peer is known: the kernel then drops foreign packets itself and
@@ -13,6 +15,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "media/ice.h"
 #include "media/relay_offload.h"
 
 #define DSCP_EXPEDITED_FORWARDING 0xb8 /* RFC 3246, as a TOS byte */
@@ -89,7 +92,7 @@ static void connect_to_peer(struct relay_port *port)
 
 static bool moves(const struct relay_port *port)
 {
-	return port->secured && port->learn_from.family != ADDRESS_NONE;
+	return port->is_checked || (port->secured && port->learn_from.family != ADDRESS_NONE);
 }
 
 static void direct(struct relay_worker *worker, struct relay_port *port, bool same_peer)
@@ -103,7 +106,8 @@ static void direct(struct relay_worker *worker, struct relay_port *port, bool sa
 		target_set(port, &port->signalled);
 		port->locked = port->signalled.family != ADDRESS_NONE && port->learn_from.family == ADDRESS_NONE;
 	}
-	if (!port->locked && port->known.family != ADDRESS_NONE && relay_port_admits(port, &port->known))
+	if (!port->locked && port->known.family != ADDRESS_NONE &&
+	    (port->is_checked || relay_port_admits(port, &port->known)))
 		relay_port_lock(worker, port, &port->known);
 	else if (port->locked && !moves(port))
 		connect_to_peer(port);
@@ -116,28 +120,48 @@ void relay_port_redirect(struct relay_worker *worker, struct relay_port *port)
 }
 
 void relay_port_direct(struct relay_worker *worker, struct relay_port *port, const struct media_side *wanted,
-		       const struct address *signalled)
+		       const struct address *named)
 {
-	bool secured = wanted->suite_in != SRTP_NONE;
+	static const struct address nobody;
+	bool uses_ice = wanted->ice.ufrag[0];
+	const struct address *signalled = uses_ice ? &nobody : named;
+	const struct address *learn_from = uses_ice ? &nobody : &wanted->learn_from;
+	bool secured = wanted->suite_in != SRTP_NONE || wanted->dtls.handshake != MEDIA_HANDSHAKE_NONE;
 	bool same_peer = port->is_directed && address_equal(signalled, &port->signalled) &&
-			 address_equal_ip(&wanted->learn_from, &port->learn_from);
-	bool learned = port->locked && wanted->learn_from.family != ADDRESS_NONE;
+			 address_equal_ip(learn_from, &port->learn_from);
+	bool learned = port->locked && (uses_ice || learn_from->family != ADDRESS_NONE);
 
 	port->known = port->is_rtcp ? (struct address){0} : wanted->locked;
-	if (same_peer && secured == port->secured) {
+	if (same_peer && secured == port->secured && uses_ice == port->is_checked) {
 		/* A gate that does not know it, maybe a new one, hears it again. */
 		if (learned && !port->is_rtcp && !address_equal(&port->peer, &port->known))
 			relay_worker_event(worker, MEDIA_LOCKED, port->side, &port->peer);
 		return;
 	}
 	port->signalled = *signalled;
-	port->learn_from = wanted->learn_from;
+	port->learn_from = *learn_from;
 	port->secured = secured;
+	port->is_checked = uses_ice;
 	direct(worker, port, same_peer);
+}
+
+void relay_port_send_to(const struct relay_port *port, const struct address *to, const uint8_t *datagram, size_t length)
+{
+	struct sockaddr_storage storage;
+	socklen_t storage_length = address_to_sockaddr(to, &storage);
+	if (port->descriptor < 0)
+		return;
+	if (port->connected)
+		(void)!send(port->descriptor, datagram, length, 0);
+	else
+		(void)!sendto(port->descriptor, datagram, length, 0, (struct sockaddr *)&storage, storage_length);
 }
 
 bool relay_port_admits(const struct relay_port *port, const struct address *source)
 {
+	if (port->is_checked)
+		return (port->locked && address_equal(source, &port->peer)) ||
+		       (port->side->ice && ice_knows(port->side->ice, source));
 	if (port->signalled.family == ADDRESS_NONE && port->learn_from.family == ADDRESS_NONE)
 		return false;
 	if (port->locked && address_equal(source, &port->peer))

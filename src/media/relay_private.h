@@ -15,10 +15,12 @@
 #include "media/media.h"
 #include "media/rtcp_rebuild.h"
 
-#define RELAY_PACKET_MAXIMUM 2048 /* bytes of a datagram; longer ones are dropped */
-#define RELAY_PORTS 2             /* RTP, RTCP */
-#define RELAY_BATCH 32            /* datagrams that take each step together */
-#define RELAY_OPEN_ATTEMPTS 3     /* a port just closed by another worker's session is tried again, each tick */
+#define RELAY_PACKET_MAXIMUM 2048            /* bytes of a datagram; longer ones are dropped */
+#define RELAY_PORTS 2                        /* RTP, RTCP */
+#define RELAY_BATCH 32                       /* datagrams that take each step together */
+#define RELAY_SUITE_AWAITED SRTP_SUITE_COUNT /* of a side whose DTLS handshake is not done: no suite has keys for it */
+#define RELAY_KEYS_PATIENCE_US UINT64_C(30000000)
+#define RELAY_OPEN_ATTEMPTS 3 /* a port just closed by another worker's session is tried again, each tick */
 
 union relay_sockaddr {
 	struct sockaddr any;
@@ -29,8 +31,10 @@ union relay_sockaddr {
 /* What a peer sends, by its sequence numbers and timestamps (RFC 3550 appendix A). */
 struct relay_reception {
 	bool started;
+	uint8_t payload_type;   /* of the last packet */
 	uint16_t highest;       /* sequence number */
-	uint32_t ssrc, transit; /* arrival less timestamp, in 8,000ths of a second */
+	uint32_t clock_rate;    /* of that type; 0: unknown */
+	uint32_t ssrc, transit; /* arrival less timestamp, in units of that clock */
 	uint32_t jitter_16;     /* sixteen times the jitter, in the same unit */
 	uint64_t expected, received;
 	uint64_t lost_before; /* of earlier SSRCs */
@@ -52,6 +56,7 @@ struct relay_port {
 	int descriptor;
 	bool is_rtcp;
 	bool secured;                         /* only SRTP comes in */
+	bool is_checked;                      /* by ICE: its peers are */
 	bool locked;                          /* `peer` is known to be right, and no other is taken */
 	bool connected;                       /* the kernel drops what others send */
 	bool draining;                        /* connected, but from before that foreign datagrams may be waiting */
@@ -74,6 +79,7 @@ struct relay_side {
 	struct address local;
 	bool may_send;
 	bool is_muxed; /* RTCP on the RTP port: RFC 5761 */
+	bool is_mixed; /* STUN, DTLS or what we have no keys for comes, too */
 	uint8_t index, suite_in, suite_out;
 	uint8_t open_attempts; /* left; 0: open, or given up */
 	uint8_t last_drop;     /* enum media_drop */
@@ -81,10 +87,13 @@ struct relay_side {
 	struct datapath_flow *flow; /* the kernel relays what comes; NULL: it does not */
 	struct budget budget;       /* of RTP or datagrams */
 	struct relay_port ports[RELAY_PORTS];
-	uint64_t told_us[2]; /* MEDIA_ROLL_OVER of keys in and out */
+	struct ice *ice;         /* NULL: none */
+	struct relay_dtls *dtls; /* NULL: none */
+	uint64_t told_us[2];     /* MEDIA_ROLL_OVER of keys in and out */
 	struct relay_round_trip round_trip;
 	struct budget rtcp_budget;
 	struct rtcp_sources sources;         /* the SSRCs that come in */
+	uint8_t clocks[MEDIA_TYPES];         /* media_clock_code of each payload type */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -118,6 +127,7 @@ struct relay_stream {
 	struct relay_command close;
 	struct list link; /* the session's `opened` */
 	uint8_t index, kind;
+	bool end_to_end;
 	bool is_applied;
 	uint32_t silence_timeout_ms;
 	struct relay_side sides[2];
@@ -148,6 +158,7 @@ struct relay_passage {
 	size_t length;
 	bool is_rtcp;
 	bool is_checked; /* the kernel has compared its source */
+	bool is_taken;   /* it was for the gateway itself */
 	bool is_proven;  /* its tag was verified */
 	union relay_sockaddr source;
 	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
@@ -166,8 +177,9 @@ struct relay_worker {
 	int epoll, wakeup;
 	struct relay_command stop;
 	struct media_callbacks callbacks;
-	struct relay_offload *offload; /* NULL: sockets alone; set before the first command */
-	uint32_t session_count;        /* control's, for balance */
+	struct dtls_listener *listener; /* NULL before the first handshake */
+	struct relay_offload *offload;  /* NULL: sockets alone; set before the first command */
+	uint32_t session_count;         /* control's, for balance */
 	/* the worker's */
 	struct list sessions;
 	uint64_t now_us, next_tick_us;
@@ -181,6 +193,7 @@ struct relay_worker {
 	/* shared */
 	pthread_mutex_t lock;
 	struct list commands;
+	struct dtls_identity *identity; /* NULL: no DTLS */
 };
 
 /* One writer a counter, so no locked instruction is needed: only no torn reads. */
@@ -203,6 +216,9 @@ static inline void side_drop(struct relay_side *side, enum media_drop reason)
 int relay_worker_start(struct relay_worker *worker, const struct media_callbacks *callbacks);
 void relay_worker_push(struct relay_worker *worker, struct relay_command *command);
 void relay_worker_stop(struct relay_worker *worker);
+/* Shares the identity, which the caller frees; NULL: there is none. set takes it over. */
+struct dtls_identity *relay_worker_identity(struct relay_worker *worker);
+void relay_worker_identity_set(struct relay_worker *worker, struct dtls_identity *identity);
 void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
 			const struct address *peer);
 void relay_worker_roll_over(const struct relay_worker *worker, struct relay_side *side, bool outward,
@@ -213,6 +229,19 @@ void relay_stream_init(struct relay_stream *stream, struct relay_session *sessio
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted);
 void relay_stream_retry(struct relay_worker *worker, struct relay_stream *stream);
 void relay_stream_free(struct relay_stream *stream);
+/* Suites and keys of the side, with the roll-over counters that belong to them. */
+void relay_keys_apply(struct relay_side *side, const struct media_side *wanted);
+
+/* relay_dtls.c; on the worker's thread. take: a datagram of DTLS. tick: of a side that has none, too. */
+void relay_dtls_apply(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted);
+void relay_dtls_close(struct relay_side *side);
+void relay_dtls_take(struct relay_worker *worker, struct relay_passage *passage);
+void relay_dtls_tick(struct relay_worker *worker, struct relay_side *side);
+
+/* relay_mixed.c. mixed: false for RTP or RTCP that goes the usual way; else the packet is forwarded, taken or dropped. */
+bool relay_mixed(struct relay_worker *worker, struct relay_passage *passage);
+void relay_ice_apply(struct relay_side *side, const struct media_ice *wanted);
+void relay_ice_close(struct relay_side *side);
 
 /* relay_rtcp.c: builds the compound anew, in its place. False: it must not pass. */
 bool relay_rtcp_rebuild(struct relay_worker *worker, struct relay_passage *passage);
@@ -232,6 +261,10 @@ void relay_port_direct(struct relay_worker *worker, struct relay_port *port, con
 /* Again, once the socket is open. */
 void relay_port_redirect(struct relay_worker *worker, struct relay_port *port);
 
+/* Something of our own, to whomever. */
+void relay_port_send_to(const struct relay_port *port, const struct address *to, const uint8_t *datagram,
+			size_t length);
+
 /* Whether `source` may be listened to at all. */
 bool relay_port_admits(const struct relay_port *port, const struct address *source);
 
@@ -243,13 +276,20 @@ void relay_port_lock(struct relay_worker *worker, struct relay_port *port, const
 void relay_batch_receive(struct relay_worker *worker, struct relay_port *port);
 void relay_batch_relay(struct relay_worker *worker);
 
+/* Whence it came. admits: whether that may be listened to. settle: the packet is good, its source may become the peer (`is_newest`:
+ * nothing newer came before it); false: it is too old for that. forward: protects it for the other side, and says where to send. */
+void relay_source(const struct relay_passage *passage, struct address *source);
+bool relay_admits(const struct relay_passage *passage);
+bool relay_settle(struct relay_worker *worker, struct relay_passage *passage, bool is_newest);
+void relay_forward(const struct relay_worker *worker, struct relay_passage *passage);
+
 /* relay_finding.c. add: the passage was dropped, for its side's last_drop. tell: all since it was last called, as events. */
 void relay_finding_add(struct relay_worker *worker, const struct relay_passage *passage);
 void relay_findings_tell(struct relay_worker *worker);
 
-/* relay_reception.c */
-void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, uint64_t now_us,
-			   struct media_side_counters *counters);
+/* relay_reception.c; `clocks` as in struct media_stream. */
+void relay_reception_count(struct relay_reception *reception, const struct rtp_header *header, const uint8_t *clocks,
+			   uint64_t now_us, struct media_side_counters *counters);
 
 /* The counters that follow from it. */
 void relay_reception_tell(const struct relay_reception *reception, struct media_side_counters *counters);

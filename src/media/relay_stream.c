@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "media/relay_offload.h"
@@ -88,10 +89,30 @@ static void key_apply(struct srtp_context **context, enum srtp_suite suite, cons
 	}
 }
 
+void relay_keys_apply(struct relay_side *side, const struct media_side *wanted)
+{
+	side->suite_in = wanted->suite_in;
+	side->suite_out = wanted->suite_out;
+	key_apply(&side->in, wanted->suite_in, wanted->key_in, wanted->roll_overs_in);
+	key_apply(&side->out, wanted->suite_out, wanted->key_out, wanted->roll_overs_out);
+}
+
+/* What comes beside RTP, and how the keys are made. */
+static void side_secure(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted)
+{
+	relay_ice_apply(side, &wanted->ice);
+	if (wanted->dtls.handshake != MEDIA_HANDSHAKE_NONE) {
+		relay_dtls_apply(worker, side, wanted);
+	} else {
+		relay_dtls_close(side);
+		relay_keys_apply(side, wanted);
+	}
+	side->is_muxed = wanted->rtcp_mux;
+	side->is_mixed = side->stream->end_to_end || side->ice || wanted->dtls.handshake != MEDIA_HANDSHAKE_NONE;
+}
+
 static void side_direct(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted)
 {
-	side->is_muxed =
-		wanted->peer_rtp.family != ADDRESS_NONE && address_equal(&wanted->peer_rtp, &wanted->peer_rtcp);
 	relay_port_direct(worker, &side->ports[0], wanted, &wanted->peer_rtp);
 	relay_port_direct(worker, &side->ports[1], wanted, &wanted->peer_rtcp);
 }
@@ -100,10 +121,7 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 		       bool is_new)
 {
 	side->may_send = wanted->may_send;
-	side->suite_in = wanted->suite_in;
-	side->suite_out = wanted->suite_out;
-	key_apply(&side->in, wanted->suite_in, wanted->key_in, wanted->roll_overs_in);
-	key_apply(&side->out, wanted->suite_out, wanted->key_out, wanted->roll_overs_out);
+	side_secure(worker, side, wanted);
 
 	/* A port that could not be had is asked for again, too. */
 	if (is_new || side->ports[0].descriptor < 0 || !address_equal(&side->local, &wanted->local)) {
@@ -118,6 +136,17 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 	side_direct(worker, side, wanted);
 }
 
+/* A source whose timestamps count otherwise from now on is looked at anew with its next packet. */
+static void clocks_apply(struct relay_side *side, const uint8_t *clocks)
+{
+	if (memcmp(side->clocks, clocks, sizeof(side->clocks)) == 0)
+		return;
+	memcpy(side->clocks, clocks, sizeof(side->clocks));
+	relay_offload_reception_take(side);
+	side->reception.payload_type = MEDIA_TYPES; /* no packet's */
+	relay_offload_reception_give(side);
+}
+
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
 {
 	static const struct media_budget rtcp_agreed = {.packets_per_s = RTCP_PACKETS_PER_S};
@@ -125,11 +154,13 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 	bool is_new = !stream->is_applied || stream->kind != wanted->kind;
 	bool was_expected = stream->is_applied && (stream->sides[0].may_send || stream->sides[1].may_send);
 	stream->kind = wanted->kind;
+	stream->end_to_end = wanted->end_to_end;
 	stream->silence_timeout_ms = wanted->silence_timeout_ms;
 	for (uint8_t i = 0; i < 2; i++) {
 		budget_set(&stream->sides[i].budget,
 			   wanted->kind == MEDIA_DATAGRAM ? &datagrams_agreed : &wanted->budget);
 		budget_set(&stream->sides[i].rtcp_budget, &rtcp_agreed);
+		clocks_apply(&stream->sides[i], wanted->clocks);
 	}
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
@@ -159,6 +190,8 @@ void relay_stream_free(struct relay_stream *stream)
 	relay_offload_withdraw(stream);
 	for (uint8_t i = 0; i < 2; i++) {
 		side_close(&stream->sides[i]);
+		relay_dtls_close(&stream->sides[i]);
+		relay_ice_close(&stream->sides[i]);
 		srtp_context_free(stream->sides[i].in);
 		srtp_context_free(stream->sides[i].out);
 	}

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "media/dtls.h"
 #include "media/relay_offload.h"
 
 #define EVENTS_MAXIMUM 128
@@ -21,6 +22,23 @@
 #define PACE_WINDOW_US 10000 /* busy is who had, in the last window, */
 #define PACE_PACKETS 40      /* so many packets */
 #define ROLL_OVER_PACE_US 200000
+
+struct dtls_identity *relay_worker_identity(struct relay_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	struct dtls_identity *identity = dtls_identity_share(worker->identity);
+	pthread_mutex_unlock(&worker->lock);
+	return identity;
+}
+
+void relay_worker_identity_set(struct relay_worker *worker, struct dtls_identity *identity)
+{
+	pthread_mutex_lock(&worker->lock);
+	struct dtls_identity *before = worker->identity;
+	worker->identity = identity;
+	pthread_mutex_unlock(&worker->lock);
+	dtls_identity_free(before);
+}
 
 void relay_worker_event(const struct relay_worker *worker, enum media_event_kind kind, const struct relay_side *side,
 			const struct address *peer)
@@ -145,8 +163,11 @@ static uint64_t session_last_packet_us(const struct relay_session *session)
 static void session_tick(struct relay_worker *worker, struct relay_session *session)
 {
 	list_each(link, &session->opened) {
-		relay_stream_retry(worker, list_object(link, struct relay_stream, link));
-		relay_offload_harvest(worker, list_object(link, struct relay_stream, link));
+		struct relay_stream *stream = list_object(link, struct relay_stream, link);
+		relay_stream_retry(worker, stream);
+		relay_offload_harvest(worker, stream);
+		for (int i = 0; i < 2; i++)
+			relay_dtls_tick(worker, &stream->sides[i]);
 	}
 
 	uint64_t timeout_us = silence_timeout_us(session);
@@ -273,6 +294,8 @@ void relay_worker_stop(struct relay_worker *worker)
 		relay_worker_push(worker, &worker->stop);
 		pthread_join(worker->thread, NULL);
 	}
+	dtls_listener_free(worker->listener);
+	dtls_identity_free(worker->identity);
 	if (worker->wakeup >= 0)
 		close(worker->wakeup);
 	if (worker->epoll >= 0)

@@ -12,11 +12,16 @@
 #define BLOCK_BYTES 24
 #define NAME_LETTERS 16      /* RFC 7022 section 4.2 has as many */
 #define FEEDBACK_MAXIMUM 512 /* bytes of feedback control information */
+#define FEEDBACK_HEADER 12
 #define CNAME 1
+#define SENDER_REPORT 200
+#define RECEIVER_REPORT 201
 
 struct rebuild {
 	const struct rtcp_view *view;
 	struct rtcp_refused *refused;
+	uint32_t
+		reporter; /* who speaks in the compound's first part: one who sends nothing is no source that was seen */
 	uint8_t *out;
 	size_t length, capacity;
 };
@@ -88,13 +93,23 @@ static bool block_is_possible(const struct rtcp_view *view, const uint8_t *block
 	return (doubled ? 0x1000000 - lost : lost) <= view->expected;
 }
 
+/* A report may come before the first packet that it is of: then it is believed. */
+static bool is_own(const struct rtcp_view *view, uint32_t ssrc)
+{
+	return !view->own->count || rtcp_source_knows(view->own, ssrc);
+}
+
 static bool report_build(struct rebuild *to, const struct part *part)
 {
-	size_t start = to->length, fixed = part->bytes[1] == 200 ? 28 : 8;
+	size_t start = to->length, fixed = part->bytes[1] == SENDER_REPORT ? 28 : 8;
 	const uint8_t *block = part->bytes + fixed;
-	uint8_t count = 0;
+	uint8_t count = 0, type = part->bytes[1];
 
-	if (!put(to, part->bytes, fixed))
+	if (type == SENDER_REPORT && !is_own(to->view, read_u32(part->bytes + 4))) {
+		type = RECEIVER_REPORT; /* what it heard may be true all the same, and a compound begins with a report */
+		to->refused->reports++;
+	}
+	if (!put(to, part->bytes, type == SENDER_REPORT ? 28 : 8))
 		return false;
 	for (uint8_t i = 0; i < part->count; i++, block += BLOCK_BYTES) {
 		if (!block_is_possible(to->view, block))
@@ -104,7 +119,7 @@ static bool report_build(struct rebuild *to, const struct part *part)
 		else
 			count++;
 	}
-	finish(to, start, count, part->bytes[1]);
+	finish(to, start, count, type);
 	return true;
 }
 
@@ -139,6 +154,10 @@ static bool sdes_build(struct rebuild *to, const struct part *part)
 		at = (at + 4) & ~(size_t)3;
 		if (!name)
 			continue;
+		if (ssrc != to->reporter && !is_own(to->view, ssrc)) {
+			to->refused->reports++;
+			continue;
+		}
 		if (!name_put(to, ssrc, name + 2, name[1]))
 			return false;
 		count++;
@@ -199,6 +218,8 @@ static bool xr_build(struct rebuild *to, const struct part *part)
 		length = 4 + 4u * read_u16(block + 2);
 		if (!xr_block_passes(block, length))
 			to->refused->parts++;
+		else if (block[0] >= 6 && !rtcp_source_knows(to->view->heard, read_u32(block + 4)))
+			to->refused->reports++; /* a summary or metrics of nothing that was sent */
 		else if (!put(to, block, length))
 			return false;
 	}
@@ -209,54 +230,109 @@ static bool xr_build(struct rebuild *to, const struct part *part)
 	return true;
 }
 
-/* Formats of feedback. The information's bytes: at least, at most, and a multiple of. `about`: the media source must be one that
- * the sender hears; else it may be 0, and the sources stand in the information. */
+/* Where feedback names the sources that it is about. */
+enum feedback_about {
+	ABOUT_MEDIA,   /* in the part's header */
+	ABOUT_ENTRIES, /* in entries of 8 bytes, each beginning with one; the header's may be 0 */
+	ABOUT_LIST,    /* in the last words (REMB), some of which may not have been sent yet; the header's may be 0 */
+	ABOUT_NONE,    /* who asked, which need not send anything; the header's may be 0 */
+};
+
+/* Formats of feedback. The information's bytes: at least, at most, and a multiple of. */
 struct feedback_row {
 	uint8_t type, format;
 	uint16_t minimum, maximum, step;
-	bool about;
+	enum feedback_about about;
 };
 /* clang-format off */
 static const struct feedback_row feedback_rows[] = {
-	{205,  1, 4, FEEDBACK_MAXIMUM, 4, true},  /* NACK, RFC 4585 section 6.2.1 */
-	{205,  3, 8, 64, 8, false},               /* TMMBR, RFC 5104 section 4.2.1 */
-	{205,  4, 0, 64, 8, false},               /* TMMBN */
-	{205, 15, 8, FEEDBACK_MAXIMUM, 4, true},  /* transport-wide congestion control */
-	{206,  1, 0, 0, 4, true},                 /* PLI, RFC 4585 section 6.3.1 */
-	{206,  2, 4, 64, 4, true},                /* SLI */
-	{206,  3, 4, 64, 4, true},                /* RPSI */
-	{206,  4, 8, 64, 8, false},               /* FIR, RFC 5104 section 4.3.1 */
-	{206, 15, 8, 64, 4, false},               /* REMB, and what else applications say */
+	{205,  1, 4, FEEDBACK_MAXIMUM, 4, ABOUT_MEDIA}, /* NACK, RFC 4585 section 6.2.1 */
+	{205,  3, 8, 64, 8, ABOUT_ENTRIES},             /* TMMBR, RFC 5104 section 4.2.1 */
+	{205,  4, 0, 64, 8, ABOUT_NONE},                /* TMMBN */
+	{205, 15, 8, FEEDBACK_MAXIMUM, 4, ABOUT_MEDIA}, /* transport-wide congestion control */
+	{206,  1, 0, 0, 4, ABOUT_MEDIA},                /* PLI, RFC 4585 section 6.3.1 */
+	{206,  2, 4, 64, 4, ABOUT_MEDIA},               /* SLI */
+	{206,  3, 4, 64, 4, ABOUT_MEDIA},               /* RPSI */
+	{206,  4, 8, 64, 8, ABOUT_ENTRIES},             /* FIR, RFC 5104 section 4.3.1 */
+	{206, 15, 8, 64, 4, ABOUT_LIST},                /* REMB, and what else applications say */
 };
 /* clang-format on */
 
-static bool feedback_passes(const struct rtcp_view *view, const struct part *part, const struct feedback_row *row)
+static const struct feedback_row *feedback_find(const struct part *part)
 {
-	size_t information = part->length - 12;
+	size_t information = part->length - FEEDBACK_HEADER;
+
+	for (size_t i = 0; i < sizeof(feedback_rows) / sizeof(feedback_rows[0]); i++) {
+		const struct feedback_row *row = &feedback_rows[i];
+
+		if (row->type == part->bytes[1] && row->format == part->count)
+			return information < row->minimum || information > row->maximum || information % row->step
+				       ? NULL
+				       : row;
+	}
+	return NULL;
+}
+
+/* Whether one of the words from `at` on, every `step` bytes, is a source that the sender hears. */
+static bool hears_any(const struct rtcp_view *view, const struct part *part, size_t at, size_t step)
+{
+	for (; at + 4 <= part->length; at += step)
+		if (rtcp_source_knows(view->heard, read_u32(part->bytes + at)))
+			return true;
+	return false;
+}
+
+static bool feedback_is_about(const struct rtcp_view *view, const struct part *part, enum feedback_about about)
+{
 	uint32_t media = read_u32(part->bytes + 8);
 
-	if (information < row->minimum || information > row->maximum || information % row->step)
+	if (media && !rtcp_source_knows(view->heard, media))
 		return false;
-	return rtcp_source_knows(view->heard, media) || (!row->about && !media);
+	switch (about) {
+	case ABOUT_MEDIA: return media != 0;
+	case ABOUT_ENTRIES: return hears_any(view, part, FEEDBACK_HEADER, 8);
+	case ABOUT_LIST: return media || hears_any(view, part, FEEDBACK_HEADER + 8, 4);
+	default: return true;
+	}
+}
+
+/* Entries about what the sender does not hear are left out. */
+static bool entries_build(struct rebuild *to, const struct part *part)
+{
+	size_t start = to->length;
+
+	if (!put(to, part->bytes, FEEDBACK_HEADER))
+		return false;
+	for (size_t at = FEEDBACK_HEADER; at < part->length; at += 8) {
+		if (!rtcp_source_knows(to->view->heard, read_u32(part->bytes + at)))
+			to->refused->reports++;
+		else if (!put(to, part->bytes + at, 8))
+			return false;
+	}
+	finish(to, start, part->count, part->bytes[1]);
+	return true;
 }
 
 static bool feedback_build(struct rebuild *to, const struct part *part)
 {
-	for (size_t i = 0; i < sizeof(feedback_rows) / sizeof(feedback_rows[0]); i++) {
-		const struct feedback_row *row = &feedback_rows[i];
+	const struct feedback_row *row = feedback_find(part);
 
-		if (row->type == part->bytes[1] && row->format == part->count && feedback_passes(to->view, part, row))
-			return copy(to, part, part->length);
+	if (!row) {
+		to->refused->parts++;
+		return true;
 	}
-	to->refused->parts++;
-	return true;
+	if (!feedback_is_about(to->view, part, row->about)) {
+		to->refused->reports++;
+		return true;
+	}
+	return row->about == ABOUT_ENTRIES ? entries_build(to, part) : copy(to, part, part->length);
 }
 
 static bool part_build(struct rebuild *to, const struct part *part)
 {
 	switch (part->bytes[1]) {
-	case 200:
-	case 201: return report_build(to, part);
+	case SENDER_REPORT:
+	case RECEIVER_REPORT: return report_build(to, part);
 	case 202: return sdes_build(to, part);
 	case 203: return bye_build(to, part);
 	case 205:
@@ -269,7 +345,8 @@ static bool part_build(struct rebuild *to, const struct part *part)
 size_t rtcp_rebuild(const uint8_t *packet, size_t length, const struct rtcp_view *view, uint8_t *out, size_t capacity,
 		    struct rtcp_refused *refused)
 {
-	struct rebuild to = {.view = view, .refused = refused, .out = out, .capacity = capacity};
+	struct rebuild to = {
+		.view = view, .refused = refused, .reporter = read_u32(packet + 4), .out = out, .capacity = capacity};
 	int parts = 0;
 
 	*refused = (struct rtcp_refused){0};

@@ -34,12 +34,14 @@ struct rtcp_view {
 
 /* Parts and blocks that were left out. */
 struct rtcp_refused {
-	uint32_t reports; /* about streams that the sender cannot have heard, or with counts that cannot be */
-	uint32_t byes;    /* unproven, or of a source that the sender does not have */
-	uint32_t parts;   /* of types and formats that are not let through */
+	uint32_t
+		reports; /* of or about sources that the side in question does not have, or with counts that cannot be */
+	uint32_t byes;   /* unproven, or of a source that the sender does not have */
+	uint32_t parts;  /* of types and formats that are not let through */
 };
 
-/* Writes to `out` what may pass of a compound that rtcp_check found good. SR and RR keep their known blocks; SDES has the CNAME alone,
+/* Writes to `out` what may pass of a compound that rtcp_check found good. SR and RR keep their known blocks; an SR of a source that
+ * the sender does not have becomes an RR, unless nothing was seen of the sender yet; SDES has the CNAME alone,
  * as 16 letters of a keyed hash; BYE has no reason; APP is left out; of XR and feedback pass the types of a table.
  * Returns the length; 0 when `capacity` is too small or the compound has too many parts. */
 size_t rtcp_rebuild(const uint8_t *packet, size_t length, const struct rtcp_view *view, uint8_t *out, size_t capacity,

@@ -195,3 +195,15 @@ int net_certificate_make(const struct span *names, size_t name_count, struct buf
 	ERR_clear_error();
 	return result;
 }
+
+int net_certificate_fingerprint(struct span certificate_pem, uint8_t fingerprint[32])
+{
+	BIO *bio = BIO_new_mem_buf(certificate_pem.data, (int)certificate_pem.length);
+	X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	bool done = certificate && X509_digest(certificate, EVP_sha256(), fingerprint, NULL) == 1;
+
+	X509_free(certificate);
+	BIO_free(bio);
+	ERR_clear_error();
+	return done ? 0 : -EINVAL;
+}

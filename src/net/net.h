@@ -131,6 +131,9 @@ void net_origins_set(struct net *net, uint8_t zone, struct net_origins *origins)
 int net_certificate_make(const struct span *names, size_t name_count, struct buffer *certificate_pem,
 			 struct buffer *key_pem);
 
+/* The SHA-256 fingerprint (RFC 8122 section 5) of the first certificate in a PEM text. Returns 0 or -EINVAL. */
+int net_certificate_fingerprint(struct span certificate_pem, uint8_t fingerprint[32]);
+
 /* What would come of using a certificate (chain) and key, without using them. Returns as net_tls_set, with a warning or the reason in
  * `error`. When it returns 0, *names_held says how many of `names` (domain names, or IP addresses as text) it holds, as RFC 5922
  * section 7.2 reads it, and *for_servers and *for_clients whether it may be shown by who is called and by who calls (RFC 5280

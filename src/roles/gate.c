@@ -277,8 +277,8 @@ static void origins_set(struct gate *gate, const struct config *config)
 
 static struct gateway *gateway_start(struct gate *gate, const struct config *config)
 {
-	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close, binding_save,
-						    binding_remove, on_stopped,   gate};
+	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close,   binding_save,
+						    binding_remove, on_stopped,   gate_call_ended, gate};
 
 	return gateway_new(role_loop(gate->role), config, &callbacks, random_system());
 }
@@ -326,6 +326,17 @@ static void sessions_declare(struct gate *gate)
 	role_tell(gate->role, IPC_ROLE_MEDIA, &message);
 }
 
+/* Of media's certificate, which stands in descriptions (RFC 8122). */
+static void fingerprint_set(struct gate *gate, const struct handover *handover)
+{
+	uint8_t fingerprint[32];
+
+	if (net_certificate_fingerprint(handover_file(handover, IPC_FILE_MEDIA_CERTIFICATE), fingerprint) == 0)
+		gateway_fingerprint_set(gate->gateway, fingerprint);
+	else
+		log_write(LOG_WARNING, "gate", "there is no certificate of media: no call has DTLS-SRTP");
+}
+
 /* Everything that can fail comes before anything changes. */
 static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
 {
@@ -367,6 +378,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	origins_set(gate, config);
 	listeners_take(gate, handover, listeners);
 	gateway_passwords_set(gate->gateway, handover_file(handover, IPC_FILE_PASSWORDS));
+	fingerprint_set(gate, handover);
 	if (first) {
 		recover(gate, handover);
 		gate->control = control_server_new(role_loop(gate->role), handover->control, gate_commands, gate);
@@ -385,6 +397,8 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 
 	if (!channel)
 		gate_waiting_refuse(gate, peer, "the process that was asked ended; please ask again");
+	if (!channel && peer == IPC_ROLE_MEDIA)
+		gate_ended_settle(gate);
 	if (!gate->gateway)
 		return;
 	if (peer == IPC_ROLE_STORE && channel)
@@ -421,6 +435,11 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 	case IPC_SESSION_EVENT:
 		if (event_from_message(&message->session_event, &event))
 			gateway_media_event(gate->gateway, &event);
+		break;
+	case IPC_KEYED:
+		if (event_from_keyed(&message->keyed, &event))
+			gateway_media_event(gate->gateway, &event);
+		memory_wipe(&event.keys, sizeof(event.keys));
 		break;
 	case IPC_EVIDENCE:
 		if (evidence_from_message(&message->evidence, &evidence))
@@ -474,6 +493,7 @@ static void destroy(void *context)
 	journal_free(gate->journal);
 	if (gate->again)
 		event_free(gate->again);
+	gate_ended_free(gate->ended);
 	memory_free(gate->listeners);
 	memory_free(gate);
 }

@@ -34,6 +34,7 @@ struct gate {
 	struct evidence_sink evidence;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	struct ipc_datapath_state datapath;
+	struct gate_ended *ended; /* NULL: no call has ended yet */
 	bool loading, loaded;
 	bool stopping;
 };
@@ -70,5 +71,17 @@ void gate_waiting_free(struct gate_waiting *waiting);
 void gate_handle_calls(void *context, struct control_request *request, const json_t *arguments);
 void gate_on_counters(struct gate *gate, const struct ipc_counters *counters);
 void gate_calls_free(struct gate_calls *calls);
+/* A call as the command shows it; NULL: no memory. And with what media counted of it, if that was found. */
+json_t *gate_call_row(const struct gateway_call_view *view);
+void gate_call_count(json_t *row, const struct ipc_counters *counters);
+
+/* ---- gate_ended.c: `calls --ended` ---- */
+
+void gate_call_ended(void *context, const struct gateway_call_view *view, const char *how);
+/* True: they were asked for by this file. */
+bool gate_ended_on_counters(struct gate *gate, const struct ipc_counters *counters);
+void gate_ended_settle(struct gate *gate);        /* media is gone: nothing more comes of what was asked */
+json_t *gate_ended_rows(const struct gate *gate); /* the oldest first; the caller's */
+void gate_ended_free(struct gate_ended *ended);
 
 #endif

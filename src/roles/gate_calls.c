@@ -23,23 +23,28 @@ static json_t *leg_json(const struct gateway_call_leg *leg)
 {
 	char text[ADDRESS_TEXT_BYTES];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "zone", leg->zone, "user", leg->user, "codec", leg->codec,
-			 "encryption", leg->encryption, "transport", leg->transport, "peer",
-			 leg->peer.family ? address_text(&leg->peer, text) : "");
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "zone", leg->zone, "user", leg->user, "codec",
+			 leg->codec, "encryption", leg->encryption, "keying", leg->keying, "transport", leg->transport,
+			 "peer", leg->peer.family ? address_text(&leg->peer, text) : "");
+}
+
+json_t *gate_call_row(const struct gateway_call_view *view)
+{
+	char id[17];
+
+	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
+	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:o}", "id", id, "state", view->state, "duration_s",
+			 view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller",
+			 leg_json(&view->legs[0]), "callee", leg_json(&view->legs[1]));
 }
 
 static void call_add(void *context, const struct gateway_call_view *view)
 {
 	struct gate_calls *calls = context;
-	char id[17];
-	json_t *row;
+	json_t *row = gate_call_row(view);
 
-	snprintf(id, sizeof(id), "%012" PRIx64, view->id);
-	row = json_pack("{s:s, s:s, s:i, s:i, s:s, s:o, s:o}", "id", id, "state", view->state, "duration_s",
-			view->duration_s, "streams", view->stream_count, "payer", view->payer, "caller",
-			leg_json(&view->legs[0]), "callee", leg_json(&view->legs[1]));
 	json_array_append(calls->rows, row);
-	json_object_set_new(calls->by_id, id, row);
+	json_object_set_new(calls->by_id, json_string_value(json_object_get(row, "id")), row);
 }
 
 void gate_calls_free(struct gate_calls *calls)
@@ -93,10 +98,15 @@ void gate_handle_calls(void *context, struct control_request *request, const jso
 {
 	const struct timeval patience = {0, COUNTERS_PATIENCE_MS * 1000};
 	struct gate *gate = context;
-	struct gate_waiting *waiting = gate_waiting_new(gate, IPC_ROLE_MEDIA, request);
+	struct gate_waiting *waiting;
 	struct gate_calls *calls;
 
-	(void)arguments;
+	if (json_is_true(json_object_get(arguments, "ended"))) {
+		control_answer(request, json_pack("{s:b, s:o}", "ok", 1, "calls", gate_ended_rows(gate)));
+		return;
+	}
+	waiting = gate_waiting_new(gate, IPC_ROLE_MEDIA, request);
+
 	if (!waiting)
 		return;
 	calls = waiting->calls = memory_alloc(sizeof(*calls));
@@ -124,14 +134,6 @@ struct counted_side {
 	uint32_t jitter_us, round_trip_us;
 };
 
-/* Jitter is measured in ticks of 8,000 a second, which says nothing of codecs with another clock. */
-static bool has_telephone_clock(const char *codec)
-{
-	const char *rate = strchr(codec, '/');
-
-	return !rate || strtoul(rate + 1, NULL, 10) == 8000;
-}
-
 /* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
 static double opinion(const struct counted_side *side, const struct counted_side *other, const char *codec)
 {
@@ -139,7 +141,7 @@ static double opinion(const struct counted_side *side, const struct counted_side
 		.codec = codec,
 		.received = side->packets_in,
 		.lost = side->lost,
-		.jitter_us = has_telephone_clock(codec) ? side->jitter_us : 0,
+		.jitter_us = side->jitter_us,
 		.round_trip_us = side->round_trip_us + other->round_trip_us,
 	};
 
@@ -149,17 +151,31 @@ static double opinion(const struct counted_side *side, const struct counted_side
 static void side_add(json_t *leg, const struct counted_side *side, const struct counted_side *other)
 {
 	const char *codec = json_string_value(json_object_get(leg, "codec"));
-	json_t *media = json_pack("{s:I, s:I, s:I, s:I}", "packets_in", (json_int_t)side->packets_in, "packets_out",
-				  (json_int_t)side->packets_out, "lost", (json_int_t)side->lost, "dropped",
-				  (json_int_t)side->dropped);
+	json_t *media = json_pack("{s:I, s:I, s:I, s:I, s:f}", "packets_in", (json_int_t)side->packets_in,
+				  "packets_out", (json_int_t)side->packets_out, "lost", (json_int_t)side->lost,
+				  "dropped", (json_int_t)side->dropped, "jitter_ms", side->jitter_us / 1000.0);
 
-	if (codec && has_telephone_clock(codec))
-		json_object_set_new(media, "jitter_ms", json_real(side->jitter_us / 1000.0));
 	if (side->round_trip_us)
 		json_object_set_new(media, "round_trip_ms", json_real(side->round_trip_us / 1000.0));
 	if (side->packets_in && codec && *codec)
 		json_object_set_new(media, "opinion_score", json_real(opinion(side, other, codec)));
 	json_object_set_new(leg, "media", media);
+}
+
+void gate_call_count(json_t *row, const struct ipc_counters *c)
+{
+	if (!c->found)
+		return;
+#define X(side) \
+	{ \
+		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
+			c->side##_round_trip_us \
+	}
+	const struct counted_side caller = X(a), callee = X(b);
+#undef X
+
+	side_add(json_object_get(row, "caller"), &caller, &callee);
+	side_add(json_object_get(row, "callee"), &callee, &caller);
 }
 
 void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
@@ -169,22 +185,12 @@ void gate_on_counters(struct gate *gate, const struct ipc_counters *c)
 	char id[17];
 	json_t *row;
 
-	if (!calls)
+	if (gate_ended_on_counters(gate, c) || !calls)
 		return;
 	snprintf(id, sizeof(id), "%012" PRIx64, c->session);
 	row = json_object_get(calls->by_id, id);
-	if (row && c->found) {
-#define X(side) \
-	{ \
-		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
-			c->side##_round_trip_us \
-	}
-		const struct counted_side caller = X(a), callee = X(b);
-#undef X
-
-		side_add(json_object_get(row, "caller"), &caller, &callee);
-		side_add(json_object_get(row, "callee"), &callee, &caller);
-	}
+	if (row)
+		gate_call_count(row, c);
 	if (++calls->counted == calls->asked)
 		calls_answer(calls);
 }

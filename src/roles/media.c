@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +25,7 @@ struct media_role {
 	uint32_t workers, calls;
 	int pipe[2]; /* events: from the workers' threads to the loop; one write is one event */
 	struct event *readable;
+	struct log_limit lost_limit; /* of all workers */
 };
 
 /* On a worker's thread, which must not wait: when the loop is far behind, the event is lost, and silence is told again. */
@@ -33,8 +34,8 @@ static void on_relay_event(void *context, const struct media_event *event)
 	struct media_role *self = context;
 
 	if (write(self->pipe[1], event, sizeof(*event)) != sizeof(*event))
-		log_write(LOG_WARNING, "media", "an event of session %llx was lost",
-			  (unsigned long long)event->session);
+		log_limited(&self->lost_limit, LOG_WARNING, "media", "an event of session %llx was lost",
+			    (unsigned long long)event->session);
 }
 
 static void on_pipe(evutil_socket_t descriptor, short what, void *context)
@@ -55,6 +56,10 @@ static void on_pipe(evutil_socket_t descriptor, short what, void *context)
 		}
 		if (role_peer(self->role, IPC_ROLE_GATE))
 			role_tell(self->role, IPC_ROLE_GATE, &message);
+		if (event.kind == MEDIA_KEYED) {
+			memory_wipe(&event, sizeof(event));
+			memory_wipe(&message, sizeof(message));
+		}
 	}
 }
 
@@ -164,6 +169,16 @@ static int relay_start(struct media_role *self, const struct config *config, con
 	return self->relay ? 0 : -EAGAIN;
 }
 
+static int identity_use(struct media_role *self, const struct handover *handover, char *error, size_t error_capacity)
+{
+	int result = media_relay_identity(self->relay, handover_file(handover, IPC_FILE_MEDIA_CERTIFICATE),
+					  handover_file(handover, IPC_FILE_MEDIA_KEY));
+
+	if (result)
+		snprintf(error, error_capacity, "the certificate of media cannot be used: %s", strerror(-result));
+	return result;
+}
+
 static int on_apply(void *context, struct handover *handover, char *error, size_t error_capacity)
 {
 	struct config *config = handover_config(handover, error, error_capacity);
@@ -173,6 +188,8 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 		return -EINVAL;
 	log_setup("media", config->log_level);
 	result = relay_start(context, config, handover, error, error_capacity);
+	if (!result)
+		result = identity_use(context, handover, error, error_capacity);
 	config_free(config);
 	return result;
 }
@@ -222,6 +239,6 @@ int media_main(int descriptor)
 	static const struct role_operations operations = {.apply = on_apply, .message = on_message, .stop = on_stop};
 
 	/* While the system's configuration of OpenSSL can still be read. */
-	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	return role_main(IPC_ROLE_MEDIA, descriptor, &operations, create, destroy);
 }

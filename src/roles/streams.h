@@ -18,6 +18,9 @@ void evidence_to_message(const struct evidence *evidence, struct ipc_message *me
 /* False when the kind is unknown. */
 bool evidence_from_message(const struct ipc_evidence *message, struct evidence *evidence);
 
+/* MEDIA_KEYED; the caller wipes what it made. False when it cannot be right. */
+bool event_from_keyed(const struct ipc_keyed *message, struct media_event *event);
+
 /* False when the message names no known kind of event, stream or side. */
 bool event_from_message(const struct ipc_session_event *message, struct media_event *event);
 

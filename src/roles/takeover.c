@@ -19,7 +19,9 @@ static const char *const file_names[IPC_FILE_COUNT] = {[IPC_FILE_CONFIGURATION] 
 						       [IPC_FILE_KEY] = "key",
 						       [IPC_FILE_AUTHORITIES] = "authorities",
 						       [IPC_FILE_ZONE_AUTHORITIES] = "zone_authorities",
-						       [IPC_FILE_PASSWORDS] = "passwords"};
+						       [IPC_FILE_PASSWORDS] = "passwords",
+						       [IPC_FILE_MEDIA_CERTIFICATE] = "media_certificate",
+						       [IPC_FILE_MEDIA_KEY] = "media_key"};
 
 /* ---- Out ---- */
 

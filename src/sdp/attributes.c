@@ -46,15 +46,16 @@ const char *sdp_protocol_text(enum sdp_protocol protocol)
 	return protocol < SDP_PROTOCOL_OTHER ? protocol_texts[protocol] : "";
 }
 
-enum sdp_protocol sdp_protocol_offer(enum sdp_protocol protocol, bool encrypted)
+enum sdp_protocol sdp_protocol_offer(enum sdp_protocol protocol, enum sdp_keying keying)
 {
+	static const enum sdp_protocol profiles[][2] = {
+		[SDP_KEYING_NONE] = {SDP_RTP_AVP, SDP_RTP_AVPF},
+		[SDP_KEYING_SDES] = {SDP_RTP_SAVP, SDP_RTP_SAVPF},
+		[SDP_KEYING_DTLS] = {SDP_UDP_TLS_RTP_SAVP, SDP_UDP_TLS_RTP_SAVPF},
+	};
 	bool feedback = protocol == SDP_RTP_AVPF || protocol == SDP_RTP_SAVPF || protocol == SDP_UDP_TLS_RTP_SAVPF;
 
-	if (!sdp_protocol_is_rtp(protocol))
-		return protocol;
-	if (encrypted)
-		return feedback ? SDP_RTP_SAVPF : SDP_RTP_SAVP;
-	return feedback ? SDP_RTP_AVPF : SDP_RTP_AVP;
+	return sdp_protocol_is_rtp(protocol) ? profiles[keying][feedback] : protocol;
 }
 
 struct span sdp_word(struct span *rest)

@@ -8,8 +8,8 @@
 /* Every row is X(enum, name, streams it may cross with, form its value must have, why).
  * A row with CROSS_NEVER is read by the parser and written, if at all, from the model.
  * What has no row never crosses; left out on purpose, because it speaks of the sender's own transport, which ends at the
- * gateway, or tells who made the phone: candidate, ice-*, end-of-candidates, fingerprint, setup, connection, tls-id,
- * rtcp-mux-only, rtcp-rsize (the relay wants compound RTCP), extmap (header extensions need the other side's ids),
+ * gateway, or tells who made the phone: candidate (a lite agent answers checks and makes none), remote-candidates, ice-options,
+ * end-of-candidates, connection, rtcp-mux-only, rtcp-rsize (the relay wants compound RTCP), extmap (header extensions need the other side's ids),
  * ssrc, ssrc-group (a cname may start with a slash, which PJSIP refuses), msid, mid and group (no BUNDLE here), rid,
  * simulcast, identity, zrtp-hash, key-mgmt, label and floorctrl (no BFCP here), path and accept-types (MSRP names
  * hosts), rtcp-xr (may name hosts), T38VendorInfo, tool, cat, keywds, lang, x-*. */
@@ -23,6 +23,12 @@
 	X(ROW_CRYPTO,    "crypto",    CROSS_NEVER, FORM_ANY,      "RFC 4568: keys end at the gateway; ours are written") \
 	X(ROW_RTCP,      "rtcp",      CROSS_NEVER, FORM_ANY,      "RFC 3605: an address of the sender") \
 	X(ROW_RTCP_MUX,  "rtcp-mux",  CROSS_NEVER, FORM_FLAG,     "RFC 5761: per leg; the gateway uses two ports") \
+	X(ROW_FINGERPRINT, "fingerprint", CROSS_NEVER, FORM_ANY,  "RFC 8122: the gateway shows its own certificate") \
+	X(ROW_SETUP,     "setup",     CROSS_NEVER, FORM_ANY,      "RFC 4145: per leg") \
+	X(ROW_TLS_ID,    "tls-id",    CROSS_NEVER, FORM_ANY,      "RFC 8842: the same") \
+	X(ROW_ICE_UFRAG, "ice-ufrag", CROSS_NEVER, FORM_ANY,      "RFC 8839: the same") \
+	X(ROW_ICE_PWD,   "ice-pwd",   CROSS_NEVER, FORM_ANY,      "the same") \
+	X(ROW_ICE_LITE,  "ice-lite",  CROSS_NEVER, FORM_FLAG,     "the same") \
 	X(ROW_RTPMAP,    "rtpmap",    CROSS_RTP,   FORM_RTPMAP,   "RFC 8866 6.6: names the codec") \
 	X(ROW_FMTP,      "fmtp",      CROSS_RTP,   FORM_FORMAT,   "RFC 8866 6.15: its parameters") \
 	X(ROW_PTIME,     "ptime",     CROSS_RTP,   FORM_TIME,     "RFC 8866 6.4: packet size wanted") \
@@ -78,6 +84,14 @@ int sdp_real(struct span text, uint32_t maximum, uint32_t *value);
 /* One a=crypto value (RFC 4568 section 9.1). Returns 0 and fills *crypto; 1 for a line in order that is not for us
  * (suite unknown, MKI, session parameters, several keys); -EINVAL for one that is no crypto line. */
 int sdp_crypto_parse(struct span value, struct sdp_crypto *crypto);
+
+/* fingerprint.c: one value of a=setup; SDP_SETUP_NONE for what is none. */
+enum sdp_setup sdp_setup_parse(struct span value);
+/* One value of a=ice-ufrag or a=ice-pwd (RFC 8839 section 5.4): ice-chars, of 4 or 22 and at most 256. */
+bool sdp_is_ice_text(struct span value, size_t minimum);
+/* Writes a=fingerprint, a=setup and a=tls-id; a=ice-ufrag, a=ice-pwd and the candidates. */
+void sdp_dtls_write(struct buffer *out, const struct sdp_local_stream *local);
+void sdp_ice_write(struct buffer *out, const struct sdp_local_stream *local, const struct address *address);
 
 /* Writes the line, with padded base64. */
 void sdp_crypto_write(struct buffer *out, const struct sdp_crypto *crypto);

@@ -22,6 +22,11 @@ struct parser {
 	enum sdp_direction session_direction;
 	bool has_session_direction;
 	bool has_rtcp;
+	struct security {
+		struct sdp_fingerprint fingerprint;
+		enum sdp_setup setup;
+		struct span tls_id, ice_ufrag, ice_password;
+	} session_security, stream_security;
 	uint8_t order;      /* how many of v, o, s, t were read */
 	uint64_t mapped[2]; /* payload types with an rtpmap */
 };
@@ -349,6 +354,57 @@ static enum sdp_reject crypto_read(struct parser *parser, struct span value)
 	return SDP_OK;
 }
 
+static enum sdp_reject text_read(struct span value, bool is_valid, struct span *text)
+{
+	if (!is_valid)
+		return SDP_REJECT_VALUE;
+	if (text->length && !span_equal(*text, value))
+		return SDP_REJECT_SYNTAX;
+	*text = value;
+	return SDP_OK;
+}
+
+/* Hashes that are not for us are passed over; of several the first counts, which is of the same certificate, or of one beside it. */
+static enum sdp_reject fingerprint_read(struct sdp_fingerprint *held, struct span value)
+{
+	struct sdp_fingerprint fingerprint;
+	int result = sdp_fingerprint_parse(value, &fingerprint);
+
+	if (result == -EINVAL)
+		return SDP_REJECT_VALUE;
+	if (result == 0 && held->hash == SDP_HASH_NONE)
+		*held = fingerprint;
+	return SDP_OK;
+}
+
+static enum sdp_reject setup_read(enum sdp_setup *held, struct span value)
+{
+	enum sdp_setup setup = sdp_setup_parse(value);
+
+	if (setup == SDP_SETUP_NONE)
+		return SDP_REJECT_VALUE;
+	if (*held != SDP_SETUP_NONE && *held != setup)
+		return SDP_REJECT_SYNTAX;
+	*held = setup;
+	return SDP_OK;
+}
+
+/* What may stand before the first m-line or behind one. */
+static enum sdp_reject security_read(struct parser *parser, const struct sdp_attribute *attribute)
+{
+	struct security *security = parser->stream ? &parser->stream_security : &parser->session_security;
+	struct span value = attribute->value;
+
+	switch ((enum sdp_attribute_row)attribute->row) {
+	case ROW_FINGERPRINT: return fingerprint_read(&security->fingerprint, value);
+	case ROW_SETUP: return setup_read(&security->setup, value);
+	case ROW_TLS_ID: return text_read(value, sdp_is_token(value, "/") && value.length < 256, &security->tls_id);
+	case ROW_ICE_UFRAG: return text_read(value, sdp_is_ice_text(value, 4), &security->ice_ufrag);
+	case ROW_ICE_PWD: return text_read(value, sdp_is_ice_text(value, 22), &security->ice_password);
+	default: return SDP_OK;
+	}
+}
+
 static enum sdp_reject stream_attribute_read(struct parser *parser, const struct sdp_attribute *attribute)
 {
 	bool rtp = sdp_protocol_is_rtp(parser->stream->protocol);
@@ -381,10 +437,29 @@ static enum sdp_reject attribute_read(struct parser *parser, struct span text)
 	(*count)++;
 	if (attribute->row >= ROW_SENDRECV && attribute->row <= ROW_INACTIVE)
 		return direction_read(parser, (enum sdp_direction)(attribute->row - ROW_SENDRECV));
-	return parser->stream ? stream_attribute_read(parser, attribute) : SDP_OK;
+	if (attribute->row >= ROW_FINGERPRINT && attribute->row <= ROW_ICE_PWD)
+		return security_read(parser, attribute);
+	if (parser->stream)
+		return stream_attribute_read(parser, attribute);
+	parser->session->ice_lite |= attribute->row == ROW_ICE_LITE;
+	return SDP_OK;
 }
 
 /* ---- The whole ---------------------------------------------------------------------------- */
+
+static void security_finish(struct parser *parser)
+{
+	const struct security *own = &parser->stream_security, *session = &parser->session_security;
+	struct sdp_stream *stream = parser->stream;
+
+	stream->fingerprint = own->fingerprint.hash ? own->fingerprint : session->fingerprint;
+	stream->setup = own->setup ? own->setup : session->setup;
+	stream->tls_id = own->tls_id.length ? own->tls_id : session->tls_id;
+	stream->ice_ufrag = own->ice_ufrag.length ? own->ice_ufrag : session->ice_ufrag;
+	stream->ice_password = own->ice_password.length ? own->ice_password : session->ice_password;
+	if (!stream->ice_ufrag.length || !stream->ice_password.length)
+		stream->ice_ufrag = stream->ice_password = SPAN_EMPTY;
+}
 
 /* What the session's lines say for a stream that is silent about it. */
 static enum sdp_reject stream_finish(struct parser *parser)
@@ -414,6 +489,7 @@ static enum sdp_reject stream_finish(struct parser *parser)
 	}
 	if (stream->rtcp.family == ADDRESS_NONE)
 		stream->rtcp = (struct address){0};
+	security_finish(parser);
 	/* Port 9 with the any-address is trickle ICE that has no candidate yet (RFC 8840 section 4.1.1). */
 	stream->on_hold =
 		stream->connection.family && stream->port && stream->port != 9 && address_is_any(&stream->connection);
@@ -435,6 +511,7 @@ static enum sdp_reject stream_start(struct parser *parser, struct span value)
 	parser->stream = &parser->session->streams[parser->session->stream_count++];
 	parser->stream->attributes = parser->attributes;
 	parser->has_direction = parser->has_own_connection = parser->has_rtcp = false;
+	parser->stream_security = (struct security){0};
 	memset(parser->mapped, 0, sizeof(parser->mapped));
 	return media_read(parser, value);
 }

@@ -63,9 +63,39 @@ static inline bool sdp_protocol_is_encrypted(enum sdp_protocol protocol)
 	return protocol >= SDP_RTP_SAVP && protocol <= SDP_UDP_TLS_RTP_SAVPF;
 }
 
-/* The profile to offer on a leg that is encrypted with SDES, or not, for a stream that came as `protocol`: feedback
- * (the F) is kept. What is not RTP stays as it is. An answer takes the profile of its own offer instead. */
-enum sdp_protocol sdp_protocol_offer(enum sdp_protocol protocol, bool encrypted);
+static inline bool sdp_protocol_is_dtls(enum sdp_protocol protocol)
+{
+	return protocol == SDP_UDP_TLS_RTP_SAVP || protocol == SDP_UDP_TLS_RTP_SAVPF;
+}
+
+/* How the keys of a stream are agreed on: not at all, by a=crypto (RFC 4568), by DTLS (RFC 5763). */
+enum sdp_keying { SDP_KEYING_NONE, SDP_KEYING_SDES, SDP_KEYING_DTLS };
+
+/* The profile to offer on a leg with this keying for a stream that came as `protocol`: feedback (the F) is kept. What is not RTP
+ * stays as it is. An answer takes the profile of its own offer instead. */
+enum sdp_protocol sdp_protocol_offer(enum sdp_protocol protocol, enum sdp_keying keying);
+
+/* Fingerprints of certificates (RFC 8122); weaker hashes count as absent. X(enum, name, bytes) */
+#define SDP_HASHES(X) \
+	X(SDP_HASH_NONE, "", 0) \
+	X(SDP_SHA_256, "sha-256", 32) X(SDP_SHA_384, "sha-384", 48) X(SDP_SHA_512, "sha-512", 64)
+enum sdp_hash {
+#define X(name, text, bytes) name,
+	SDP_HASHES(X)
+#undef X
+		SDP_HASH_COUNT,
+};
+#define SDP_FINGERPRINT_MAXIMUM 64
+struct sdp_fingerprint {
+	enum sdp_hash hash; /* SDP_HASH_NONE: there is none */
+	uint8_t bytes[SDP_FINGERPRINT_MAXIMUM];
+};
+uint8_t sdp_hash_bytes(enum sdp_hash hash);
+/* From "sha-256 AB:CD:…", letters in either case. Returns 0; -EINVAL when it is none; -ENOTSUP for another hash. */
+int sdp_fingerprint_parse(struct span value, struct sdp_fingerprint *fingerprint);
+
+/* Who begins the DTLS handshake (RFC 4145, RFC 8842). */
+enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE, SDP_SETUP_ACTPASS, SDP_SETUP_HOLDCONN };
 
 enum sdp_direction { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 const char *sdp_direction_name(enum sdp_direction direction);
@@ -93,6 +123,10 @@ struct sdp_stream {
 	uint32_t bandwidth_kbps;     /* b=AS; else b=TIAS rounded up; else of the session; 0 when absent */
 	uint32_t bandwidth_tias_bps; /* b=TIAS of the line (RFC 3890); 0 when absent */
 	bool rtcp_mux;
+	struct sdp_fingerprint fingerprint;  /* the first usable one of the line, else of the session */
+	enum sdp_setup setup;                /* of the line, else of the session */
+	struct span tls_id;                  /* RFC 8842; empty when absent */
+	struct span ice_ufrag, ice_password; /* of the line, else of the session (RFC 8839); both, or both empty */
 	bool on_hold;               /* c=0.0.0.0 or ::, the old way (RFC 3264 section 8.4); nothing can be sent there */
 	struct sdp_crypto *cryptos; /* in the arena: usable lines in the peer's order, no tag twice */
 	uint8_t crypto_count;       /* at most SDP_CRYPTOS_MAXIMUM */
@@ -107,6 +141,7 @@ struct sdp_session {
 	struct sdp_stream *streams; /* in the arena */
 	uint8_t stream_count;
 	uint32_t bandwidth_kbps; /* b=AS before the first m-line; 0 when absent */
+	bool ice_lite;
 	struct sdp_attribute *attributes;
 	uint16_t attribute_count;
 };
@@ -138,6 +173,12 @@ struct sdp_local_stream {
 	enum sdp_protocol protocol;
 	struct sdp_crypto cryptos[SDP_CRYPTOS_MAXIMUM]; /* lines to write; an answer has at most one */
 	uint8_t crypto_count;
+	struct sdp_fingerprint fingerprint; /* written with `setup`; SDP_HASH_NONE: no DTLS */
+	enum sdp_setup setup;
+	struct span tls_id; /* empty: none */
+	struct span ice_ufrag,
+		ice_password; /* empty: no ICE. With ICE, `rtp` (and the next port, without rtcp_mux) is the candidate */
+	bool rtcp_mux;
 };
 
 /* Writes the description `session` anew for the other side: origin, name and addresses ours (`session_id`, `version`,

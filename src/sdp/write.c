@@ -89,11 +89,23 @@ static void stream_write(struct buffer *out, const struct sdp_session *session, 
 		sdp_attribute_write(out, stream, &stream->attributes[i]);
 	for (uint8_t i = 0; i < local->crypto_count; i++)
 		sdp_crypto_write(out, &local->cryptos[i]);
+	sdp_dtls_write(out, local);
+	sdp_ice_write(out, local, address);
+	if (local->rtcp_mux)
+		buffer_put_text(out, "a=rtcp-mux\r\n");
 	if (local->protocol == SDP_UDPTL && stream->direction == SDP_SENDRECV)
 		return; /* fax machines do not expect it */
 	buffer_put(out, "a=", 2);
 	buffer_put_text(out, sdp_direction_name(stream->direction));
 	buffer_put(out, "\r\n", 2);
+}
+
+static bool any_ice(const struct sdp_session *session, const struct sdp_local_stream *locals)
+{
+	for (uint8_t i = 0; i < session->stream_count; i++)
+		if (locals[i].rtp.port && locals[i].ice_ufrag.length)
+			return true;
+	return false;
 }
 
 void sdp_write(struct buffer *out, const struct sdp_session *session, const struct sdp_local_stream *locals,
@@ -110,6 +122,8 @@ void sdp_write(struct buffer *out, const struct sdp_session *session, const stru
 	if (session->bandwidth_kbps)
 		bandwidth_write(out, "b=AS:", session->bandwidth_kbps);
 	buffer_put_text(out, "t=0 0\r\n");
+	if (any_ice(session, locals))
+		buffer_put_text(out, "a=ice-lite\r\n"); /* RFC 8445 section 2.5: a public address needs no more */
 	for (uint8_t i = 0; i < session->stream_count; i++)
 		stream_write(out, session, &session->streams[i], &locals[i], address);
 }

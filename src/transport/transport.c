@@ -4,10 +4,10 @@
 #include "transport/transport.h"
 
 #include "base/log.h"
+#include "base/stun.h"
 #include "base/table.h"
 #include "transport/shorten.h"
 #include "transport/sources.h"
-#include "transport/stun.h"
 
 #define SIPS_PORT 5061 /* RFC 3261 section 19.1.2 */
 #define PARSE_ARENA_BYTES 65536

@@ -93,13 +93,14 @@ static struct config *config_make(const struct kit *kit)
 		 "    listen: [\"udp:%s:%u\"]\n"
 		 "    peers: [\"sip:%s:%u;transport=udp\"%s]\n"
 		 "%s"
-		 "    media: {address: %s, ports: \"21000-21099\", encryption: none}\n"
+		 "    media: {address: %s, ports: \"21000-21099\", encryption: %s}\n"
 		 "%s",
 		 kit->trunk_extra && (!kit->pair || strstr(kit->trunk_extra, "register:")) ? "trunk" : "core",
 		 kit->six[1] ? "[::1]" : "127.0.0.1", kit->core.port, kit->six[1] ? "[::1]" : "127.0.0.1",
 		 kit->pbx.address.port, second,
 		 kit->trunk_extra && strstr(kit->trunk_extra, "watch:") ? "" : "    watch: 0\n",
-		 kit->six[1] ? both : "127.0.0.1", kit->trunk_extra ? kit->trunk_extra : "");
+		 kit->six[1] ? both : "127.0.0.1", kit->core_encryption ? kit->core_encryption : "none",
+		 kit->trunk_extra ? kit->trunk_extra : "");
 	if (kit->apart)
 		snprintf(spare, sizeof(spare),
 			 "  - name: spare\n"
@@ -163,9 +164,13 @@ static void gateway_start(struct kit *kit)
 					      .binding_remove = on_binding_remove,
 					      .stopped = on_stopped,
 					      .context = kit};
+	uint8_t fingerprint[32];
 
 	kit->gateway = gateway_new(kit->loop, kit->config, &callbacks, random_system());
 	assert_non_null(kit->gateway);
+	for (int i = 0; i < 32; i++)
+		fingerprint[i] = (uint8_t)(0xa0 + i); /* KIT_FINGERPRINT */
+	gateway_fingerprint_set(kit->gateway, fingerprint);
 	listen_udp(kit);
 }
 
@@ -238,6 +243,13 @@ static void clear(struct kit *kit, const char *zone_extra, const char *encryptio
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption)
 {
 	clear(kit, zone_extra, encryption);
+	start(kit);
+}
+
+void kit_start_core(struct kit *kit, const char *encryption, const char *core_encryption)
+{
+	clear(kit, "", encryption);
+	kit->core_encryption = core_encryption;
 	start(kit);
 }
 

@@ -43,14 +43,21 @@ struct kit {
 	void *tls;
 	int memory; /* of checkpoints, after kit_keep */
 	struct checkpoint_area *area;
-	const char *trunk_extra; /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
+	const char *trunk_extra;     /* the "pbx" is a provider: more lines of YAML for its zone; NULL: it is a PBX */
+	const char *core_encryption; /* of the PBX's zone; NULL: none */
 	const char *zone_extra, *encryption, *limits;
 	bool six[2];         /* the phones' side, the PBX's */
 	uint8_t access_zone; /* the number of the access zone; the core zone's is the other one */
 };
 
+/* The fingerprint of media's certificate, as it stands in descriptions. */
+#define KIT_FINGERPRINT \
+	"A0:A1:A2:A3:A4:A5:A6:A7:A8:A9:AA:AB:AC:AD:AE:AF:B0:B1:B2:B3:B4:B5:B6:B7:B8:B9:BA:BB:BC:BD:BE:BF"
+
 /* `zone_extra` are more lines of YAML for the access zone (indented by four), or "". */
 void kit_start(struct kit *kit, const char *zone_extra, const char *encryption);
+/* With encryption toward the PBX as well; both may have more keys of `media` behind them. */
+void kit_start_core(struct kit *kit, const char *encryption, const char *core_encryption);
 /* With two PBXs, of which `stranger` is the second. */
 void kit_start_pair(struct kit *kit, const char *zone_extra, const char *core_extra);
 /* With a provider beside the PBX in a zone of its own ("spare"), to which calls go when the PBX does not serve them. `more` are

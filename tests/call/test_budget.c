@@ -76,12 +76,51 @@ static void refused_and_foreign_streams_have_none(void **state)
 	assert_memory_equal(&budget, &nothing, sizeof(budget));
 }
 
+static void learn(uint8_t *clocks, const char *lines, bool changes)
+{
+	char text[1000];
+	static uint64_t memory[8192];
+	struct arena arena = arena_over(memory, sizeof(memory));
+	struct sdp_session session;
+
+	snprintf(text, sizeof(text), "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n%s",
+		 lines);
+	assert_int_equal(sdp_parse(span_from(text), &arena, &session), SDP_OK);
+	assert_true(clocks_learn(clocks, &session.streams[0]) == changes);
+}
+
+static void clocks_are_what_the_description_says(void **state)
+{
+	static const char sound[] = "m=audio 4000 RTP/AVP 9 0 96 97 98 101 102\r\na=rtpmap:96 opus/48000/2\r\n"
+				    "a=rtpmap:97 speex/16000\r\na=rtpmap:98 odd/12345\r\n"
+				    "a=rtpmap:101 telephone-event/8000\r\n";
+	uint8_t clocks[MEDIA_TYPES] = {0};
+
+	(void)state;
+	learn(clocks, sound, true);
+	learn(clocks, sound, false);
+	assert_int_equal(media_clock_rate(clocks[0]), 8000);
+	assert_int_equal(media_clock_rate(clocks[9]), 8000); /* RFC 3551 section 4.5.2 */
+	assert_int_equal(media_clock_rate(clocks[13]), 8000);
+	assert_int_equal(media_clock_rate(clocks[96]), 48000);
+	assert_int_equal(media_clock_rate(clocks[97]), 16000);
+	assert_int_equal(media_clock_rate(clocks[98]), 0);
+	assert_int_equal(media_clock_rate(clocks[101]), 8000);
+	assert_int_equal(media_clock_rate(clocks[102]), 0);
+	learn(clocks, "m=video 4000 RTP/AVP 97 31\r\na=rtpmap:97 VP8/90000\r\n", true);
+	assert_int_equal(media_clock_rate(clocks[97]), 90000);
+	assert_int_equal(media_clock_rate(clocks[31]), 90000);
+	learn(clocks, "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 G726-32/8000\r\n", false);
+	assert_int_equal(media_clock_rate(255), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_has_its_types_and_a_margin),
 		cmocka_unit_test(pictures_follow_the_bandwidth),
 		cmocka_unit_test(refused_and_foreign_streams_have_none),
+		cmocka_unit_test(clocks_are_what_the_description_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

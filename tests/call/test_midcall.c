@@ -204,10 +204,86 @@ static void a_part_that_must_be_understood_refuses_the_call(void **state)
 	peer_expect_nothing(&kit, &kit.pbx, "INVITE ");
 }
 
+/* ---- What media lets pass (THREATS M4) ---- */
+
+static const char *sound(const char *formats)
+{
+	static char text[4][400];
+	static unsigned next;
+	char *out = text[next++ % 4];
+
+	snprintf(out, sizeof(text[0]),
+		 "v=0\no=- 1 2 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 4000 RTP/AVP %s\n"
+		 "a=rtpmap:96 opus/48000/2\na=rtpmap:97 L16/44100\na=rtpmap:98 L16/48000\n",
+		 formats);
+	return out;
+}
+
+static bool lets_pass(int type)
+{
+	return kit.streams[0].budget.payload_types[type / 8] >> type % 8 & 1;
+}
+
+static void what_was_offered_and_not_answered_for_is_taken_back(void **state)
+{
+	uint32_t wide, agreed = kit.streams[0].budget.kbps;
+
+	(void)state;
+	reinvite(&caller, &kit.pbx, sound("0 8 96 98"), sound("8"), "m=audio");
+	wide = kit.streams[0].budget.kbps;
+	assert_true(lets_pass(0) && lets_pass(8) && lets_pass(96) && lets_pass(98) && wide > agreed);
+	kit_skip(&kit, 5000); /* what is late still passes */
+	assert_true(lets_pass(0) && lets_pass(96));
+	kit_skip(&kit, 6000);
+	assert_true(lets_pass(8) && lets_pass(13));
+	assert_false(lets_pass(0) || lets_pass(96) || lets_pass(98));
+	assert_int_equal(kit.streams[0].budget.kbps, agreed);
+
+	/* Types of its own: who knows how each side numbers its codecs. */
+	reinvite(&callee, &kit.phone, sound("8 96"), sound("8 97"), "m=audio");
+	kit_skip(&kit, 11000);
+	assert_true(lets_pass(8) && lets_pass(96) && lets_pass(97));
+
+	/* An offer that is refused. */
+	side_sends(&kit, &caller, "INVITE", "", sound("0 8 98"));
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	assert_true(lets_pass(98));
+	kit_skip(&kit, 11000);
+	assert_true(lets_pass(98)); /* it may still be taken */
+	peer_answer(&kit, &kit.pbx, "488 Not Acceptable Here", "", "", "");
+	peer_expect(&kit, &kit.phone, "SIP/2.0 488");
+	kit_skip(&kit, 11000);
+	assert_true(lets_pass(8) && lets_pass(96) && lets_pass(97));
+	assert_false(lets_pass(0) || lets_pass(98));
+}
+
+static void what_a_call_began_with_is_taken_back_by_whoever_goes_on_with_it(void **state)
+{
+	struct kit *const one = &kit;
+
+	(void)state;
+	kit_stop(one);
+	kit_start(one, "", "none");
+	kit_keep(one);
+	kit_establish(one, &one->phone, &caller, &callee, sound("0 8 96"), sound("8"));
+	assert_true(lets_pass(0) && lets_pass(96));
+	assert_int_equal(media_clock_rate(one->streams[0].clocks[96]), 48000);
+	kit_kill(one);
+	assert_true(lets_pass(0) && lets_pass(96));
+	assert_int_equal(media_clock_rate(one->streams[0].clocks[96]), 48000);
+	kit_skip(one, 11000);
+	assert_true(lets_pass(8) && !lets_pass(0) && !lets_pass(96));
+	kit_pump(one, 100); /* it is written down */
+	kit_kill(one);
+	assert_true(lets_pass(8) && !lets_pass(0) && !lets_pass(96));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 	const struct CMUnitTest tests[] = {
+		TEST(what_was_offered_and_not_answered_for_is_taken_back),
+		TEST(what_a_call_began_with_is_taken_back_by_whoever_goes_on_with_it),
 		TEST(a_fax_changes_the_call_to_t38_and_back),
 		TEST(a_refused_fax_leaves_the_voice_call_as_it_was),
 		TEST(either_side_may_ask_for_an_offer),

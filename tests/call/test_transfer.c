@@ -294,6 +294,41 @@ static void a_token_expires(void **state)
 		assert_null(strstr(kit.pbx.text, "INVITE sip:2001@"));
 }
 
+/* However many REFERs a call has, its unused tokens stay few; the last ones are good, and those of another call untouched. */
+static void a_call_cannot_fill_the_table_of_transfers(void **state)
+{
+	char first[64], token[4][64];
+
+	(void)state;
+	strcpy(first, pbx_refers_phone(""));
+	accepts(&kit.phone, &kit.pbx);
+	second_call();
+	refers(&pbx2, "<sip:2002@voip.example.org>");
+	peer_expect(&kit, &kit.phone, "REFER ");
+	accepts(&kit.phone, &kit.pbx);
+	for (int i = 0; i < 20; i++) {
+		strcpy(token[i % 4], pbx_refers_phone(""));
+		accepts(&kit.phone, &kit.pbx);
+		assert_true(table_count(kit.gateway->transfers) <= 4 + 1);
+	}
+	assert_int_equal(table_count(kit.gateway->transfers), 4 + 1);
+	assert_int_equal(counted("passed"), 22);
+	phone_dials(&kit.phone, token[0], "oldest", "");
+	peer_expect(&kit, &kit.pbx, "INVITE sip:2001@");
+	for (int i = 0; i < 4; i++) { /* the used one is no burden */
+		strcpy(token[i], pbx_refers_phone(""));
+		accepts(&kit.phone, &kit.pbx);
+	}
+	assert_int_equal(table_count(kit.gateway->transfers), 4 + 1 + 1);
+	phone_dials(&kit.phone, first, "gone", "");
+	peer_expect_nothing(&kit, &kit.pbx, "INVITE sip:2001@");
+
+	side_sends(&kit, &phone, "BYE", "", ""); /* tokens outlive the call that they were given in */
+	peer_expect(&kit, &kit.phone, "SIP/2.0 200");
+	phone_dials(&kit.phone, token[3], "newest", "");
+	peer_expect(&kit, &kit.pbx, "INVITE sip:2001@");
+}
+
 static void nobody_but_who_was_sent_may_use_a_token(void **state)
 {
 	struct gateway *gateway = kit.gateway;
@@ -778,6 +813,7 @@ int main(void)
 		EACH(a_token_is_good_once),
 		EACH(a_challenge_does_not_use_a_token_up),
 		EACH(a_token_expires),
+		EACH(a_call_cannot_fill_the_table_of_transfers),
 		EACH(nobody_but_who_was_sent_may_use_a_token),
 		EACH(tokens_follow_a_reload),
 		cmocka_unit_test_setup_teardown(a_zone_that_takes_no_part_refuses, start_refusing, stop),

@@ -99,7 +99,7 @@ class Browser:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.process = kit.start("chromium", [
             program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--use-fake-device-for-media-stream", "--allow-loopback-in-peer-connection",
+            "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
             "--disable-features=WebRtcHideLocalIpsWithMdns", "--use-fake-ui-for-media-stream", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
             "--user-data-dir=" + kit.path("chromium"), "--ignore-certificate-errors",
             "--host-resolver-rules=MAP %s %s" % (library.DOMAIN, library.OUTSIDE), self.origin + "/"])

@@ -393,6 +393,10 @@ class Gateway:
     def calls(self):
         return self.ask("calls")
 
+    def ask_ended(self):
+        """The calls that were answered and have ended, the oldest first."""
+        return json.loads(self.command("calls", "--ended", "--json").stdout)["calls"]
+
     def registrations(self):
         return self.ask("registrations")
 

@@ -296,6 +296,29 @@ def test_hold_moves_the_stream_to_sockets_and_back(kit):
     in_call(kit, body)
 
 
+def test_jitter_is_measured_by_the_negotiated_clock(kit):
+    """opus counts 48,000 a second, in the kernel as in the sockets."""
+    async def body(gateway, call):
+        def describe_opus(end, direction="sendrecv"):
+            place = call.network.phone if end is call.caller else call.network.pbx
+            return describe(call.address(place), end.port, direction, "96").replace("rtpmap:0 PCMU/8000",
+                                                                                     "rtpmap:96 opus/48000/2")
+        call.describe = describe_opus
+        await call.hold("sendrecv")
+        before = datagrams()
+        for number in range(150):
+            packet = call.caller.packet(96, 80 * b"o")
+            sequence = int.from_bytes(packet[2:4], "big")
+            call.caller.socket.sendto(packet[:4] + struct.pack("!I", 960 * sequence) + packet[8:], call.to_callee)
+            await asyncio.sleep(0.02)
+        check(datagrams() - before < 30, "the sockets relayed it: %d packets" % (datagrams() - before))
+        media = gateway.calls()[0]["caller"]["media"]
+        check(media["packets_in"] >= 150, "not all were counted: %s" % media)
+        check(media["jitter_ms"] < 10, "the jitter is wrong: %s" % media)
+
+    in_call(kit, body)
+
+
 def test_nothing_is_lost_when_a_stream_moves(kit):
     """re-INVITEs that change nothing but the way, while both sides speak."""
     async def body(gateway, call):

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "media/budget.h"
+#include "media/relay_private.h"
 #include "relay_kit.h"
 
 /* G.711, comfort noise and events, as the gate reckons it. */
@@ -134,6 +135,40 @@ static void test_m5_extensions(void **state)
 	kit_call_free(&call);
 }
 
+/* Packets of 20 ms that come alternately `late_us` late; the jitter in us. */
+static uint32_t jitter_of(struct relay_reception *reception, const uint8_t *clocks, uint8_t type, uint32_t rate,
+			  uint64_t late_us)
+{
+	static uint64_t now_us = 5000000000;
+	struct media_side_counters counters = {0};
+	struct rtp_header header = {.payload_type = type, .sequence = (uint16_t)(reception->highest + 1), .ssrc = 7};
+	for (int i = 0; i < 500; i++, now_us += 20000) {
+		header.timestamp += rate / 50;
+		relay_reception_count(reception, &header, clocks, now_us + (i % 2 ? late_us : 0), &counters);
+		header.sequence++;
+	}
+	assert_int_equal(counters.lost, 0);
+	return counters.jitter_us;
+}
+
+/* Jitter is the same whatever the codec counts in, and a change of payload type or a timestamp that leaps makes none. */
+static void test_jitter_by_any_clock(void **state)
+{
+	(void)state;
+	static const uint32_t rates[] = {8000, 16000, 44100, 48000, 90000};
+	uint8_t clocks[MEDIA_TYPES] = {[101] = 0, [103] = MEDIA_CLOCK_UNKNOWN};
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		struct relay_reception reception = {0};
+		clocks[96] = media_clock_code(rates[i]);
+		assert_in_range(jitter_of(&reception, clocks, 96, rates[i], 4000), 3700, 4100);
+		assert_in_range(jitter_of(&reception, clocks, 96, rates[i], 0), 0, 300);
+		assert_in_range(jitter_of(&reception, clocks, 101, 8000, 0), 0, 300);
+		assert_in_range(jitter_of(&reception, clocks, 101, 8000, 4000), 3700, 4100);
+		assert_int_equal(jitter_of(&reception, clocks, 103, 12345, 4000), 0);
+		assert_in_range(jitter_of(&reception, clocks, 96, rates[i], 4000), 3700, 4100);
+	}
+}
+
 #define RELAY_TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
 int main(void)
@@ -141,7 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_m4_honest_phones),  cmocka_unit_test(test_m4_floods),
 		cmocka_unit_test(test_m4_nothing_agreed), RELAY_TEST(test_m4_relay),
-		RELAY_TEST(test_m5_extensions),
+		RELAY_TEST(test_m5_extensions),           cmocka_unit_test(test_jitter_by_any_clock),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,7 @@ static size_t report_make(uint8_t packet[52], uint8_t type, uint32_t stamp, uint
 	packet[0] = (uint8_t)(0x80 | (type == 201));
 	packet[1] = type;
 	packet[3] = (uint8_t)(length / 4 - 1);
+	packet[7] = type == 200 ? 1 : 2; /* as its RTP has it */
 	if (type == 200) {
 		word_write(packet + 10, stamp);
 	} else {

@@ -486,6 +486,7 @@ static void test_muxed_rtcp(void **state)
 	uint8_t packet[PACKET_ROOM];
 	kit_call_make(&call, SRTP_NONE, SRTP_NONE);
 	call.stream.sides[0].peer_rtcp = call.stream.sides[0].peer_rtp;
+	call.stream.sides[0].rtcp_mux = true;
 	kit_call_set(&call);
 	struct address local = kit_local(&call, 0, false);
 	kit_send(call.rtp[0], &local, packet, rtcp_make(packet, 1, 9));

@@ -126,6 +126,71 @@ static void test_m5_parts(void **state)
 	}
 }
 
+/* What speaks of a source that neither side has. */
+static void test_m5_sources(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *part, *becomes;
+		uint32_t reports;
+	} rows[] = {
+		{"81cd0003 00000001 00000003 00010000", "", 1},          /* NACK */
+		{"81ce0002 00000001 00000003", "", 1},                   /* PLI */
+		{"84ce0004 00000001 00000003 00000002 01000000", "", 1}, /* FIR */
+		{"84ce0004 00000001 00000000 00000003 01000000", "", 1},
+		{"84ce0006 00000001 00000000 00000003 01000000 00000009 02000000",
+		 "84ce0004 00000001 00000000 00000009 02000000", 1},
+		{"83cd0004 00000001 00000000 00000003 00000000", "", 1},           /* TMMBR */
+		{"8fce0006 00000001 00000000 52454d42 02000000 00000003 00000002", /* REMB: one */
+		 "8fce0006 00000001 00000000 52454d42 02000000 00000003 00000002", 0},
+		{"8fce0005 00000001 00000000 52454d42 01000000 00000003", "", 1},
+		{"81ca0003 00000007 01026162 00000000", "", 1},
+		{"80cf000b 00000001 06000009 00000003 00000000 00000000 00000000 00000000 00000000 00000000 00000000 "
+		 "00000000",
+		 "", 1}, /* summary */
+		{"80cf000b 00000001 06000009 00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 "
+		 "00000000",
+		 "80cf000b 00000001 06000009 00000002 00000000 00000000 00000000 00000000 00000000 00000000 00000000 "
+		 "00000000",
+		 0},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char whole[300], wanted[300];
+		snprintf(whole, sizeof(whole), RR "%s", rows[i].part);
+		snprintf(wanted, sizeof(wanted), RR "%s", rows[i].becomes);
+		assert_becomes(whole, true, wanted);
+		assert_int_equal(refused.reports, rows[i].reports);
+		assert_int_equal(refused.parts, 0);
+	}
+	/* A sender report of what it does not send keeps what it heard. */
+#define SR(ssrc) "81c8000c " ssrc "00000002 00000003 00000004 00000005 00000006 "
+	assert_becomes(SR("00000001 ") BLOCK("00000002 ", "00000000 ", "000003e8 "), true,
+		       SR("00000001 ") BLOCK("00000002 ", "00000000 ", "000003e8 "));
+	assert_int_equal(refused.reports, 0);
+	assert_becomes(SR("00000007 ") BLOCK("00000002 ", "00000000 ", "000003e8 "), true,
+		       "81c90007 00000007 " BLOCK("00000002 ", "00000000 ", "000003e8 "));
+	assert_int_equal(refused.reports, 1);
+}
+
+/* The first report may overtake the first packet of sound. */
+static void test_report_before_sound(void **state)
+{
+	(void)state;
+	uint8_t packet[PACKET_ROOM], out[PACKET_ROOM];
+	struct rtcp_view view = view_make(false);
+	own = (struct rtcp_sources){0};
+	size_t length = hex_read("80c80006 00000007 00000002 00000003 00000004 00000005 00000006", packet);
+	assert_int_equal(rtcp_rebuild(packet, length, &view, out, sizeof(out), &refused), 28);
+	assert_memory_equal(packet, out, 28);
+	assert_int_equal(refused.reports, 0);
+	rtcp_source_add(&own, 6);
+	assert_int_equal(rtcp_rebuild(packet, length, &view, out, sizeof(out), &refused), 8);
+	assert_int_equal(refused.reports, 1);
+	rtcp_source_add(&own, 7); /* one of several */
+	assert_int_equal(rtcp_rebuild(packet, length, &view, out, sizeof(out), &refused), 28);
+	assert_int_equal(refused.reports, 0);
+}
+
 /* The name says nothing, and is the same in all streams of a call. */
 static void test_m5_names(void **state)
 {
@@ -209,10 +274,15 @@ static void test_sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_m5_reports),  cmocka_unit_test(test_m5_bye),
-		cmocka_unit_test(test_m5_parts),    cmocka_unit_test(test_m5_names),
-		cmocka_unit_test(test_m5_capacity), cmocka_unit_test(test_m5_truncated),
+		cmocka_unit_test(test_m5_reports),
+		cmocka_unit_test(test_m5_bye),
+		cmocka_unit_test(test_m5_parts),
+		cmocka_unit_test(test_m5_names),
+		cmocka_unit_test(test_m5_capacity),
+		cmocka_unit_test(test_m5_truncated),
 		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_m5_sources),
+		cmocka_unit_test(test_report_before_sound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

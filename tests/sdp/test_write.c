@@ -179,13 +179,15 @@ static void plain_becomes_encrypted_and_back(void **state)
 static void profile_to_offer(void **state)
 {
 	(void)state;
-	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVP, true), SDP_RTP_SAVP);
-	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVPF, true), SDP_RTP_SAVPF);
-	assert_int_equal(sdp_protocol_offer(SDP_UDP_TLS_RTP_SAVP, true), SDP_RTP_SAVP);
-	assert_int_equal(sdp_protocol_offer(SDP_UDP_TLS_RTP_SAVPF, false), SDP_RTP_AVPF);
-	assert_int_equal(sdp_protocol_offer(SDP_RTP_SAVP, false), SDP_RTP_AVP);
-	assert_int_equal(sdp_protocol_offer(SDP_UDPTL, true), SDP_UDPTL);
-	assert_int_equal(sdp_protocol_offer(SDP_PROTOCOL_OTHER, true), SDP_PROTOCOL_OTHER);
+	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVP, SDP_KEYING_SDES), SDP_RTP_SAVP);
+	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVPF, SDP_KEYING_SDES), SDP_RTP_SAVPF);
+	assert_int_equal(sdp_protocol_offer(SDP_UDP_TLS_RTP_SAVP, SDP_KEYING_SDES), SDP_RTP_SAVP);
+	assert_int_equal(sdp_protocol_offer(SDP_UDP_TLS_RTP_SAVPF, SDP_KEYING_NONE), SDP_RTP_AVPF);
+	assert_int_equal(sdp_protocol_offer(SDP_RTP_SAVP, SDP_KEYING_NONE), SDP_RTP_AVP);
+	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVPF, SDP_KEYING_DTLS), SDP_UDP_TLS_RTP_SAVPF);
+	assert_int_equal(sdp_protocol_offer(SDP_RTP_AVP, SDP_KEYING_DTLS), SDP_UDP_TLS_RTP_SAVP);
+	assert_int_equal(sdp_protocol_offer(SDP_UDPTL, SDP_KEYING_SDES), SDP_UDPTL);
+	assert_int_equal(sdp_protocol_offer(SDP_PROTOCOL_OTHER, SDP_KEYING_DTLS), SDP_PROTOCOL_OTHER);
 	assert_true(sdp_protocol_is_encrypted(SDP_UDP_TLS_RTP_SAVP));
 	assert_false(sdp_protocol_is_encrypted(SDP_RTP_AVPF));
 	assert_false(sdp_protocol_is_encrypted(SDP_UDPTL));

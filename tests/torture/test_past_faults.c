@@ -3,7 +3,7 @@
  * published fault. Others are tested where they belong: those of media; of logs (tests/base/test_log.c: nothing from outside forges
  * a line), of the control socket (tests/control) and of what its answers do to a terminal (tests/cli); of idle connections
  * (tests/net/test_limits.c), abrupt TLS ends and renegotiation (tests/net/test_stream.c), connections used for another name
- * (tests/net/test_dial.c); of multiparts (tests/sip/test_multipart.c); of STUN (tests/transport/test_stun.c); of challenges that change
+ * (tests/net/test_dial.c); of multiparts (tests/sip/test_multipart.c); of STUN (tests/base/test_stun.c); of challenges that change
  * for ever or are of others (tests/call/test_trunk.c). */
 #include "../call/kit.h"
 

@@ -8,7 +8,7 @@
 // clang-format on
 #include <string.h>
 
-#include "transport/stun.h"
+#include "base/stun.h"
 
 #define HEADER "\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae"
 #define BARE "\x00\x01\x00\x00" HEADER
