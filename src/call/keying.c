@@ -105,11 +105,20 @@ static uint32_t association_of(const struct call *call, const struct sdp_stream 
 	return (uint32_t)hash_of(parts, sizeof(parts)) | 1;
 }
 
-static void dtls_agree(const struct call *call, uint8_t leg, const struct sdp_stream *peer, struct media_dtls *dtls)
+/* Who leaves the choice to us keeps its role (RFC 8842 section 5.5), or is let begin: its packets then open the way back through its
+ * NAT. */
+static uint8_t handshake_of(const struct sdp_stream *peer, const struct keying *before)
+{
+	if (peer->setup == SDP_SETUP_ACTPASS && is_dtls(before))
+		return before->dtls.handshake;
+	return peer->setup == SDP_SETUP_PASSIVE ? MEDIA_HANDSHAKE_BEGIN : MEDIA_HANDSHAKE_AWAIT;
+}
+
+static void dtls_agree(const struct call *call, uint8_t leg, const struct sdp_stream *peer, const struct keying *before,
+		       struct media_dtls *dtls)
 {
 	*dtls = (struct media_dtls){
-		/* Who leaves the choice to us is let begin: its packets then open the way back through its NAT. */
-		.handshake = peer->setup == SDP_SETUP_PASSIVE ? MEDIA_HANDSHAKE_BEGIN : MEDIA_HANDSHAKE_AWAIT,
+		.handshake = handshake_of(peer, before),
 		.hash = (uint8_t)(peer->fingerprint.hash - SDP_SHA_256),
 	};
 	memcpy(dtls->fingerprint, peer->fingerprint.bytes, sizeof(dtls->fingerprint));
@@ -180,7 +189,7 @@ static bool dtls_take(struct call *call, uint8_t leg, const struct sdp_stream *f
 {
 	if (!has_dtls(from) || !dtls_is_possible(call, leg))
 		return false;
-	dtls_agree(call, leg, from, &taken->dtls);
+	dtls_agree(call, leg, from, &before->keyings[leg], &taken->dtls);
 	ice_agree(call, from, &before->keyings[leg], taken);
 	return true;
 }
@@ -343,7 +352,7 @@ static int dtls_accept(struct call *call, uint8_t leg, const struct exchange_str
 		keying.peer_ice = ice_hash(answer);
 	}
 	if (!exchange->end_to_end)
-		dtls_agree(call, leg, answer, &keying.dtls);
+		dtls_agree(call, leg, answer, &stream->keyings[leg], &keying.dtls);
 	keying_set(stream, leg, &keying);
 	return 0;
 }

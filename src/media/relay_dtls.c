@@ -135,7 +135,14 @@ static void handshake_finish(struct relay_worker *worker, struct relay_side *sid
 	struct relay_dtls *dtls = side->dtls;
 	struct relay_port *port = &side->ports[0];
 	struct address peer = *dtls_peer(handshake->dtls);
-	dtls_keys(handshake->dtls, &dtls->keys);
+	struct media_keys keys;
+	dtls_keys(handshake->dtls, &keys);
+	if (keys.suite == SRTP_NONE) { /* no memory: as if it had not been */
+		handshake_drop(handshake);
+		return;
+	}
+	dtls->keys = keys;
+	memory_wipe(&keys, sizeof(keys));
 	handshake_drop(&dtls->done);
 	dtls->done = (struct handshake){handshake->dtls, worker->now_us};
 	handshake->dtls = NULL;
@@ -190,6 +197,12 @@ static bool is_hello(const uint8_t *datagram, size_t length)
 	return length > 13 && datagram[0] == 22 && datagram[3] == 0 && datagram[4] == 0 && datagram[13] == 1;
 }
 
+/* An alert that anybody could have sent. The peer's own, if it is one, is not missed: its handshake comes to nothing in any case. */
+static bool is_bare_alert(const uint8_t *datagram, size_t length)
+{
+	return length > 4 && datagram[0] == 21 && datagram[3] == 0 && datagram[4] == 0;
+}
+
 static struct handshake *handshake_of(struct relay_dtls *dtls, const struct address *source, bool is_hello)
 {
 	for (int i = 0; i < HANDSHAKES; i++)
@@ -238,7 +251,8 @@ static bool take(struct relay_worker *worker, struct relay_side *side, const str
 {
 	struct relay_dtls *dtls = side->dtls;
 	struct address source;
-	if (!dtls || passage->from->is_rtcp || !relay_admits(passage))
+	if (!dtls || passage->from->is_rtcp || !relay_admits(passage) ||
+	    is_bare_alert(passage->packet, passage->length))
 		return false;
 	bool hello = is_hello(passage->packet, passage->length);
 	/* First messages have no limit that a forger could use up for the peer: without a cookie each costs a hash. */
