@@ -67,8 +67,8 @@ static void party_turn(struct party *party, struct dtls_listener *listener, cons
 		party->queue.count--;
 		if (party->dtls)
 			party->state = dtls_receive(party->dtls, datagram, length);
-		else
-			party->dtls = dtls_accept(listener, identity, &wanted, &somewhere, datagram, length, out);
+		else if ((party->dtls = dtls_listen(listener, identity, &somewhere, datagram, length, out)))
+			party->state = dtls_accept(party->dtls, &wanted);
 	}
 	party->spent_s += cpu_s() - begun_s;
 }

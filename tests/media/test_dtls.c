@@ -298,30 +298,28 @@ static void m5_hellos_without_a_cookie_cost_nothing(void **state)
 	kit_call_free(&call);
 }
 
-/* M5: others behind the same NAT hold all places there are; the phone gets one when they are old, or at once when it is where it was
- * signalled. */
+/* M5: others behind the same NAT have begun and do not go on; the phone is served all the same, be it where it was signalled or not. */
 static void m5_unfinished_handshakes_give_way(void **state)
 {
 	(void)state;
 	for (int is_signalled = 0; is_signalled < 2; is_signalled++) {
 		struct kit_call call;
 		struct peer right;
-		int sockets[2];
+		int sockets[12];
 		call_make(&call, MEDIA_HANDSHAKE_AWAIT, SRTP_NONE);
 		call.stream.sides[0].learn_from = kit_address("127.0.1.1");
 		if (!is_signalled)
 			call.stream.sides[0].peer_rtp = kit_address("127.0.1.1:9");
 		kit_call_set(&call);
 		struct address to = kit_local(&call, 0, false);
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 12; i++) {
 			sockets[i] = kit_socket("127.0.1.1", 0);
 			hello_leave(sockets[i], &to);
 		}
 		peer_open(&right, call.rtp[0], &to, &phone, true, PEER_PROFILES);
-		assert_int_equal(peer_shake(&right, 800), is_signalled);
-		assert_true(is_signalled || peer_shake(&right, HANDSHAKE_MS));
+		assert_true(peer_shake(&right, HANDSHAKE_MS));
 		peer_close(&right);
-		for (int i = 0; i < 2; i++) {
+		for (int i = 0; i < 12; i++) {
 			close(sockets[i]);
 		}
 		kit_call_free(&call);
