@@ -2,7 +2,7 @@
 # Measures beside peers, all on loopback; some twenty minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
 # writes bench/RESULTS.md from the last of each work.
 #   bench/run.sh                      everything
-#   bench/run.sh calls parse          only these of: calls delay subscriptions memory sustained recovery checkpoints storm rtp net parse
+#   bench/run.sh calls parse          only these of: calls delay subscriptions memory sustained recovery checkpoints storm rtp dtls net parse
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -15,7 +15,7 @@ mkdir -p bench/out
 : >"$run"
 test -f "$build/build.ninja" || meson setup "$build" --buildtype=release >/dev/null || exit 1
 ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/parse/parse_body bench/net/net_memory \
-	bench/recovery/call_cost bench/storm/storm \
+	bench/recovery/call_cost bench/storm/storm bench/dtls/handshakes \
 	>bench/out/build.log || {
 	tail -n 30 bench/out/build.log >&2
 	exit 1
@@ -61,13 +61,23 @@ checkpoints() {
 		"\"ours\": %d, \"theirs\": %d, \"ratio\": %.2f, \"peer\": \"without checkpoints\"}\n", n[1], n[2], n[1] / n[2] }'
 }
 
-for name in ${*:-calls delay subscriptions memory sustained recovery checkpoints storm rtp net parse}; do
+# What of a handshake OpenSSL itself can do no faster, on one core.
+dtls() {
+	local speeds
+
+	speeds=$(openssl speed -seconds 2 ecdsap256 ecdhp256 2>/dev/null | awk '/ecdsa/ { print $(NF - 1), $NF } / ecdh / { print $NF }' | tr '\n' ' ')
+	# shellcheck disable=SC2086
+	"$build/bench/dtls/handshakes" 1000 $speeds
+}
+
+for name in ${*:-calls delay subscriptions memory sustained recovery checkpoints storm rtp dtls net parse}; do
 	case $name in
 	calls | delay | subscriptions | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
 	recovery) part recovery bench/recovery/recovery.py --binary "$build/ringwall" ;;
 	checkpoints) part checkpoints checkpoints ;;
 	storm) part storm bench/storm/run.py --build "$build" ;;
 	rtp) part rtp bench/rtp/run.py --build "$build" ;;
+	dtls) part dtls dtls ;;
 	net) part net "$build/bench/net/net_memory" ;;
 	parse) part parse parse ;;
 	*) echo "no part: $name" >&2; exit 1 ;;

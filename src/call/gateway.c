@@ -7,6 +7,7 @@
 #include "call/phones.h"
 #include "call/sessions.h"
 
+#define KEYS_PATIENCE_US 20000000 /* for a DTLS handshake after the answer */
 #define TICK_MS 20
 #define STOP_LONGEST_US 3800000
 #define ARENA_CAPACITY (192 * 1024) /* the largest description takes apart within this */
@@ -600,6 +601,13 @@ static struct call *call_find(struct gateway *gateway, uint64_t id)
 	return link ? table_object(link, struct call, by_id) : NULL;
 }
 
+/* Some phones do nothing about media before the call is answered, whatever a provisional response said. */
+static bool keys_are_due(const struct call *call, enum media_failure failure)
+{
+	return failure != MEDIA_FAILURE_TIME ||
+	       (call->state == CALL_ESTABLISHED && clock_monotonic_us() - call->answered_us >= KEYS_PATIENCE_US);
+}
+
 void gateway_media_event(struct gateway *gateway, const struct media_event *event)
 {
 	struct call *call = call_find(gateway, event->session);
@@ -615,6 +623,8 @@ void gateway_media_event(struct gateway *gateway, const struct media_event *even
 			  "a media port of zone %s is used by another program; give the zone a range of its own",
 			  gateway_zone(gateway, call->legs[event->side & 1].zone)->name);
 		call_end(call, -1, 503, "Media port unavailable");
+	} else if (event->kind == MEDIA_UNKEYED && !keys_are_due(call, event->failure)) {
+		return; /* told again while there are none */
 	} else if (event->kind == MEDIA_UNKEYED) {
 		gateway->counters.calls_ended_keys++;
 		log_write(LOG_NOTICE, "call", "call %llx ended: zone %s: %s", (unsigned long long)call->id,

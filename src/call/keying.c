@@ -105,11 +105,20 @@ static uint32_t association_of(const struct call *call, const struct sdp_stream 
 	return (uint32_t)hash_of(parts, sizeof(parts)) | 1;
 }
 
-static void dtls_agree(const struct call *call, uint8_t leg, const struct sdp_stream *peer, struct media_dtls *dtls)
+/* Who leaves the choice to us keeps its role (RFC 8842 section 5.5), or is let begin: its packets then open the way back through its
+ * NAT. */
+static uint8_t handshake_of(const struct sdp_stream *peer, const struct keying *before)
+{
+	if (peer->setup == SDP_SETUP_ACTPASS && is_dtls(before))
+		return before->dtls.handshake;
+	return peer->setup == SDP_SETUP_PASSIVE ? MEDIA_HANDSHAKE_BEGIN : MEDIA_HANDSHAKE_AWAIT;
+}
+
+static void dtls_agree(const struct call *call, uint8_t leg, const struct sdp_stream *peer, const struct keying *before,
+		       struct media_dtls *dtls)
 {
 	*dtls = (struct media_dtls){
-		/* Who leaves the choice to us is let begin: its packets then open the way back through its NAT. */
-		.handshake = peer->setup == SDP_SETUP_PASSIVE ? MEDIA_HANDSHAKE_BEGIN : MEDIA_HANDSHAKE_AWAIT,
+		.handshake = handshake_of(peer, before),
 		.hash = (uint8_t)(peer->fingerprint.hash - SDP_SHA_256),
 	};
 	memcpy(dtls->fingerprint, peer->fingerprint.bytes, sizeof(dtls->fingerprint));
@@ -180,7 +189,7 @@ static bool dtls_take(struct call *call, uint8_t leg, const struct sdp_stream *f
 {
 	if (!has_dtls(from) || !dtls_is_possible(call, leg))
 		return false;
-	dtls_agree(call, leg, from, &taken->dtls);
+	dtls_agree(call, leg, from, &before->keyings[leg], &taken->dtls);
 	ice_agree(call, from, &before->keyings[leg], taken);
 	return true;
 }
@@ -232,10 +241,17 @@ static bool dtls_is_wanted(const struct call *call, uint8_t leg, const struct se
 	return uses_websocket(call, leg) || leg_zone(call, leg)->media.keying == KEYING_DTLS;
 }
 
-static bool is_end_to_end(const struct call *call, const struct exchange_stream *out)
+/* Of what only the peers can read no packet proves whence it comes: phones must have shown it by ICE. */
+static bool is_found(const struct call *call, uint8_t leg, const struct keying *keying)
+{
+	return leg_zone(call, leg)->kind != ZONE_ACCESS || keying->ice.ufrag[0];
+}
+
+static bool is_end_to_end(const struct call *call, uint8_t leg, const struct exchange_stream *out)
 {
 	return is_dtls(&out->taken) && leg_zone(call, CALLER)->media.end_to_end &&
-	       leg_zone(call, CALLEE)->media.end_to_end;
+	       leg_zone(call, CALLEE)->media.end_to_end && is_found(call, leg, &out->proposed) &&
+	       is_found(call, other_leg(leg), &out->taken);
 }
 
 static void dtls_propose(struct call *call, uint8_t leg, const struct sdp_stream *from,
@@ -253,7 +269,7 @@ static void dtls_propose(struct call *call, uint8_t leg, const struct sdp_stream
 	else if (uses_websocket(call, leg))
 		ice_make(call->gateway, &proposed->ice);
 	ice_write(proposed, local);
-	out->end_to_end = is_end_to_end(call, out);
+	out->end_to_end = is_end_to_end(call, leg, out);
 	local->fingerprint = out->end_to_end ? from->fingerprint : call->gateway->fingerprint;
 	local->setup = out->end_to_end ? from->setup : SDP_SETUP_ACTPASS;
 	local->tls_id = out->end_to_end ? from->tls_id : SPAN_EMPTY;
@@ -319,6 +335,17 @@ static int crypto_accept(struct call *call, uint8_t leg, const struct exchange_s
 	return 0;
 }
 
+void keying_forget(struct session_stream *stream)
+{
+	static const uint8_t none[SDP_KEY_MAXIMUM];
+
+	for (uint8_t leg = 0; leg < 2; leg++) {
+		learned_keys_set(stream, leg, SDP_SUITE_NONE, none, none);
+		stream->keyings[leg] = (struct keying){0};
+	}
+	stream->end_to_end = false;
+}
+
 /* In force from now on. Keys of another association, or of none, are over. */
 static void keying_set(struct session_stream *stream, uint8_t leg, const struct keying *keying)
 {
@@ -342,8 +369,10 @@ static int dtls_accept(struct call *call, uint8_t leg, const struct exchange_str
 		keying.ice = exchange->proposed.ice;
 		keying.peer_ice = ice_hash(answer);
 	}
+	if (exchange->end_to_end && !is_found(call, leg, &keying))
+		return refuse(call, leg, "the answer has no ICE, as was offered");
 	if (!exchange->end_to_end)
-		dtls_agree(call, leg, answer, &keying.dtls);
+		dtls_agree(call, leg, answer, &stream->keyings[leg], &keying.dtls);
 	keying_set(stream, leg, &keying);
 	return 0;
 }

@@ -66,9 +66,9 @@ void learned_peer_set(struct session_stream *stream, uint8_t leg, const struct a
 
 void learned_tell(const struct learned *learned, struct media_side *side)
 {
-	/* Learned from where the signalling came: of another flow it says nothing. With ICE it was checked. */
-	if (side->ice.ufrag[0] || address_equal_ip(&learned->locked, &side->learn_from) ||
-	    address_equal(&learned->locked, &side->peer_rtp))
+	/* Learned from where the signalling came: of another flow it says nothing. With ICE, or keys, it was shown. */
+	if (side->ice.ufrag[0] || side->suite_in != SRTP_NONE ||
+	    address_equal_ip(&learned->locked, &side->learn_from) || address_equal(&learned->locked, &side->peer_rtp))
 		side->locked = learned->locked;
 	memcpy(side->roll_overs_in, learned->in, sizeof(side->roll_overs_in));
 	memcpy(side->roll_overs_out, learned->out, sizeof(side->roll_overs_out));

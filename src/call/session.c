@@ -447,6 +447,7 @@ static int answer_stream(struct call *call, uint8_t leg, const struct exchange_s
 	stream->kind = exchange->kind;
 	if (!exchange->usable || !answer->port) {
 		stream->peer_ports[0] = stream->peer_ports[1] = 0;
+		keying_forget(stream);
 		return 0;
 	}
 	if (sdp_protocol_is_rtp(exchange->offered) != sdp_protocol_is_rtp(answer->protocol))
@@ -482,8 +483,10 @@ static int answer_streams(struct call *call, uint8_t leg, const struct session *
 	for (uint8_t i = 0; !status && i < from->stream_count; i++)
 		status = answer_stream(call, leg, &exchange->streams[i], &from->streams[i], &streams[i], &locals[i]);
 	/* Lines that the offer left out, which it may not (RFC 3264 section 8), are closed. */
-	for (uint8_t i = from->stream_count; i < session->stream_count; i++)
+	for (uint8_t i = from->stream_count; !status && i < session->stream_count; i++) {
 		memset(streams[i].peer_ports, 0, sizeof(streams[i].peer_ports));
+		keying_forget(&streams[i]);
+	}
 	for (uint8_t i = 0; i < session->stream_count; i++)
 		streams[i].active = streams[i].peer_ports[CALLER] && streams[i].peer_ports[CALLEE];
 	return status;

@@ -62,6 +62,8 @@ int keying_accept(struct call *call, uint8_t leg, const struct exchange_stream *
 /* After it: what was taken of the offer, into the stream and into the answer to the offerer. */
 void keying_answer(struct call *call, uint8_t offerer, const struct exchange_stream *exchange,
 		   const struct sdp_stream *answer, struct session_stream *stream, struct sdp_local_stream *local);
+/* Of a stream that is closed: when it is opened again, nothing of before is used. */
+void keying_forget(struct session_stream *stream);
 /* Whether a refresh's answer fits what stands; *changed is set when its key differs. */
 bool keying_reaffirm(const struct call *call, uint8_t leg, const struct sdp_stream *answer,
 		     struct session_stream *stream, bool *changed);

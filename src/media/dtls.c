@@ -336,6 +336,11 @@ const struct address *dtls_peer(const struct dtls *dtls)
 	return &dtls->wire.peer;
 }
 
+void dtls_peer_set(struct dtls *dtls, const struct address *peer)
+{
+	dtls->wire.peer = *peer;
+}
+
 struct dtls *dtls_connect(struct dtls_identity *identity, const struct media_dtls *wanted, const struct address *peer,
 			  const struct dtls_out *out)
 {
@@ -413,9 +418,8 @@ static bool listener_ready(struct dtls_listener *listener, struct dtls_identity 
 	return listener->next != NULL;
 }
 
-struct dtls *dtls_accept(struct dtls_listener *listener, struct dtls_identity *identity,
-			 const struct media_dtls *wanted, const struct address *peer, const uint8_t *datagram,
-			 size_t length, const struct dtls_out *out)
+struct dtls *dtls_listen(struct dtls_listener *listener, struct dtls_identity *identity, const struct address *peer,
+			 const uint8_t *datagram, size_t length, const struct dtls_out *out)
 {
 	if (!listener_ready(listener, identity))
 		return NULL;
@@ -426,18 +430,19 @@ struct dtls *dtls_accept(struct dtls_listener *listener, struct dtls_identity *i
 	BIO_ADDR_free(unused);
 	ERR_clear_error();
 	dtls->wire.in = NULL;
-	if (result <= 0) {
-		if (result < 0) /* nothing of one message may reach the next */
-			listener_clear(listener);
+	if (result < 0) /* nothing of one message may reach the next */
+		listener_clear(listener);
+	if (result <= 0)
 		return NULL;
-	}
 	listener->next = NULL;
+	return dtls;
+}
+
+enum dtls_state dtls_accept(struct dtls *dtls, const struct media_dtls *wanted)
+{
 	dtls->wanted = *wanted;
 	DTLS_set_timer_cb(dtls->ssl, repeat_after_us); /* listening has cleared it */
-	if (profiles_set(dtls->ssl, wanted)) {
-		advance(dtls);
-		return dtls;
-	}
-	dtls_free(dtls);
-	return NULL;
+	if (!profiles_set(dtls->ssl, wanted))
+		return dtls->state = DTLS_FAILED;
+	return advance(dtls);
 }

@@ -33,11 +33,12 @@ enum dtls_state {
 	DTLS_FAILED,            /* otherwise, or the peer closed it */
 };
 
-/* A datagram from a peer that no association knows. When it returns its cookie, it is an association, whose first flight is sent; NULL:
- * it is none, or no memory. `out` stays valid as long as the association. */
-struct dtls *dtls_accept(struct dtls_listener *listener, struct dtls_identity *identity,
-			 const struct media_dtls *wanted, const struct address *peer, const uint8_t *datagram,
-			 size_t length, const struct dtls_out *out);
+/* A datagram from a peer that no association knows. When it returns its cookie, it is an association, for which nothing was computed
+ * yet; NULL: it is none, or no memory. `out` stays valid as long as the association. */
+struct dtls *dtls_listen(struct dtls_listener *listener, struct dtls_identity *identity, const struct address *peer,
+			 const uint8_t *datagram, size_t length, const struct dtls_out *out);
+/* Answers the message that it began with. */
+enum dtls_state dtls_accept(struct dtls *dtls, const struct media_dtls *wanted);
 /* One that we begin; its first flight is sent. NULL: no memory. */
 struct dtls *dtls_connect(struct dtls_identity *identity, const struct media_dtls *wanted, const struct address *peer,
 			  const struct dtls_out *out);
@@ -46,6 +47,7 @@ void dtls_free(struct dtls *dtls); /* NULL is allowed */
 enum dtls_state dtls_receive(struct dtls *dtls, const uint8_t *datagram, size_t length);
 enum dtls_state dtls_tick(struct dtls *dtls); /* a few times a second: flights that were lost are sent again */
 const struct address *dtls_peer(const struct dtls *dtls);
+void dtls_peer_set(struct dtls *dtls, const struct address *peer); /* it is there now */
 /* Once it is DTLS_KEYED. */
 void dtls_keys(struct dtls *dtls, struct media_keys *keys);
 

@@ -23,7 +23,9 @@ void ice_set(struct ice *ice, const struct media_ice *ours)
 	static const struct media_budget checks = {.packets_per_s = CHECKS_PER_S};
 	if (strcmp(ice->ours.ufrag, ours->ufrag) == 0 && strcmp(ice->ours.password, ours->password) == 0)
 		return;
-	*ice = (struct ice){.ours = *ours};
+	ice->before = ice->ours;
+	ice->ours = *ours;
+	ice->is_nominated = false;
 	budget_set(&ice->budget, &checks);
 }
 
@@ -55,19 +57,28 @@ static void way_keep(struct ice *ice, const struct address *address, uint64_t no
 	*way = (struct ice_way){*address, now_us};
 }
 
+static enum stun_result answer(const struct media_ice *ours, struct span message, const struct address *source,
+			       struct buffer *out, bool *nominates)
+{
+	const struct stun_agent agent = {span_from(ours->ufrag), sign, ours};
+	return stun_check(&agent, message, source, out, nominates);
+}
+
+/* The budget is of those who know a password: whoever does not cannot use it up for the peer, and costs a comparison of names. */
 enum ice_result ice_check(struct ice *ice, struct span message, const struct address *source, uint64_t now_us,
 			  struct buffer *out)
 {
-	const struct stun_agent agent = {span_from(ice->ours.ufrag), sign, &ice->ours};
 	bool nominates = false;
-	if (budget_take(&ice->budget, message.length, now_us) != MEDIA_DROP_COUNT)
+	enum stun_result result = answer(&ice->ours, message, source, out, &nominates);
+	if (result == STUN_FORGED && ice->before.ufrag[0])
+		result = answer(&ice->before, message, source, out, &nominates);
+	if (result == STUN_SILENCE)
+		return ICE_SILENCE;
+	if ((result != STUN_ANSWER && result != STUN_REFUSAL) ||
+	    budget_take(&ice->budget, message.length, now_us) != MEDIA_DROP_COUNT)
 		return ICE_DROPPED;
-	switch (stun_check(&agent, message, source, out, &nominates)) {
-	case STUN_ANSWER: break;
-	case STUN_REFUSAL: return ICE_REFUSED;
-	case STUN_SILENCE: return ICE_SILENCE;
-	default: return ICE_DROPPED;
-	}
+	if (result == STUN_REFUSAL)
+		return ICE_REFUSED;
 	way_keep(ice, source, now_us);
 	ice->is_nominated |= nominates;
 	return nominates ? ICE_NOMINATED : ICE_CHECKED;

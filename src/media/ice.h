@@ -17,12 +17,15 @@ struct ice_way {
 
 struct ice {
 	struct media_ice ours;
+	struct media_ice
+		before; /* those before the last restart, by which the peer may still send and check; empty: none */
 	struct ice_way ways[ICE_WAYS];
 	bool is_nominated; /* the peer has chosen */
 	struct budget budget;
 };
 
-/* Credentials; others than those of before are a restart: all ways are forgotten. */
+/* Credentials; others than those of before are a restart (RFC 8445 section 9): the peer may choose anew. What it found by the old ones stays good
+ * until the next restart, as it goes on with it until it has found better; browsers begin checks by the old ones even from new ports. */
 void ice_set(struct ice *ice, const struct media_ice *ours);
 
 /* Whether the address has passed a check. */

@@ -148,11 +148,11 @@ struct media_side {
 				  * learn_from has shown the peer, and without that nothing is accepted */
 	struct address peer_rtcp;
 	/* A phone behind NAT: a good packet from this IP address (any port), or from the signalled peer, locks the peer,
-	 * once; until then we send to the signalled one. With SRTP only a packet whose tag verifies is good, and then
-	 * a later one, newer than all before, may move the peer to another port of this address (THREATS M2: a valid
-	 * tag). ADDRESS_NONE: only as signalled, locked from the start. */
+	 * once; until then we send to the signalled one. With SRTP only a packet whose tag verifies is good, be it from
+	 * this address or another, and then a later one, newer than all before, may move the peer (THREATS M2: a valid
+	 * tag); of other addresses one packet in 20 ms is looked at. ADDRESS_NONE: only as signalled, locked from the start. */
 	struct address learn_from;
-	/* Whom a relay that is gone had locked to (MEDIA_LOCKED), of learn_from's IP address or as signalled: a new one begins
+	/* Whom a relay that is gone had locked to (MEDIA_LOCKED): a new one begins
 	 * locked to it. ADDRESS_NONE: nobody. Ignored by a relay that is locked already. */
 	struct address locked;
 	/* With ICE: the addresses above are not looked at, but for `locked`; the peer is whoever passed a check. */

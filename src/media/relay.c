@@ -135,6 +135,8 @@ static bool is_keying_valid(const struct media_stream *stream, const struct medi
 	    !is_text(side->ice.ufrag, sizeof(side->ice.ufrag)) ||
 	    !is_text(side->ice.password, sizeof(side->ice.password)))
 		return false;
+	if (side->dtls.handshake && side->suite_in != side->suite_out)
+		return false;
 	bool has_keys = side->suite_in || side->suite_out || side->dtls.handshake;
 	return !has_keys || (stream->kind == MEDIA_RTP && !stream->end_to_end);
 }

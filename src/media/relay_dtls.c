@@ -8,26 +8,27 @@
 #include "base/memory.h"
 #include "media/dtls.h"
 
-#define HANDSHAKES 2                 /* unfinished, of a side: one that is not the peer's may not keep the peer out */
-#define HANDSHAKE_GRACE_US 2000000   /* an unfinished one gives its place up after so long */
-#define AGAIN_US 2000000             /* until we begin once more */
+#define HANDSHAKES 8     /* unfinished, of a side: those that are not the peer's may not keep the peer out */
+#define STARTS_PER_S 20  /* of each kind: an unfinished one has some 400 ms at least until others displace it */
+#define AGAIN_US 2000000 /* until we begin once more */
 #define LINGER_US UINT64_C(20000000) /* a finished one answers last flights that come again */
-#define DATAGRAMS_PER_S 200
+#define DATAGRAMS_PER_S 50           /* of a handshake */
 
 struct handshake {
 	struct dtls *dtls;
 	uint64_t begun_us;
+	struct budget budget;
 };
 
 struct relay_dtls {
 	struct media_dtls wanted;
 	struct handshake open[HANDSHAKES];
 	struct handshake done;
-	struct media_keys keys; /* of the present association; suite none: not made yet */
-	uint64_t expected_us;   /* since when they are waited for */
-	uint64_t begun_us;      /* when we last began */
-	bool is_told;           /* that the certificate, or the suite, was wrong */
-	struct budget budget;
+	struct media_keys keys;  /* of the present association; suite none: not made yet */
+	uint64_t expected_us;    /* since when they are waited for */
+	uint64_t begun_us;       /* when we last began */
+	bool is_told;            /* that the certificate, or the suite, was wrong */
+	struct budget starts[2]; /* with a cookie: others', the peer's */
 };
 
 static void handshake_drop(struct handshake *handshake)
@@ -89,18 +90,21 @@ static void association_begin(struct relay_worker *worker, struct relay_side *si
 	dtls->keys = (struct media_keys){wanted->dtls.association, wanted->suite_in, {0}, {0}};
 	memcpy(dtls->keys.key_in, wanted->key_in, sizeof(dtls->keys.key_in));
 	memcpy(dtls->keys.key_out, wanted->key_out, sizeof(dtls->keys.key_out));
+	/* Contexts of their own, which go on where these keys were, whatever was used in between. */
+	srtp_context_free(side->in);
+	srtp_context_free(side->out);
+	side->in = side->out = NULL;
 	relay_keys_apply(side, wanted);
 }
 
 void relay_dtls_apply(struct relay_worker *worker, struct relay_side *side, const struct media_side *wanted)
 {
-	static const struct media_budget agreed = {.packets_per_s = DATAGRAMS_PER_S};
+	static const struct media_budget starts = {.packets_per_s = STARTS_PER_S};
 	struct relay_dtls *dtls = side->dtls;
-	if (!dtls) {
+	if (!dtls)
 		dtls = side->dtls = memory_alloc(sizeof(*dtls));
-		if (dtls)
-			budget_set(&dtls->budget, &agreed);
-	}
+	for (int i = 0; dtls && i < 2; i++)
+		budget_set(&dtls->starts[i], &starts);
 	/* From keys of another kind to these: what plays goes on with those. */
 	if (!side->in || !side->out)
 		side->suite_in = side->suite_out = RELAY_SUITE_AWAITED;
@@ -113,8 +117,10 @@ void relay_dtls_apply(struct relay_worker *worker, struct relay_side *side, cons
 	dtls->wanted = wanted->dtls;
 	if (dtls->keys.suite == SRTP_NONE)
 		return;
-	srtp_roll_over_retell(side->in);
-	srtp_roll_over_retell(side->out);
+	if (side->in)
+		srtp_roll_over_retell(side->in);
+	if (side->out)
+		srtp_roll_over_retell(side->out);
 	if (wanted->suite_in == SRTP_NONE) /* a gate that missed it */
 		event_tell(worker, side, MEDIA_KEYED, 0);
 }
@@ -135,9 +141,16 @@ static void handshake_finish(struct relay_worker *worker, struct relay_side *sid
 	struct relay_dtls *dtls = side->dtls;
 	struct relay_port *port = &side->ports[0];
 	struct address peer = *dtls_peer(handshake->dtls);
-	dtls_keys(handshake->dtls, &dtls->keys);
+	struct media_keys keys;
+	dtls_keys(handshake->dtls, &keys);
+	if (keys.suite == SRTP_NONE) { /* no memory: as if it had not been */
+		handshake_drop(handshake);
+		return;
+	}
+	dtls->keys = keys;
+	memory_wipe(&keys, sizeof(keys));
 	handshake_drop(&dtls->done);
-	dtls->done = (struct handshake){handshake->dtls, worker->now_us};
+	dtls->done = (struct handshake){handshake->dtls, worker->now_us, handshake->budget};
 	handshake->dtls = NULL;
 	handshakes_drop(dtls);
 	keys_use(side, &dtls->keys);
@@ -190,7 +203,13 @@ static bool is_hello(const uint8_t *datagram, size_t length)
 	return length > 13 && datagram[0] == 22 && datagram[3] == 0 && datagram[4] == 0 && datagram[13] == 1;
 }
 
-static struct handshake *handshake_of(struct relay_dtls *dtls, const struct address *source, bool is_hello)
+/* An alert that anybody could have sent. The peer's own, if it is one, is not missed: its handshake comes to nothing in any case. */
+static bool is_bare_alert(const uint8_t *datagram, size_t length)
+{
+	return length > 4 && datagram[0] == 21 && datagram[3] == 0 && datagram[4] == 0;
+}
+
+static struct handshake *handshake_by(struct relay_dtls *dtls, const struct address *source, bool is_hello)
 {
 	for (int i = 0; i < HANDSHAKES; i++)
 		if (dtls->open[i].dtls && address_equal(dtls_peer(dtls->open[i].dtls), source))
@@ -201,8 +220,28 @@ static struct handshake *handshake_of(struct relay_dtls *dtls, const struct addr
 	return NULL;
 }
 
-/* NULL: all are taken, and none for too long. The peer itself need not wait. */
-static struct handshake *place_find(struct relay_dtls *dtls, bool is_peer, uint64_t now_us)
+static struct handshake *newest_of(struct relay_dtls *dtls)
+{
+	struct handshake *newest = NULL;
+	for (int i = 0; i < HANDSHAKES; i++)
+		if (dtls->open[i].dtls && (!newest || dtls->open[i].begun_us > newest->begun_us))
+			newest = &dtls->open[i];
+	return newest;
+}
+
+/* With ICE the peer may go on by another of its ways. */
+static struct handshake *handshake_of(struct relay_side *side, const struct address *source, bool is_hello)
+{
+	struct handshake *handshake = handshake_by(side->dtls, source, is_hello);
+	if (handshake || !side->ice || is_hello)
+		return handshake;
+	handshake = newest_of(side->dtls);
+	if (handshake)
+		dtls_peer_set(handshake->dtls, source);
+	return handshake;
+}
+
+static struct handshake *place_of(struct relay_dtls *dtls)
 {
 	struct handshake *oldest = &dtls->open[0];
 	for (int i = 0; i < HANDSHAKES; i++) {
@@ -211,46 +250,58 @@ static struct handshake *place_find(struct relay_dtls *dtls, bool is_peer, uint6
 		if (dtls->open[i].begun_us < oldest->begun_us)
 			oldest = &dtls->open[i];
 	}
-	return is_peer || now_us - oldest->begun_us >= HANDSHAKE_GRACE_US ? oldest : NULL;
+	handshake_drop(oldest);
+	return oldest;
 }
 
+static struct handshake *handshake_place(struct relay_worker *worker, struct relay_dtls *dtls, struct dtls *begun)
+{
+	static const struct media_budget agreed = {.packets_per_s = DATAGRAMS_PER_S};
+	struct handshake *place = place_of(dtls);
+	*place = (struct handshake){.dtls = begun, .begun_us = worker->now_us};
+	budget_set(&place->budget, &agreed);
+	return place;
+}
+
+/* First messages have no limit that a forger could use up for the peer: without a cookie each costs a hash. With one, its source is
+ * proven, and the work that follows is bounded. */
 static bool handshake_accept(struct relay_worker *worker, struct relay_side *side, const struct relay_passage *passage,
 			     const struct address *source)
 {
 	const struct dtls_out out = {send_datagram, &side->ports[0]};
-	struct handshake *place = place_find(side->dtls, is_the_peer(side, source), worker->now_us);
 	struct dtls_identity *identity = relay_worker_identity(worker);
+	struct dtls *begun = NULL;
 	if (!worker->listener)
 		worker->listener = dtls_listener_new();
-	struct dtls *dtls = NULL;
-	if (place && identity && worker->listener)
-		dtls = dtls_accept(worker->listener, identity, &side->dtls->wanted, source, passage->packet,
-				   passage->length, &out);
+	if (identity && worker->listener)
+		begun = dtls_listen(worker->listener, identity, source, passage->packet, passage->length, &out);
 	dtls_identity_free(identity);
-	if (dtls) { /* only now, as its source is proven: who had the place has to go */
-		handshake_drop(place);
-		*place = (struct handshake){dtls, worker->now_us};
+	if (!begun)
+		return true;
+	if (budget_take(&side->dtls->starts[is_the_peer(side, source)], 0, worker->now_us) != MEDIA_DROP_COUNT) {
+		dtls_free(begun);
+		return false;
 	}
-	return place != NULL;
+	struct handshake *place = handshake_place(worker, side->dtls, begun);
+	return handshake_review(worker, side, place, dtls_accept(begun, &side->dtls->wanted));
 }
 
 static bool take(struct relay_worker *worker, struct relay_side *side, const struct relay_passage *passage)
 {
-	struct relay_dtls *dtls = side->dtls;
 	struct address source;
-	if (!dtls || passage->from->is_rtcp || !relay_admits(passage))
+	if (!side->dtls || passage->from->is_rtcp || !relay_admits(passage) ||
+	    is_bare_alert(passage->packet, passage->length))
 		return false;
 	bool hello = is_hello(passage->packet, passage->length);
-	/* First messages have no limit that a forger could use up for the peer: without a cookie each costs a hash. */
-	if (!hello && budget_take(&dtls->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
-		return false;
 	relay_source(passage, &source);
-	struct handshake *handshake = handshake_of(dtls, &source, hello);
-	if (handshake)
-		return handshake_review(worker, side, handshake,
-					dtls_receive(handshake->dtls, passage->packet, passage->length));
-	return hello && dtls->wanted.handshake == MEDIA_HANDSHAKE_AWAIT &&
-	       handshake_accept(worker, side, passage, &source);
+	struct handshake *handshake = handshake_of(side, &source, hello);
+	if (!handshake)
+		return hello && side->dtls->wanted.handshake == MEDIA_HANDSHAKE_AWAIT &&
+		       handshake_accept(worker, side, passage, &source);
+	if (budget_take(&handshake->budget, passage->length, worker->now_us) != MEDIA_DROP_COUNT)
+		return false;
+	return handshake_review(worker, side, handshake,
+				dtls_receive(handshake->dtls, passage->packet, passage->length));
 }
 
 void relay_dtls_take(struct relay_worker *worker, struct relay_passage *passage)
@@ -267,16 +318,23 @@ static void handshake_begin(struct relay_worker *worker, struct relay_side *side
 {
 	const struct dtls_out out = {send_datagram, &side->ports[0]};
 	struct relay_dtls *dtls = side->dtls;
-	if (dtls->wanted.handshake != MEDIA_HANDSHAKE_BEGIN || dtls->open[0].dtls || dtls->keys.suite != SRTP_NONE ||
+	if (dtls->wanted.handshake != MEDIA_HANDSHAKE_BEGIN || newest_of(dtls) || dtls->keys.suite != SRTP_NONE ||
 	    side->ports[0].descriptor < 0 || side->ports[0].peer.family == ADDRESS_NONE ||
 	    (dtls->begun_us && worker->now_us - dtls->begun_us < AGAIN_US))
 		return;
 	struct dtls_identity *identity = relay_worker_identity(worker);
 	dtls->begun_us = worker->now_us;
-	if (identity)
-		dtls->open[0] = (struct handshake){dtls_connect(identity, &dtls->wanted, &side->ports[0].peer, &out),
-						   worker->now_us};
+	struct dtls *begun = identity ? dtls_connect(identity, &dtls->wanted, &side->ports[0].peer, &out) : NULL;
+	if (begun)
+		handshake_place(worker, dtls, begun);
 	dtls_identity_free(identity);
+}
+
+static void handshake_tick(struct relay_worker *worker, struct relay_side *side, struct handshake *handshake)
+{
+	if (side->ice && side->dtls->wanted.handshake == MEDIA_HANDSHAKE_BEGIN)
+		dtls_peer_set(handshake->dtls, &side->ports[0].peer);
+	handshake_review(worker, side, handshake, dtls_tick(handshake->dtls));
 }
 
 void relay_dtls_tick(struct relay_worker *worker, struct relay_side *side)
@@ -286,7 +344,7 @@ void relay_dtls_tick(struct relay_worker *worker, struct relay_side *side)
 		return;
 	for (int i = 0; i < HANDSHAKES; i++)
 		if (dtls->open[i].dtls)
-			handshake_review(worker, side, &dtls->open[i], dtls_tick(dtls->open[i].dtls));
+			handshake_tick(worker, side, &dtls->open[i]);
 	if (dtls->done.dtls && worker->now_us - dtls->done.begun_us > LINGER_US)
 		handshake_drop(&dtls->done);
 	handshake_begin(worker, side);

@@ -9,6 +9,7 @@
 #include "media/relay_offload.h"
 #include "media/rtp_private.h"
 
+#define STRANGE_PACE_US 20000      /* as often as a phone sends */
 #define DRAIN_MAXIMUM 16           /* datagrams of one socket a turn while it is draining */
 #define SRTP_CONTEXT_HOT_BYTES 320 /* about the size of a context, which is not known here */
 
@@ -180,6 +181,19 @@ bool relay_admits(const struct relay_passage *passage)
 	       (address_from_sockaddr(&passage->source.any, &source) == 0 && relay_port_admits(passage->from, &source));
 }
 
+/* A phone's sound may leave by another address than its signalling (a VPN, a pool of a carrier's NAT), or come to another while it lasts. Who
+ * has its keys shows it with the tag; so that strangers cost little, few are looked at. */
+static bool may_be_moving(struct relay_worker *worker, struct relay_passage *passage)
+{
+	const struct relay_port *port = passage->from;
+	struct relay_side *side = port->side;
+	if (!port->secured || port->is_checked || port->learn_from.family == ADDRESS_NONE || !side->in ||
+	    worker->now_us - side->strange_us < STRANGE_PACE_US)
+		return false;
+	side->strange_us = worker->now_us;
+	return true;
+}
+
 static void relay(struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_port *port = passage->from;
@@ -188,7 +202,7 @@ static void relay(struct relay_worker *worker, struct relay_passage *passage)
 		return side_drop(port->side, MEDIA_DROP_SIZE);
 	if (port->side->is_mixed && relay_mixed(worker, passage))
 		return;
-	if (!relay_admits(passage))
+	if (!relay_admits(passage) && !may_be_moving(worker, passage))
 		return side_drop(port->side, MEDIA_DROP_SOURCE);
 	if (port->side->stream->kind == MEDIA_DATAGRAM)
 		return relay_datagram(worker, passage);

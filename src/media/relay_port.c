@@ -107,7 +107,7 @@ static void direct(struct relay_worker *worker, struct relay_port *port, bool sa
 		port->locked = port->signalled.family != ADDRESS_NONE && port->learn_from.family == ADDRESS_NONE;
 	}
 	if (!port->locked && port->known.family != ADDRESS_NONE &&
-	    (port->is_checked || relay_port_admits(port, &port->known)))
+	    (port->is_checked || port->secured || relay_port_admits(port, &port->known)))
 		relay_port_lock(worker, port, &port->known);
 	else if (port->locked && !moves(port))
 		connect_to_peer(port);

@@ -89,6 +89,7 @@ struct relay_side {
 	struct relay_port ports[RELAY_PORTS];
 	struct ice *ice;         /* NULL: none */
 	struct relay_dtls *dtls; /* NULL: none */
+	uint64_t strange_us;     /* when a packet from elsewhere was last looked at */
 	uint64_t told_us[2];     /* MEDIA_ROLL_OVER of keys in and out */
 	struct relay_round_trip round_trip;
 	struct budget rtcp_budget;

@@ -171,6 +171,24 @@ static void what_stays_and_what_begins_anew(void **state)
 	end();
 }
 
+/* Who was passive and leaves it open later stays so: another role would be another association. */
+static void roles_stay(void **state)
+{
+	uint32_t association;
+
+	(void)state;
+	establish("required", "passive");
+	association = told(0)->dtls.association;
+	again(browser("actpass"));
+	assert_int_equal(told(0)->dtls.handshake, MEDIA_HANDSHAKE_BEGIN);
+	assert_int_equal(told(0)->dtls.association, association);
+	assert_string_equal(attribute(&phone, "setup"), "active");
+	again(browser("active"));
+	assert_int_equal(told(0)->dtls.handshake, MEDIA_HANDSHAKE_AWAIT);
+	assert_int_not_equal(told(0)->dtls.association, association);
+	end();
+}
+
 static void keys_outlive_media_and_the_gate(void **state)
 {
 	uint32_t association;
@@ -359,6 +377,7 @@ int main(void)
 		cmocka_unit_test(m1_a_phone_with_dtls_calls_the_pbx),
 		cmocka_unit_test(the_pbx_is_offered_plain_sound),
 		cmocka_unit_test(what_stays_and_what_begins_anew),
+		cmocka_unit_test(roles_stay),
 		cmocka_unit_test(keys_outlive_media_and_the_gate),
 		cmocka_unit_test(m1_no_keys_end_the_call),
 		cmocka_unit_test(m1_a_call_stays_encrypted),

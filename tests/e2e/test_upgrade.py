@@ -91,7 +91,7 @@ def test_calls_outlive_an_upgrade(kit):
     testpbx(kit, gateway)
     password = kit.write("password", USERS["1001"], 0o600)
     call = kit.start("testcall", [kit.binary, "testcall", "sip:600@%s:5060" % OUTSIDE, "--transport", "udp", "--user",
-                                  "1001", "--password-file", password, "--no-encrypt", "--duration", "4", "--json"],
+                                  "1001", "--password-file", password, "--no-encrypt", "--duration", "8", "--json"],
                      phone=kit.phone())
     wait_for("the call to be established", lambda: "established" in str(gateway.calls()), 15, 0.1)
     time.sleep(0.5)

@@ -62,7 +62,7 @@ static const struct address source = {.family = ADDRESS_IPV4, .port = 4000, .ip 
 
 static void datagram_take(struct dtls_listener *listener, struct dtls *client, const uint8_t *bytes, size_t length)
 {
-	if (dtls_accept(listener, identity, &wanted, &source, bytes, length, &out))
+	if (dtls_listen(listener, identity, &source, bytes, length, &out))
 		abort(); /* whose cookie? */
 	if (dtls_receive(client, bytes, length) == DTLS_KEYED)
 		abort();

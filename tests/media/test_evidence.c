@@ -30,7 +30,8 @@ static void test_m2_injection_is_told(void **state)
 		assert_true(kit_event(MEDIA_FINDING, &event, WAIT_MS));
 		assert_int_equal(event.session, call.stream.session);
 		assert_int_equal(event.side, 0);
-		assert_int_equal(event.finding.drop, MEDIA_DROP_SOURCE);
+		/* Some are looked at: the phone itself might have moved. */
+		assert_true(event.finding.drop == MEDIA_DROP_SOURCE || event.finding.drop == MEDIA_DROP_FORGED);
 		assert_false(event.finding.proven);
 		assert_true(address_equal(&event.finding.source, &source));
 		assert_true(address_equal(&event.finding.local, &local));

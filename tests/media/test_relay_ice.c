@@ -258,7 +258,7 @@ static void the_peer_is_whom_it_nominates(void **state)
 	kit_call_free(&call);
 }
 
-static void a_restart_forgets_all_but_the_peer(void **state)
+static void a_restart_lets_the_peer_go_on(void **state)
 {
 	(void)state;
 	struct kit_call call;
@@ -270,12 +270,11 @@ static void a_restart_forgets_all_but_the_peer(void **state)
 	expect_flow(&call);
 	memcpy(call.stream.sides[0].ice.ufrag, "new", 4);
 	kit_call_set(&call);
-	expect_flow(&call); /* the peer of before */
-	kit_call_send_from(&call, 0, second);
-	kit_expect_drops(&call, 0, MEDIA_DROP_SOURCE, 1);
+	expect_flow(&call);                   /* the peer of before */
+	kit_call_send_from(&call, 0, second); /* and its other ways */
+	assert_true(kit_call_receives(&call, 1, WAIT_MS));
 	check_send(&call, second, &plain);
-	kit_expect_drops(&call, 0, MEDIA_DROP_STUN, 1);
-	expect_silence(second);
+	expect_answer(second, ANSWER_SUCCESS);
 	struct check check = {"new:them", PASSWORD, NOMINATES, 1};
 	check_send(&call, second, &check);
 	expect_answer(second, ANSWER_SUCCESS);
@@ -302,7 +301,8 @@ static void a_peer_of_before_goes_on(void **state)
 	kit_call_free(&call);
 }
 
-static void m5_checks_have_a_budget(void **state)
+/* Not even when they bear the peer's own address. */
+static void m5_a_flood_of_checks_keeps_nobody_out(void **state)
 {
 	(void)state;
 	struct kit_call call;
@@ -317,8 +317,8 @@ static void m5_checks_have_a_budget(void **state)
 		if (i % 50 == 0)
 			usleep(2000);
 	}
-	check_send(&call, call.rtp[0], &plain);
-	expect_silence(call.rtp[0]);
+	check_good(&call, call.rtp[0], NOMINATES, 100);
+	expect_flow(&call);
 	kit_call_free(&call);
 }
 
@@ -394,9 +394,9 @@ int main(void)
 		CASE(m2_who_does_not_know_the_password_gets_silence),
 		CASE(conflicts_and_unknown_attributes_are_refused_with_proof),
 		CASE(the_peer_is_whom_it_nominates),
-		CASE(a_restart_forgets_all_but_the_peer),
+		CASE(a_restart_lets_the_peer_go_on),
 		CASE(a_peer_of_before_goes_on),
-		CASE(m5_checks_have_a_budget),
+		CASE(m5_a_flood_of_checks_keeps_nobody_out),
 		CASE(ice_and_dtls_together),
 		CASE(we_begin_after_a_check),
 	};
