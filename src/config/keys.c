@@ -153,7 +153,7 @@ const struct config_key config_keys[] = {
 	 .help = "How the keys of SRTP are agreed on: `sdes` in the description of the call (RFC 4568), `dtls` between the media ports "
 		 "themselves (DTLS-SRTP), `any` as the peer offers; then browsers are offered DTLS, all others SDES."},
 	{"zones.media.end_to_end", KEY_BOOLEAN, IN_ZONE(media.end_to_end), .fallback = "true",
-	 .help = "Between two zones that both say so, a call that uses DTLS-SRTP on either side is encrypted from one peer to the other: "
+	 .help = "Between two zones that both say so, a call that uses DTLS-SRTP on either side, and ICE where phones are, is encrypted from one peer to the other: "
 		 "the gateway has no keys, and checks no more than what is in the clear."},
 	{"zones.media.suites", KEY_SUITES, IN_ZONE(media.suites), RANGE(1, 6), .words = words_suites,
 	 .fallback = "[AEAD_AES_256_GCM, AEAD_AES_128_GCM, AES_256_CM_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_80, "

@@ -230,6 +230,48 @@ static void m1_no_keys_end_the_call(void **state)
 	end();
 }
 
+/* No handshake yet: some phones begin when the call is answered, others have not got their answer's packet yet. */
+static void no_handshake_yet_is_no_end(void **state)
+{
+	struct media_event event = {.kind = MEDIA_UNKEYED, .failure = MEDIA_FAILURE_TIME};
+	struct gateway_status status;
+
+	(void)state;
+	establish("required", "actpass");
+	event.session = kit.streams[0].session;
+	gateway_media_event(kit.gateway, &event);
+	peer_expect_nothing(&kit, &phone, "BYE ");
+	gateway_status_get(kit.gateway, &status);
+	assert_int_equal(status.counters.calls_ended_keys, 0);
+	end();
+}
+
+/* A line that was closed begins anew when it is opened again: old keys are not used twice. */
+static void a_closed_line_forgets_its_keys(void **state)
+{
+	const char *offer = browser("actpass");
+	char closed[1024];
+	char *port;
+
+	(void)state;
+	establish("required", "actpass");
+	media_has_keys(told(0)->dtls.association);
+	assert_int_equal(told(0)->suite_in, SRTP_AEAD_AES_128_GCM);
+	snprintf(closed, sizeof(closed), "%s", offer);
+	port = strstr(closed, "m=audio 4000");
+	memcpy(port, "m=audio 0   ", 12);
+	memmove(port + 9, port + 12, strlen(port + 12) + 1);
+	side_sends(&kit, &caller, "INVITE", "", closed);
+	peer_expect(&kit, &kit.pbx, "INVITE ");
+	peer_answer(&kit, &kit.pbx, "200 OK", "", "", sdp_plain(0, "sendrecv"));
+	peer_expect(&kit, &phone, "SIP/2.0 200");
+	side_sends(&kit, &caller, "ACK", "", "");
+	again(offer);
+	assert_int_equal(told(0)->suite_in, SRTP_NONE);
+	assert_int_equal(told(0)->dtls.handshake, MEDIA_HANDSHAKE_AWAIT);
+	end();
+}
+
 static void m1_a_call_stays_encrypted(void **state)
 {
 	(void)state;
@@ -380,6 +422,8 @@ int main(void)
 		cmocka_unit_test(roles_stay),
 		cmocka_unit_test(keys_outlive_media_and_the_gate),
 		cmocka_unit_test(m1_no_keys_end_the_call),
+		cmocka_unit_test(no_handshake_yet_is_no_end),
+		cmocka_unit_test(a_closed_line_forgets_its_keys),
 		cmocka_unit_test(m1_a_call_stays_encrypted),
 		cmocka_unit_test(m1_a_fingerprint_over_udp_is_no_proof),
 		cmocka_unit_test(a_zone_says_which_keying),
