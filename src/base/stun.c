@@ -234,15 +234,6 @@ static bool is_for(const struct stun_agent *agent, struct span username)
 	       username.data[agent->ufrag.length] == ':' && span_starts_with(username, agent->ufrag);
 }
 
-static bool is_equal(const uint8_t *a, const uint8_t *b)
-{
-	unsigned differs = 0;
-
-	for (int i = 0; i < STUN_INTEGRITY_BYTES; i++)
-		differs |= a[i] ^ b[i];
-	return !differs;
-}
-
 /* Covers what stands before it, the header's length being as if it were the last (RFC 8489 section 14.5). */
 static bool is_signed(const struct stun_agent *agent, struct span bytes, size_t integrity)
 {
@@ -255,7 +246,7 @@ static bool is_signed(const struct stun_agent *agent, struct span bytes, size_t 
 		return false;
 	length_set(&covered, STUN_INTEGRITY_ALL);
 	return agent->sign(agent->context, buffer_span(&covered), expected) &&
-	       is_equal(expected, (const uint8_t *)bytes.data + integrity + 4);
+	       bytes_equal_constant_time(expected, bytes.data + integrity + 4, sizeof(expected));
 }
 
 static bool sign(const struct stun_agent *agent, struct buffer *out)

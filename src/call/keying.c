@@ -5,11 +5,6 @@
 #include "call/calls.h"
 #include "call/sessions.h"
 
-static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
-{
-	return gateway_zone(call->gateway, call->legs[leg].zone);
-}
-
 static bool uses_websocket(const struct call *call, uint8_t leg)
 {
 	return transport_is_websocket(call->legs[leg].flow.transport);
@@ -42,14 +37,20 @@ static bool is_dtls(const struct keying *keying)
 	return keying->dtls.handshake != MEDIA_HANDSHAKE_NONE;
 }
 
-bool keying_is_encrypted(const struct session_stream *stream, uint8_t leg)
+static bool is_encrypted(const struct session_stream *stream, uint8_t leg)
 {
 	return stream->suites[leg] != SDP_SUITE_NONE || is_dtls(&stream->keyings[leg]) || stream->end_to_end;
 }
 
 bool keying_stays(const struct call *call, uint8_t leg, const struct session_stream *stream)
 {
-	return call->state == CALL_ESTABLISHED && stream->active && keying_is_encrypted(stream, leg);
+	return call->state == CALL_ESTABLISHED && stream->active && is_encrypted(stream, leg);
+}
+
+bool keying_has_crypto(const struct session_stream *stream, uint8_t leg, enum sdp_suite suite)
+{
+	return stream->active && suite != SDP_SUITE_NONE && stream->suites[leg] == suite &&
+	       !is_dtls(&stream->keyings[leg]);
 }
 
 /* ---- DTLS ---- */
@@ -224,7 +225,7 @@ static void crypto_make(struct call *call, uint8_t leg, const struct session_str
 		crypto->tag = out->our_count;
 		crypto->suite = zone->media.suites[i];
 		/* A suite in force keeps its key, so that its roll-over counter goes on. */
-		if (stream->active && stream->suites[leg] == crypto->suite && !is_dtls(&stream->keyings[leg]))
+		if (keying_has_crypto(stream, leg, crypto->suite))
 			memcpy(crypto->key, stream->keys_out[leg], sizeof(crypto->key));
 		else
 			random_fill(call->gateway->random, crypto->key, sdp_suite_key_bytes(crypto->suite));
@@ -236,7 +237,7 @@ static bool dtls_is_wanted(const struct call *call, uint8_t leg, const struct se
 {
 	if (!dtls_is_possible(call, leg))
 		return false;
-	if (before->active && keying_is_encrypted(before, leg))
+	if (before->active && is_encrypted(before, leg))
 		return is_dtls(&before->keyings[leg]) || before->end_to_end;
 	return uses_websocket(call, leg) || leg_zone(call, leg)->media.keying == KEYING_DTLS;
 }

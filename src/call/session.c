@@ -7,11 +7,6 @@
 
 #define BUDGET_LATE_MS 10000 /* as long as a network may hold packets back (budget.h of media) */
 
-static const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
-{
-	return gateway_zone(call->gateway, call->legs[leg].zone);
-}
-
 /* The IP version of a leg's media: that of its signalling, from where alone a phone's media may come (THREATS M2). A peer that
  * offers is free to have its media on the other. */
 static uint8_t media_family(const struct call *call, uint8_t leg, const struct sdp_stream *offered)
@@ -292,7 +287,7 @@ static int offer_stream(struct call *call, uint8_t leg, const struct sdp_stream 
 		status = ports_ensure(call, index, stream, families);
 	if (status)
 		return status;
-	if (stream->active && out->chosen.suite && stream->suites[leg] == out->chosen.suite)
+	if (keying_has_crypto(stream, leg, out->chosen.suite))
 		memcpy(out->key_to_offerer, stream->keys_out[leg], sizeof(out->key_to_offerer));
 	else if (out->chosen.suite)
 		random_fill(call->gateway->random, out->key_to_offerer, sdp_suite_key_bytes(out->chosen.suite));

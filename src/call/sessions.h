@@ -5,6 +5,11 @@
 
 #include "call/model.h"
 
+static inline const struct config_zone *leg_zone(const struct call *call, uint8_t leg)
+{
+	return gateway_zone(call->gateway, call->legs[leg].zone);
+}
+
 /* ports.c: one pool for every distinct address and range, shared by the zones that name it */
 
 struct port_pools *port_pools_new(void);
@@ -46,10 +51,11 @@ void session_reaffirm(struct call *call, uint8_t leg, struct span description);
 void session_tell_media(struct call *call);
 
 /* keying.c: encryption toward each leg. Those that return int: 0, or 488 to refuse with, which is counted and logged. */
-bool keying_is_encrypted(const struct session_stream *stream, uint8_t leg);
 /* Where encryption is a choice, the choice is made once: a stream that was encrypted stays so (THREATS M1). Before the call is
  * answered the other side may still turn out to be another phone. */
 bool keying_stays(const struct call *call, uint8_t leg, const struct session_stream *stream);
+/* Whether the suite is in force toward the leg with keys by SDES, which then go on. */
+bool keying_has_crypto(const struct session_stream *stream, uint8_t leg, enum sdp_suite suite);
 /* What is taken of the offer of `leg`. `before` is what stands. */
 int keying_take(struct call *call, uint8_t leg, const struct sdp_stream *from, const struct session_stream *before,
 		struct exchange_stream *out);

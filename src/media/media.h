@@ -207,7 +207,7 @@ enum media_event_kind {
 	                         * at an SSRC's first packet and at every half of its sequence numbers, at most five times a
 	                         * second; again after media_stream_set. So is MEDIA_LOCKED. */
 	MEDIA_KEYED,     /* a DTLS handshake of the side is done: `keys`, which the receiver wipes */
-	MEDIA_UNKEYED, /* it came to nothing: `failure`; told once for an association. What plays goes on with the keys of before */
+	MEDIA_UNKEYED, /* it came to nothing: `failure`; told once for an association, TIME as long as there are no keys. What plays goes on with the keys of before */
 	MEDIA_FINDING, /* packets of the side were dropped: `finding`; five times a second at most. Session 0: of several */
 	MEDIA_EVENT_COUNT,
 };
@@ -231,7 +231,7 @@ enum media_failure {
 	MEDIA_FAILURE_CERTIFICATE, /* not the one whose fingerprint was signalled, shown by the peer itself: from the signalled address
 				    * or one that passed a check of ICE. From elsewhere it is only dropped and counted */
 	MEDIA_FAILURE_SUITE, /* no suite in common, or a peer that has no SRTP */
-	MEDIA_FAILURE_TIME,  /* no handshake within 30 s */
+	MEDIA_FAILURE_TIME,  /* no handshake within 30 s; told again after each 30 s more */
 	MEDIA_FAILURE_COUNT,
 };
 const char *media_failure_text(enum media_failure failure);

@@ -230,6 +230,22 @@ static void m1_no_keys_end_the_call(void **state)
 	end();
 }
 
+/* From DTLS to SDES with the same suite: the key in the description is a new one, never what DTLS made. */
+static void m1_keys_of_dtls_stay_out_of_descriptions(void **state)
+{
+	(void)state;
+	establish("required", "actpass");
+	media_has_keys(told(0)->dtls.association);
+	assert_int_equal(told(0)->key_out[0], 'o');
+	again(described("RTP/SAVP", NULL, NULL,
+			"a=crypto:1 AEAD_AES_128_GCM inline:YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYg==\n"));
+	assert_int_equal(told(0)->suite_out, SRTP_AEAD_AES_128_GCM);
+	assert_int_equal(told(0)->dtls.handshake, MEDIA_HANDSHAKE_NONE);
+	assert_int_equal(told(0)->key_in[27], 'b');
+	assert_memory_not_equal(told(0)->key_out, "oooooooooooooooooooooooooooo", 28);
+	end();
+}
+
 /* No handshake yet: some phones begin when the call is answered, others have not got their answer's packet yet. */
 static void no_handshake_yet_is_no_end(void **state)
 {
@@ -422,6 +438,7 @@ int main(void)
 		cmocka_unit_test(roles_stay),
 		cmocka_unit_test(keys_outlive_media_and_the_gate),
 		cmocka_unit_test(m1_no_keys_end_the_call),
+		cmocka_unit_test(m1_keys_of_dtls_stay_out_of_descriptions),
 		cmocka_unit_test(no_handshake_yet_is_no_end),
 		cmocka_unit_test(a_closed_line_forgets_its_keys),
 		cmocka_unit_test(m1_a_call_stays_encrypted),
