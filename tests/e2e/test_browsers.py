@@ -24,6 +24,15 @@ def browser_gateway(kit, browser, *users, zone="", **options):
     return gateway
 
 
+def page_at_the_pbx(kit):
+    """A page that is registered as 1001, with the test PBX behind the gateway."""
+    browser = Browser(kit)
+    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]))
+    testpbx(kit, gateway)
+    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    return browser, gateway
+
+
 def check_hears(browser, user, tone_hz, other_hz=3000, seconds=2):
     heard = browser.ask("hear", user=user, tones_hz=[tone_hz, other_hz], seconds=seconds)
     check(heard["shares"][0] > 0.5 and heard["shares"][1] < 0.1, "%s does not hear %d Hz: %s" % (user, tone_hz, heard))
@@ -38,10 +47,7 @@ def legs(gateway):
 
 def test_a_page_calls_the_pbx(kit):
     """600 of the test PBX says again what it hears: the tone has gone both ways. Hold, a restart of ICE, and the end."""
-    browser = Browser(kit)
-    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]))
-    testpbx(kit, gateway)
-    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    browser, gateway = page_at_the_pbx(kit)
     answer = browser.ask("call", user="1001", target="sip:600@" + DOMAIN, tone_hz=700)
     check(answer["status"] == 200, "not answered: %s" % answer)
     check_hears(browser, "1001", 700)
@@ -85,10 +91,7 @@ def test_a_page_and_an_sdes_phone(kit):
 
 def test_a1_a_page_hears_on_while_processes_die(kit):
     """kill -9 of media: the keys that DTLS made are told to the next; of the gate: they are in its records."""
-    browser = Browser(kit)
-    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]))
-    testpbx(kit, gateway)
-    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    browser, gateway = page_at_the_pbx(kit)
     check(browser.ask("call", user="1001", target="sip:600@" + DOMAIN, tone_hz=700)["status"] == 200, "not answered")
     check_hears(browser, "1001", 700)
     for role in ("media", "gate", "media"):

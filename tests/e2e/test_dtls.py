@@ -11,11 +11,9 @@ from kamailio import USERS
 from kit import DOMAIN, OUTSIDE, PHONES_BOUND, STRANGER, check, need, udp_socket, wait_for
 from phones import Linphone, check_heard
 from softphone import Softphone
-from test_browsers import check_hears, legs
+from test_browsers import check_hears, legs, page_at_the_pbx
 from test_encryption import testpbx
 from test_media import evidence
-from test_websocket import SERVER, websocket_gateway, websocket_zone
-from browser import Browser
 
 PHONE = PHONES_BOUND[0]
 
@@ -102,10 +100,7 @@ def test_m1_another_certificate_ends_the_call(kit):
 
 def test_m1_a_page_with_a_wrong_fingerprint(kit):
     """What a description says is altered on its way: no call comes of it."""
-    browser = Browser(kit)
-    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]))
-    testpbx(kit, gateway)
-    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    browser, gateway = page_at_the_pbx(kit)
     browser.ask("call", user="1001", target="sip:600@" + DOMAIN, tone_hz=700, spoil=True)
     wait_for("the call to end", lambda: browser.ask("state", user="1001")["ended"])
     gateway.wait_calls(0)
@@ -122,10 +117,7 @@ def hello(cookie=b""):
 def test_m5_handshakes_and_checks_of_strangers(kit):
     """From elsewhere, at the port of a page's call: ClientHellos, with cookies and without, and checks of ICE with a wrong password. Nobody is
     answered, all is counted, and the page hears on."""
-    browser = Browser(kit)
-    gateway = websocket_gateway(kit, websocket_zone(origins=[browser.origin]))
-    testpbx(kit, gateway)
-    browser.ask("register", user="1001", domain=DOMAIN, server=SERVER, password=USERS["1001"])
+    browser, gateway = page_at_the_pbx(kit)
     check(browser.ask("call", user="1001", target="sip:600@" + DOMAIN, tone_hz=700)["status"] == 200, "not answered")
     check_hears(browser, "1001", 700)
     ports = [int(port) for port in re.findall(re.escape(OUTSIDE) + r":(2\d{4}) ", kit.run([need("ss"), "-Hanu"]).stdout)]
