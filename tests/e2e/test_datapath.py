@@ -286,9 +286,16 @@ def test_hold_moves_the_stream_to_sockets_and_back(kit):
     async def body(gateway, call):
         relayed_by_kernel(call)
         await call.hold("inactive")
+
+        def dropped():
+            call.caller.send(call.to_callee, 1)
+            return media_of(gateway)[0]["dropped"]
+        wait_for("media to have heard of the hold", dropped, 3)
+        call.callee.received()
+        before = dropped()
         call.caller.send(call.to_callee, 20)
         check(call.callee.received()[0] == [], "packets passed while the call was on hold")
-        wait_for("what came on hold to be counted as dropped", lambda: media_of(gateway)[0]["dropped"] >= 20, 3)
+        wait_for("what came on hold to be counted as dropped", lambda: media_of(gateway)[0]["dropped"] >= before + 20, 3)
         await call.hold("sendrecv")
         call.settle()
         relayed_by_kernel(call)
