@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "media.skel.h"
@@ -137,6 +141,21 @@ static int forwarding_prepare(struct datapath_sites *table, struct buffer *reaso
 	return 0;
 }
 
+uint32_t bpf_device_queues(uint32_t interface)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq request = {.ifr_data = (char *)&channels};
+	int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t count = 0;
+
+	if (descriptor >= 0 && if_indextoname(interface, request.ifr_name) &&
+	    ioctl(descriptor, SIOCETHTOOL, &request) == 0)
+		count = channels.rx_count + channels.combined_count;
+	if (descriptor >= 0)
+		close(descriptor);
+	return count ? count : 1;
+}
+
 /* ---- Loading ---- */
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -181,6 +200,8 @@ static void sites_attach(struct bpf_datapath *datapath, const struct media *prog
 				continue;
 			}
 			datapath->links[datapath->link_count++] = link;
+			if (table->device_count < DATAPATH_DEVICES_MAXIMUM)
+				table->devices[table->device_count++] = interface;
 			bpf_map_update_elem(bpf_map__fd(program->maps.devices), &key, &key, BPF_ANY);
 		}
 		interfaces[kept] = interface;
@@ -251,7 +272,8 @@ int bpf_datapath_open(struct bpf_datapath *datapath, const struct datapath_sites
 		goto out;
 	datapath->flows = fcntl(bpf_map__fd(program->maps.flows), F_DUPFD_CLOEXEC, 3);
 	datapath->sites = fcntl(bpf_map__fd(program->maps.sites), F_DUPFD_CLOEXEC, 3);
-	error = datapath->flows < 0 || datapath->sites < 0 ? -EMFILE : 0;
+	datapath->sockets = fcntl(bpf_map__fd(program->maps.sockets), F_DUPFD_CLOEXEC, 3);
+	error = datapath->flows < 0 || datapath->sites < 0 || datapath->sockets < 0 ? -EMFILE : 0;
 out:
 	buffer_text(&text);
 	media__destroy(program);
@@ -268,5 +290,7 @@ void bpf_datapath_close(struct bpf_datapath *datapath)
 		close(datapath->flows);
 	if (datapath->sites >= 0)
 		close(datapath->sites);
+	if (datapath->sockets >= 0)
+		close(datapath->sockets);
 	*datapath = BPF_DATAPATH_NONE;
 }

@@ -8,14 +8,15 @@
 
 #include "base/address.h"
 #include "bpf/abi.h"
+#include "bpf/ring.h"
 
 /* Descriptors alone: whoever holds them keeps the program attached, and when the last holder is gone it is detached. */
 struct bpf_datapath {
-	int flows, sites; /* maps; -1: there is no datapath */
+	int flows, sites, sockets; /* maps; -1: there is no datapath */
 	int links[DATAPATH_SITES_MAXIMUM];
 	uint32_t link_count;
 };
-#define BPF_DATAPATH_NONE ((struct bpf_datapath){.flows = -1, .sites = -1})
+#define BPF_DATAPATH_NONE ((struct bpf_datapath){.flows = -1, .sites = -1, .sockets = -1})
 
 /* Adds a local address with its ports (first and last) to the table, or widens what it has. Returns 0; or -ENOSPC. */
 int bpf_site_add(struct datapath_sites *table, const struct address *address, uint16_t port_first, uint16_t port_last);
@@ -26,5 +27,12 @@ int bpf_site_add(struct datapath_sites *table, const struct address *address, ui
 int bpf_datapath_open(struct bpf_datapath *datapath, const struct datapath_sites *wanted, char *reason,
 		      size_t reason_capacity);
 void bpf_datapath_close(struct bpf_datapath *datapath);
+
+/* AF_XDP sockets for so many workers, in place of those of a process that has ended: waits up to 200 ms for the kernel to let go of these.
+ * Returns 0 or a negative error, nothing then being held. */
+int bpf_sockets_open(struct bpf_sockets *sockets, const struct bpf_datapath *datapath, uint32_t workers);
+
+/* How many queues an interface receives by; 1 when it does not say. */
+uint32_t bpf_device_queues(uint32_t interface);
 
 #endif

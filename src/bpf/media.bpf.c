@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
-/* RTP from one side of a call to the other without leaving the kernel. Takes only what is beyond doubt: whatever is odd (an
- * option, a fragment, another SSRC, a leap, no route) is left to the socket of the same port, which judges and counts as it
- * would without this program. So a flow may come and go at any time, and no packet is lost by that. */
+/* RTP from one side of a call to the other without leaving the kernel; or, where it is to be encrypted or decrypted, with all its
+ * headers written, to the worker that does it. Takes only what is beyond doubt: whatever is odd (an option, a fragment, another
+ * SSRC, a leap, no route) is left to the socket of the same port, which judges and counts as it would without this program. So a
+ * flow may come and go at any time, and no packet is lost by that. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -53,6 +54,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } devices SEC(".maps");
+
+/* AF_XDP, by datapath_socket(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, DATAPATH_SOCKETS_MAXIMUM);
+	__type(key, __u32);
+	__type(value, __u32);
+} sockets SEC(".maps");
 
 #define VOLATILE(value) (*(volatile typeof(value) *)&(value))
 #define barrier() asm volatile("" ::: "memory")
@@ -169,7 +178,8 @@ static __always_inline bool checksum_is_partial(struct frame *frame)
 	return frame->udp->check == fold(bpf_csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0));
 }
 
-static __always_inline struct datapath_flow *flow_find(const struct datapath_sites *table, const struct frame *frame)
+static __always_inline struct datapath_flow *flow_find(const struct datapath_sites *table, const struct frame *frame,
+						       __u32 *number)
 {
 	__u8 family = frame->ipv4 ? DATAPATH_IPV4 : DATAPATH_IPV6;
 	__u16 port = bpf_ntohs(frame->udp->dest);
@@ -178,16 +188,14 @@ static __always_inline struct datapath_flow *flow_find(const struct datapath_sit
 		return NULL; /* RTCP */
 	for (int i = 0; i < DATAPATH_SITES_MAXIMUM; i++) {
 		const struct datapath_site *site = &table->sites[i];
-		__u32 index;
-
 		if (!site->family)
 			return NULL;
 		if (site->family != family || !ip_equal(site->ip, frame->cover.destination))
 			continue;
 		if (port < site->port_first || port > site->port_last)
 			return NULL;
-		index = site->flow_first + (((__u32)port - site->port_first) >> 1);
-		return bpf_map_lookup_elem(&flows, &index);
+		*number = site->flow_first + (((__u32)port - site->port_first) >> 1);
+		return bpf_map_lookup_elem(&flows, number);
 	}
 	return NULL;
 }
@@ -197,10 +205,11 @@ static __always_inline struct datapath_flow *flow_find(const struct datapath_sit
 /* What user space decided, all of one moment. */
 struct decision {
 	struct cover cover;
-	__u8 drop_foreign, traffic_class;
+	__u8 way, drop_foreign, traffic_class;
 	__u16 payload_maximum;
 	__u64 payload_types[2];
 	__u32 interval_ns, burst_ns;
+	__u32 generation, worker;
 	__u8 peer_ip[16];
 	__be16 peer_port;
 };
@@ -212,9 +221,12 @@ static __always_inline bool decision_read(const struct datapath_sites *table, st
 	__u32 out = VOLATILE(flow->out_site);
 	__u16 port;
 
-	if (generation & 1 || !VOLATILE(flow->is_active) || out >= DATAPATH_SITES_MAXIMUM)
+	decision->way = VOLATILE(flow->way);
+	if (generation & 1 || decision->way == DATAPATH_STACK || out >= DATAPATH_SITES_MAXIMUM)
 		return false;
 	barrier();
+	decision->generation = generation;
+	decision->worker = flow->worker;
 	decision->drop_foreign = flow->drop_foreign;
 	decision->traffic_class = flow->traffic_class;
 	decision->payload_maximum = flow->payload_maximum;
@@ -237,15 +249,20 @@ static __always_inline bool decision_read(const struct datapath_sites *table, st
 	       port >= table->sites[out].port_first && port <= table->sites[out].port_last;
 }
 
-/* Version and contributing sources fit; a payload type that was negotiated; not RTCP. */
+static __always_inline bool rtp_is_alone(const struct frame *frame, const struct decision *decision)
+{
+	return frame->rtp[0] >> 6 == 2 && !(frame->rtp[1] >= RTCP_FIRST && frame->rtp[1] <= RTCP_LAST) &&
+	       frame->rtp_bytes <= decision->payload_maximum;
+}
+
+/* Contributing sources fit; a payload type that was negotiated. */
 static __always_inline bool rtp_is_plain(const struct frame *frame, const struct decision *decision)
 {
 	const __u8 *rtp = frame->rtp;
-	__u8 first = rtp[0], second = rtp[1], type = second & 0x7f;
+	__u8 first = rtp[0], type = rtp[1] & 0x7f;
 	__u32 header = RTP_HEADER_BYTES + 4 * (first & 0x0f);
 
-	if (first >> 6 != 2 || (second >= RTCP_FIRST && second <= RTCP_LAST) ||
-	    !(decision->payload_types[type >> 6] >> (type & 63) & 1) || frame->rtp_bytes > decision->payload_maximum)
+	if (!(decision->payload_types[type >> 6] >> (type & 63) & 1))
 		return false;
 	if (first & 0x30)
 		return false; /* padding, which is rare and to be checked; an extension, which is to be taken out */
@@ -362,8 +379,8 @@ static __always_inline bool route(struct xdp_md *context, const struct frame *fr
 	       bpf_map_lookup_elem(&devices, &way->ifindex);
 }
 
-static __always_inline int send(struct xdp_md *context, struct frame *frame, struct decision *decision,
-				const struct bpf_fib_lookup *way)
+static __always_inline void write_headers(struct frame *frame, struct decision *decision,
+					  const struct bpf_fib_lookup *way)
 {
 	write_udp(frame, decision);
 	if (frame->ipv4)
@@ -372,6 +389,12 @@ static __always_inline int send(struct xdp_md *context, struct frame *frame, str
 		write_ipv6(frame->ipv6, decision);
 	__builtin_memcpy(frame->ethernet->h_dest, way->dmac, ETH_ALEN);
 	__builtin_memcpy(frame->ethernet->h_source, way->smac, ETH_ALEN);
+}
+
+static __always_inline int send(struct xdp_md *context, struct frame *frame, struct decision *decision,
+				const struct bpf_fib_lookup *way)
+{
+	write_headers(frame, decision, way);
 	if (way->ifindex == context->ingress_ifindex)
 		return XDP_TX;
 	return bpf_redirect_map(&devices, way->ifindex, 0);
@@ -383,6 +406,59 @@ static __always_inline int pass(struct datapath_flow *flow)
 	return XDP_PASS;
 }
 
+static __always_inline int relay(struct xdp_md *context, struct frame *frame, struct decision *decision,
+				 const struct bpf_fib_lookup *way, struct datapath_flow *flow, __u64 now_ns)
+{
+	__u16 sequence = frame->rtp[2] << 8 | frame->rtp[3];
+	__u32 timestamp = bpf_ntohl(*(__be32 *)(frame->rtp + 4)), ssrc = bpf_ntohl(*(__be32 *)(frame->rtp + 8));
+
+	if (!rtp_is_plain(frame, decision) ||
+	    !reception_expects(&flow->reception, ssrc, frame->rtp[1] & 0x7f, sequence))
+		return pass(flow);
+	reception_count(&flow->reception, sequence, timestamp, now_ns);
+	__sync_fetch_and_add(&flow->counters.packets, 1);
+	__sync_fetch_and_add(&flow->counters.bytes, frame->rtp_bytes);
+	return send(context, frame, decision, way);
+}
+
+/* The number of an interface; DATAPATH_DEVICES_MAXIMUM: it has no AF_XDP sockets. */
+static __always_inline __u32 device_find(const struct datapath_sites *table, __u32 interface)
+{
+	__u32 i;
+
+	for (i = 0; i < DATAPATH_DEVICES_MAXIMUM; i++)
+		if (table->devices[i] == interface)
+			break;
+	return i;
+}
+
+static __always_inline int to_worker(struct xdp_md *context, const struct datapath_sites *table,
+				     struct decision *decision, const struct bpf_fib_lookup *way,
+				     struct datapath_flow *flow, __u32 number)
+{
+	__u32 in = device_find(table, context->ingress_ifindex), out = device_find(table, way->ifindex), socket;
+	struct datapath_note *note;
+	struct frame moved = {};
+
+	if (in == DATAPATH_DEVICES_MAXIMUM || out == DATAPATH_DEVICES_MAXIMUM ||
+	    context->rx_queue_index >= DATAPATH_QUEUES_MAXIMUM || decision->worker >= DATAPATH_WORKERS_MAXIMUM)
+		return pass(flow);
+	socket = datapath_socket(in, context->rx_queue_index, decision->worker);
+	if (!bpf_map_lookup_elem(&sockets, &socket) || bpf_xdp_adjust_meta(context, -(int)sizeof(*note)) != 0)
+		return pass(flow);
+	note = (void *)(long)context->data_meta;
+	if ((void *)(note + 1) > (void *)(long)context->data || !parse(context, &moved))
+		return XDP_DROP; /* cannot be */
+	note->flow = number;
+	note->generation = decision->generation;
+	ip_copy(note->source_ip, moved.cover.source);
+	note->source_port = moved.cover.source_port;
+	note->device = out;
+	note->unused = 0;
+	write_headers(&moved, decision, way);
+	return bpf_redirect_map(&sockets, socket, XDP_DROP);
+}
+
 SEC("xdp")
 int media(struct xdp_md *context)
 {
@@ -391,14 +467,13 @@ int media(struct xdp_md *context)
 	struct bpf_fib_lookup way = {};
 	const struct datapath_sites *table;
 	struct datapath_flow *flow;
-	__u32 zero = 0, ssrc, timestamp;
-	__u16 sequence;
+	__u32 zero = 0, number = 0;
 	__u64 now_ns;
 
 	if (!parse(context, &frame))
 		return XDP_PASS;
 	table = bpf_map_lookup_elem(&sites, &zero);
-	flow = table ? flow_find(table, &frame) : NULL;
+	flow = table ? flow_find(table, &frame, &number) : NULL;
 	if (!flow || !decision_read(table, flow, &frame, &decision))
 		return XDP_PASS;
 
@@ -410,22 +485,19 @@ int media(struct xdp_md *context)
 	}
 	now_ns = bpf_ktime_get_ns();
 	if (!budget_spend(flow, &decision, now_ns)) {
+		/* What a worker gets it judges once it knows who speaks; a flood must only not fill its ring. */
+		if (decision.way == DATAPATH_WORKER)
+			return pass(flow);
 		__sync_fetch_and_add(&flow->counters.over_rate, 1);
 		return XDP_DROP;
 	}
-	sequence = frame.rtp[2] << 8 | frame.rtp[3];
-	timestamp = bpf_ntohl(*(__be32 *)(frame.rtp + 4));
-	ssrc = bpf_ntohl(*(__be32 *)(frame.rtp + 8));
-	if (!rtp_is_plain(&frame, &decision) ||
-	    !reception_expects(&flow->reception, ssrc, frame.rtp[1] & 0x7f, sequence) || checksum_is_partial(&frame) ||
-	    !route(context, &frame, &decision, &way))
+	if (!rtp_is_alone(&frame, &decision) || checksum_is_partial(&frame) || !route(context, &frame, &decision, &way))
 		return pass(flow);
 	if (now_ns >= flow->stack_due_ns) {
 		flow->stack_due_ns = now_ns + STACK_EVERY_NS;
 		return pass(flow);
 	}
-	reception_count(&flow->reception, sequence, timestamp, now_ns);
-	__sync_fetch_and_add(&flow->counters.packets, 1);
-	__sync_fetch_and_add(&flow->counters.bytes, frame.rtp_bytes);
-	return send(context, &frame, &decision, &way);
+	if (decision.way == DATAPATH_WORKER)
+		return to_worker(context, table, &decision, &way, flow, number);
+	return relay(context, &frame, &decision, &way, flow, now_ns);
 }

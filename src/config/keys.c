@@ -276,7 +276,7 @@ const struct config_key config_keys[] = {
 	 .help = "Name servers to ask instead, each an address or address:port."},
 
 	{"media", KEY_SECTION, .help = "The media process."},
-	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 256), .fallback = "0", .unit = "threads",
+	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 64), .fallback = "0", .unit = "threads",
 	 .help = "Threads that carry media. 0: one a core."},
 	{"media.datapath", KEY_WORD, IN_CONFIG(media_datapath), .words = words_datapath, .fallback = "auto",
 	 .help = "`auto`: what needs no decryption is relayed by the kernel at the network card (XDP) where that can be had, the rest "

@@ -6,7 +6,7 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 5
+#define IPC_VERSION 6
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
@@ -32,6 +32,10 @@ enum ipc_file_kind {
 	IPC_FILE_COUNT,
 };
 
+/* What a DATAPATH message brings of the kernel's datapath (bpf/datapath.h): its two maps; then frames and AF_XDP sockets, each with
+ * that many entries in its rings, if there are any. */
+enum ipc_datapath_part { IPC_DATAPATH_FLOWS, IPC_DATAPATH_SITES, IPC_DATAPATH_FRAMES, IPC_DATAPATH_SOCKET };
+
 /* How an upgrade goes. */
 enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_DONE, IPC_UPGRADE_FAILED };
 
@@ -45,7 +49,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	F(U32, generation, 0) F(U8, zone, 0) F(U8, listener, 0) F(U8, transport, 0) F(ADDRESS, local, 0)
 #define IPC_CONTROL_FIELDS(F) F(U32, generation, 0)
 #define IPC_MEMORY_FIELDS(F) F(U32, generation, 0) F(U32, records, 0)
-#define IPC_DATAPATH_FIELDS(F) F(U32, generation, 0) F(BOOL, is_flows, 0)
+#define IPC_DATAPATH_FIELDS(F) \
+	F(U32, generation, 0) F(U8, part, 0) F(U8, device, 0) F(U8, queue, 0) F(U8, worker, 0) F(U32, entries, 0)
 #define IPC_DATAPATH_STATE_FIELDS(F) F(TEXT, text, 512)
 #define IPC_APPLY_FIELDS(F) F(U32, generation, 0)
 #define IPC_READY_FIELDS(F) F(U32, generation, 0)

@@ -301,10 +301,15 @@ struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
 				    const struct media_callbacks *callbacks);
 void media_relay_free(struct media_relay *relay); /* joins the threads; NULL is allowed */
 
+/* How many threads that is: 0 stands for one a core that this process may use. */
+uint32_t media_worker_count(uint32_t wanted);
+
 /* From now on the kernel relays the streams that are simple enough: plain RTP on both sides, by the same version of IP, at
- * addresses that the datapath serves (bpf/datapath.h has the two maps, which stay the caller's). Before the first stream.
+ * addresses that the datapath serves (bpf/datapath.h has the two maps); and by AF_XDP `sockets`, opened for as many workers, if there
+ * are any, the workers take SRTP past its network stack. All descriptors stay the caller's. Before the first stream.
  * Counters follow within a fifth of a second. Returns 0, -EBUSY or -ENOTSUP (not to be mapped, or of another layout). */
-int media_relay_offload(struct media_relay *relay, int flows, int sites);
+struct bpf_sockets;
+int media_relay_offload(struct media_relay *relay, int flows, int sites, const struct bpf_sockets *sockets);
 
 /* Our certificate and its key, PEM, for handshakes that begin from now on; without one, none do. Same thread as media_stream_set.
  * Returns 0, -EINVAL or -ENOMEM; then what was there before stays. */

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "media/dtls.h"
 #include "media/relay_offload.h"
+#include "media/relay_xdp.h"
 
 #define WORKERS_MAXIMUM 64
 
@@ -17,6 +18,7 @@ struct media_relay {
 	uint32_t sessions_maximum, worker_count;
 	struct relay_worker *workers;
 	struct relay_offload *offload;
+	struct relay_xdp *xdp; /* NULL: none */
 };
 
 const char *media_drop_name(enum media_drop drop)
@@ -57,6 +59,12 @@ static uint32_t core_count(void)
 	return (uint32_t)CPU_COUNT(&cores);
 }
 
+uint32_t media_worker_count(uint32_t wanted)
+{
+	uint32_t count = wanted ? wanted : core_count();
+	return count < WORKERS_MAXIMUM ? count : WORKERS_MAXIMUM;
+}
+
 struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
 				    const struct media_callbacks *callbacks)
 {
@@ -66,9 +74,7 @@ struct media_relay *media_relay_new(uint32_t workers, uint32_t sessions_maximum,
 	if (!relay)
 		return NULL;
 	relay->sessions_maximum = sessions_maximum;
-	relay->worker_count = workers ? workers : core_count();
-	if (relay->worker_count > WORKERS_MAXIMUM)
-		relay->worker_count = WORKERS_MAXIMUM;
+	relay->worker_count = media_worker_count(workers);
 	relay->sessions = table_new(session_equal, random_system());
 	relay->workers = memory_alloc(relay->worker_count * sizeof(relay->workers[0]));
 	bool done = relay->sessions && relay->workers;
@@ -90,20 +96,29 @@ void media_relay_free(struct media_relay *relay)
 		media_sessions_clear(relay);
 	for (uint32_t i = 0; i < relay->worker_count && relay->workers; i++)
 		relay_worker_stop(&relay->workers[i]);
+	relay_xdp_free(relay->xdp);
 	relay_offload_free(relay->offload);
 	memory_free(relay->workers);
 	table_free(relay->sessions);
 	memory_free(relay);
 }
 
-int media_relay_offload(struct media_relay *relay, int flows, int sites)
+int media_relay_offload(struct media_relay *relay, int flows, int sites, const struct bpf_sockets *sockets)
 {
 	if (table_count(relay->sessions) || relay->offload)
 		return -EBUSY;
 	relay->offload = relay_offload_new(flows, sites);
-	for (uint32_t i = 0; i < relay->worker_count; i++)
+	if (!relay->offload)
+		return -ENOTSUP;
+	if (sockets && sockets->count)
+		relay->xdp = relay_xdp_new(sockets, relay_offload_flow_count(relay->offload));
+	for (uint32_t i = 0; i < relay->worker_count; i++) {
 		relay->workers[i].offload = relay->offload;
-	return relay->offload ? 0 : -ENOTSUP;
+		relay->workers[i].number = i;
+		if (relay->xdp)
+			relay->workers[i].xdp = relay_xdp_worker_new(relay->xdp, &relay->workers[i], i);
+	}
+	return 0;
 }
 
 int media_relay_identity(struct media_relay *relay, struct span certificate, struct span key)

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "media/dtls.h"
+#include "media/relay_offload.h"
 
 #define HANDSHAKES 8     /* unfinished, of a side: those that are not the peer's may not keep the peer out */
 #define STARTS_PER_S 20  /* of each kind: an unfinished one has some 400 ms at least until others displace it */
@@ -156,6 +157,7 @@ static void handshake_finish(struct relay_worker *worker, struct relay_side *sid
 	keys_use(side, &dtls->keys);
 	if (!port->locked || (!side->ice && !address_equal(&port->peer, &peer)))
 		relay_port_lock(worker, port, &peer);
+	relay_offload_review(worker, side->stream);
 	event_tell(worker, side, MEDIA_KEYED, 0);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "media/relay_xdp.h"
 
 #define TRAFFIC_CLASS 0xb8 /* expedited forwarding, as the sockets send */
 #define INTERVAL_NS 125000 /* a ceiling for any stream: 8,000 packets a second, */
@@ -28,7 +29,7 @@ static void flows_unlock(struct relay_offload *offload)
 {
 	for (uint32_t i = 0; i < offload->flow_count; i++)
 		if (offload->flows[i].generation & 1) {
-			offload->flows[i].is_active = 0;
+			offload->flows[i].way = DATAPATH_STACK;
 			offload->flows[i].generation++;
 		}
 }
@@ -78,15 +79,15 @@ static void flow_unlock(struct datapath_flow *flow, uint32_t generation)
 static void flow_clear(struct datapath_flow *flow, uint32_t owner, bool but_owner)
 {
 	uint32_t generation = flow_lock(flow);
-	if (flow->is_active && (flow->owner == owner) != but_owner)
-		flow->is_active = 0;
+	if (flow->way != DATAPATH_STACK && (flow->owner == owner) != but_owner)
+		flow->way = DATAPATH_STACK;
 	flow_unlock(flow, generation);
 }
 
 static void flows_clear(struct relay_offload *offload, bool but_own)
 {
 	for (uint32_t i = 0; i < offload->flow_count; i++)
-		if (__atomic_load_n(&offload->flows[i].is_active, __ATOMIC_RELAXED))
+		if (__atomic_load_n(&offload->flows[i].way, __ATOMIC_RELAXED) != DATAPATH_STACK)
 			flow_clear(&offload->flows[i], offload->owner, but_own);
 }
 
@@ -104,6 +105,11 @@ void relay_offload_free(struct relay_offload *offload)
 	munmap(offload->flows, offload->flows_bytes);
 	munmap((void *)offload->sites, sizeof(*offload->sites));
 	memory_free(offload);
+}
+
+uint32_t relay_offload_flow_count(const struct relay_offload *offload)
+{
+	return offload->flow_count;
 }
 
 /* ---- What a side sends to the kernel ---- */
@@ -129,14 +135,31 @@ static struct datapath_flow *flow_of(const struct relay_offload *offload, const 
 	return index < offload->flow_count ? &offload->flows[index] : NULL;
 }
 
-/* Plain RTP both ways out, of a peer that is locked, to one that is known, by the same version of IP. */
-static bool is_simple(const struct relay_side *from, const struct relay_side *to)
+/* RTP of a peer that is locked, to one that is known, by the same version of IP. */
+static bool is_settled(const struct relay_side *from, const struct relay_side *to)
 {
-	return from->stream->kind == MEDIA_RTP && !from->is_mixed && !to->is_mixed && !from->is_muxed &&
-	       from->may_send && from->suite_in == SRTP_NONE && to->suite_out == SRTP_NONE &&
-	       from->ports[0].descriptor >= 0 && from->ports[0].locked && from->ports[0].connected &&
-	       to->ports[0].descriptor >= 0 && to->ports[0].peer.family != ADDRESS_NONE &&
+	return from->stream->kind == MEDIA_RTP && from->may_send && from->ports[0].descriptor >= 0 &&
+	       from->ports[0].locked && to->ports[0].descriptor >= 0 && to->ports[0].peer.family != ADDRESS_NONE &&
 	       from->local.family == to->local.family;
+}
+
+static bool has_keys(enum srtp_suite suite, const struct srtp_context *context)
+{
+	return suite == SRTP_NONE || (suite < SRTP_SUITE_COUNT && context);
+}
+
+/* The kernel takes what it need not change; a worker what it has the keys for. */
+static enum datapath_way way_choose(const struct relay_worker *worker, const struct relay_side *from,
+				    const struct relay_side *to)
+{
+	if (!is_settled(from, to))
+		return DATAPATH_STACK;
+	bool is_plain = from->suite_in == SRTP_NONE && to->suite_out == SRTP_NONE;
+	if (is_plain && !from->is_mixed && !to->is_mixed && !from->is_muxed && from->ports[0].connected)
+		return DATAPATH_KERNEL;
+	if (!is_plain && worker->xdp && has_keys(from->suite_in, from->in) && has_keys(to->suite_out, to->out))
+		return DATAPATH_WORKER;
+	return DATAPATH_STACK;
 }
 
 /* What was agreed, as far as the program looks; bytes a second are held by the largest packet and the packets' rate. */
@@ -152,16 +175,19 @@ static void flow_limit(const struct budget *budget, struct datapath_flow *flow)
 			flow->payload_types[i / 64] |= 1ull << i % 64;
 }
 
-static bool flow_describe(const struct relay_offload *offload, const struct relay_side *from,
-			  const struct relay_side *to, struct datapath_flow *flow)
+static bool flow_describe(const struct relay_worker *worker, const struct relay_side *from, const struct relay_side *to,
+			  struct datapath_flow *flow)
 {
+	const struct relay_offload *offload = worker->offload;
 	int out = site_find(offload, &to->local);
-	if (out < 0 || !is_simple(from, to))
+	enum datapath_way way = way_choose(worker, from, to);
+	if (out < 0 || way == DATAPATH_STACK)
 		return false;
 	const struct address *peer = &from->ports[0].peer, *target = &to->ports[0].peer;
 	*flow = (struct datapath_flow){
-		.is_active = 1,
-		.drop_foreign = 1, /* as the connected socket would */
+		.way = (uint8_t)way,
+		.drop_foreign = from->ports[0].connected, /* as that socket does */
+		.worker = worker->number,
 		.out_site = (uint8_t)out,
 		.traffic_class = TRAFFIC_CLASS,
 		.owner = offload->owner,
@@ -176,7 +202,7 @@ static bool flow_describe(const struct relay_offload *offload, const struct rela
 }
 
 /* What user space decides lies between the generation and what the program writes. */
-#define DECIDED_OFFSET offsetof(struct datapath_flow, is_active)
+#define DECIDED_OFFSET offsetof(struct datapath_flow, way)
 #define DECIDED_BYTES (offsetof(struct datapath_flow, due_ns) - DECIDED_OFFSET)
 
 static bool is_decided(const struct datapath_flow *flow, const struct datapath_flow *wanted)
@@ -188,7 +214,7 @@ static bool is_decided(const struct datapath_flow *flow, const struct datapath_f
 static void flow_write(struct datapath_flow *flow, const struct datapath_flow *wanted)
 {
 	uint32_t generation = flow_lock(flow);
-	if (!flow->is_active || flow->owner != wanted->owner)
+	if (flow->way == DATAPATH_STACK || flow->owner != wanted->owner)
 		memset(&flow->due_ns, 0, sizeof(*flow) - offsetof(struct datapath_flow, due_ns));
 	memcpy((char *)flow + DECIDED_OFFSET, (const char *)wanted + DECIDED_OFFSET, DECIDED_BYTES);
 	flow_unlock(flow, generation);
@@ -200,14 +226,16 @@ static void side_review(struct relay_worker *worker, struct relay_side *side, st
 {
 	struct datapath_flow wanted;
 	struct datapath_flow *flow = flow_of(worker->offload, &side->local);
-	if (!flow || !flow_describe(worker->offload, side, other, &wanted)) {
+	if (!flow || !flow_describe(worker, side, other, &wanted)) {
 		side_withdraw(side);
 		return;
 	}
-	if (side->flow && side->flow != flow)
+	if (side->flow && (side->flow != flow || flow->way != wanted.way))
 		side_withdraw(side);
 	if (side->flow && is_decided(flow, &wanted))
 		return;
+	if (wanted.way == DATAPATH_WORKER)
+		relay_xdp_side_set(worker, (uint32_t)(flow - worker->offload->flows), side);
 	flow_write(flow, &wanted);
 	if (!side->flow) {
 		side->flow = flow;
@@ -225,11 +253,8 @@ void relay_offload_review(struct relay_worker *worker, struct relay_stream *stre
 
 /* ---- What the kernel has seen ---- */
 
-void relay_offload_reception_take(struct relay_side *side)
+static void reception_take(struct relay_side *side, const struct datapath_reception *seen)
 {
-	if (!side->flow)
-		return;
-	const struct datapath_reception *seen = &side->flow->reception;
 	if (!seen->is_started)
 		return;
 	side->reception = (struct relay_reception){
@@ -246,9 +271,15 @@ void relay_offload_reception_take(struct relay_side *side)
 	};
 }
 
+void relay_offload_reception_take(struct relay_side *side)
+{
+	if (side->flow && side->flow->way == DATAPATH_KERNEL)
+		reception_take(side, &side->flow->reception);
+}
+
 void relay_offload_reception_give(struct relay_side *side)
 {
-	if (!side->flow || !side->reception.started)
+	if (!side->flow || side->flow->way != DATAPATH_KERNEL || !side->reception.started)
 		return;
 	const struct relay_reception *known = &side->reception;
 	side->flow->reception = (struct datapath_reception){
@@ -300,16 +331,28 @@ static void side_withdraw(struct relay_side *side)
 	struct datapath_flow *flow = side->flow;
 	if (!flow)
 		return;
+	uint8_t way = flow->way;
 	uint32_t generation = flow_lock(flow);
-	flow->is_active = 0;
+	flow->way = DATAPATH_STACK;
 	flow_unlock(flow, generation);
 	side_harvest(side->last_packet_us, side);
-	relay_offload_reception_take(side);
+	if (way == DATAPATH_KERNEL)
+		reception_take(side, &flow->reception);
 	side->flow = NULL;
+}
+
+/* What came before and still lies in a ring is nobody's then. */
+static void side_forget(struct relay_side *side)
+{
+	struct relay_worker *worker = side->stream->session->worker;
+	const struct datapath_flow *flow = worker->offload ? flow_of(worker->offload, &side->local) : NULL;
+	side_withdraw(side);
+	if (flow)
+		relay_xdp_side_clear(worker, (uint32_t)(flow - worker->offload->flows), side);
 }
 
 void relay_offload_withdraw(struct relay_stream *stream)
 {
-	side_withdraw(&stream->sides[0]);
-	side_withdraw(&stream->sides[1]);
+	side_forget(&stream->sides[0]);
+	side_forget(&stream->sides[1]);
 }

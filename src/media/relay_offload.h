@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Streams that the kernel relays itself (bpf/media.bpf.c). What comes to a side's RTP port is published as a flow when it is
- * simple enough, and withdrawn when it is not; the sockets stay open and take whatever the kernel leaves to them, so a flow may
+ * Streams that the kernel relays itself, or hands to their worker past its network stack (bpf/media.bpf.c). What comes to a side's RTP
+ * port is published as a flow when it is simple enough, and withdrawn when it is not; the sockets stay open and take whatever the kernel leaves to them, so a flow may
  * come and go at any time. Everything here is the worker's but what says otherwise. */
 #ifndef RINGWALL_MEDIA_RELAY_OFFLOAD_H
 #define RINGWALL_MEDIA_RELAY_OFFLOAD_H
@@ -12,11 +12,12 @@
 struct relay_offload *relay_offload_new(int flows, int sites);
 void relay_offload_free(
 	struct relay_offload *offload); /* withdraws everything that is this process's; NULL is allowed */
+uint32_t relay_offload_flow_count(const struct relay_offload *offload);
 
 /* Withdraws what a process before this one published and this one did not. Any thread. */
 void relay_offload_sweep(struct relay_offload *offload);
 
-/* Publishes or withdraws both directions, as the stream is now. After anything of it has changed. */
+/* Publishes or withdraws both directions, as the stream is now. After anything of it has changed. withdraw: its ports are closed. */
 void relay_offload_review(struct relay_worker *worker, struct relay_stream *stream);
 void relay_offload_withdraw(struct relay_stream *stream);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "media/relay_offload.h"
+#include "media/relay_xdp.h"
 #include "media/rtp_private.h"
 
 #define STRANGE_PACE_US 20000      /* as often as a phone sends */
@@ -56,13 +57,18 @@ void relay_forward(const struct relay_worker *worker, struct relay_passage *pass
 	passage->to = port;
 }
 
-static void passage_send(struct relay_passage *passage)
+static bool socket_send(const struct relay_passage *passage)
+{
+	ssize_t sent = port_send(passage->to, passage->packet, passage->length);
+	if (sent < 0 && errno == ECONNREFUSED) /* the ICMP answer to an earlier packet; this one has not left yet */
+		sent = port_send(passage->to, passage->packet, passage->length);
+	return sent >= 0;
+}
+
+static void passage_send(struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_port *port = passage->to;
-	ssize_t sent = port_send(port, passage->packet, passage->length);
-	if (sent < 0 && errno == ECONNREFUSED) /* the ICMP answer to an earlier packet; this one has not left yet */
-		sent = port_send(port, passage->packet, passage->length);
-	if (sent < 0)
+	if (!(passage->frame && relay_xdp_send(worker, passage)) && !socket_send(passage))
 		return side_drop(passage->from->side, MEDIA_DROP_SEND);
 	if (!passage->is_rtcp)
 		counter_add(&port->side->counters.packets_out, 1);
@@ -239,9 +245,12 @@ void relay_batch_relay(struct relay_worker *worker)
 		if (!passage->to && !passage->is_taken)
 			relay_finding_add(worker, passage);
 	}
-	for (struct relay_passage *passage = worker->passages; passage < end; passage++)
+	for (struct relay_passage *passage = worker->passages; passage < end; passage++) {
 		if (passage->to)
-			passage_send(passage);
+			passage_send(worker, passage);
+		if (passage->frame)
+			relay_xdp_done(worker, passage);
+	}
 	worker->passage_count = 0;
 }
 
@@ -251,11 +260,13 @@ static bool receive(struct relay_worker *worker, struct relay_port *port)
 	struct relay_passage *passage = &worker->passages[worker->passage_count];
 	bool is_checked = port->connected && !port->draining;
 	socklen_t source_length = sizeof(passage->source);
-	ssize_t length = recvfrom(port->descriptor, passage->packet, RELAY_PACKET_MAXIMUM, MSG_TRUNC,
+	ssize_t length = recvfrom(port->descriptor, passage->buffer, RELAY_PACKET_MAXIMUM, MSG_TRUNC,
 				  is_checked ? NULL : &passage->source.any, is_checked ? NULL : &source_length);
 	if (length < 0)
 		return errno != EAGAIN; /* others are errors of earlier sends, now told and gone */
 	passage->from = port;
+	passage->packet = passage->buffer;
+	passage->frame = NULL;
 	passage->length = (size_t)length;
 	passage->is_rtcp = passage->is_proven = passage->is_taken = false;
 	passage->is_checked = is_checked;

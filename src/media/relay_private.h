@@ -158,11 +158,15 @@ struct relay_passage {
 	struct relay_port *to; /* NULL: dropped */
 	size_t length;
 	bool is_rtcp;
-	bool is_checked; /* the kernel has compared its source */
-	bool is_taken;   /* it was for the gateway itself */
-	bool is_proven;  /* its tag was verified */
+	bool is_checked;     /* the kernel has compared its source */
+	bool is_taken;       /* it was for the gateway itself */
+	bool is_proven;      /* its tag was verified */
+	uint8_t device;      /* relay_xdp.c: where it may leave, */
+	uint32_t generation; /* if its flow is still this one */
 	union relay_sockaddr source;
-	uint8_t packet[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
+	uint8_t *packet; /* in `buffer`, or in the frame that it came in */
+	uint8_t *frame;  /* relay_xdp.c; NULL: it came by a socket, or has left */
+	uint8_t buffer[RELAY_PACKET_MAXIMUM + SRTP_OVERHEAD_MAXIMUM];
 };
 
 /* Drops that are alike, until they are told. */
@@ -178,8 +182,10 @@ struct relay_worker {
 	int epoll, wakeup;
 	struct relay_command stop;
 	struct media_callbacks callbacks;
+	uint32_t number;                /* among the relay's */
 	struct dtls_listener *listener; /* NULL before the first handshake */
-	struct relay_offload *offload;  /* NULL: sockets alone; set before the first command */
+	struct relay_offload *offload;  /* NULL: sockets alone; set before the first command, */
+	struct relay_xdp_worker *xdp;   /* like this: its AF_XDP sockets */
 	uint32_t session_count;         /* control's, for balance */
 	/* the worker's */
 	struct list sessions;

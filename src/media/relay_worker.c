@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "media/dtls.h"
 #include "media/relay_offload.h"
+#include "media/relay_xdp.h"
 
 #define EVENTS_MAXIMUM 128
 #define COMMANDS_MAXIMUM 32 /* a turn: opening sockets takes longer than passing packets on */
@@ -222,17 +223,21 @@ static void side_prefetch(const struct relay_port *port)
 static void turn(struct relay_worker *worker, int wait_ms)
 {
 	struct epoll_event events[EVENTS_MAXIMUM];
-	bool has_commands = false;
+	bool has_commands = false, has_frames = false;
 	int count = epoll_wait(worker->epoll, events, EVENTS_MAXIMUM, wait_ms);
 	worker->now_us = clock_monotonic_us();
 	for (int i = 0; i < count; i++) {
-		if (i + 1 < count)
+		if (i + 1 < count && events[i + 1].data.ptr != worker)
 			side_prefetch(events[i + 1].data.ptr);
-		if (events[i].data.ptr)
+		if (events[i].data.ptr == worker)
+			has_frames = true;
+		else if (events[i].data.ptr)
 			relay_batch_receive(worker, events[i].data.ptr);
 		else
 			has_commands = true;
 	}
+	if (has_frames)
+		relay_xdp_receive(worker);
 	relay_batch_relay(worker);
 	/* Last: a command may close sockets that stand among the events. */
 	if (has_commands)
@@ -294,6 +299,7 @@ void relay_worker_stop(struct relay_worker *worker)
 		relay_worker_push(worker, &worker->stop);
 		pthread_join(worker->thread, NULL);
 	}
+	relay_xdp_worker_free(worker->xdp);
 	dtls_listener_free(worker->listener);
 	dtls_identity_free(worker->identity);
 	if (worker->wakeup >= 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "media/media.h"
 #include "roles/supervisor.h"
 
 static void site_add(struct datapath_sites *table, const struct config_zone *zone, const struct address *address)
@@ -58,14 +59,49 @@ int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints)
 	return 0;
 }
 
-static void map_hand_over(struct child *media, uint32_t generation, bool is_flows, int descriptor)
+static void part_hand_over(struct child *media, const struct ipc_datapath *part, int descriptor)
 {
 	struct ipc_message message = {.type = IPC_DATAPATH, .descriptor = descriptor};
 
-	message.datapath.generation = generation;
-	message.datapath.is_flows = is_flows;
+	message.datapath = *part;
 	if (ipc_send(media->channel, &message))
 		log_write(LOG_WARNING, "datapath", "the media process could not be given the datapath");
+}
+
+/* They are the process's alone, so that they end with it. */
+static void sockets_hand_over(struct child *media, uint32_t generation)
+{
+	struct supervisor *supervisor = media->supervisor;
+	struct bpf_sockets sockets;
+	int error = bpf_sockets_open(&sockets, &supervisor->datapath,
+				     media_worker_count(supervisor->current.configuration.config->media_workers));
+
+	if (error) {
+		log_write(LOG_NOTICE, "datapath", "SRTP goes by the network stack: AF_XDP is not to be had: %s",
+			  strerror(-error));
+		return;
+	}
+	part_hand_over(media, &(struct ipc_datapath){generation, IPC_DATAPATH_FRAMES, .entries = sockets.entries},
+		       sockets.frames);
+	for (uint32_t i = 0; i < sockets.count; i++) {
+		const struct bpf_socket *each = &sockets.list[i];
+
+		part_hand_over(media,
+			       &(struct ipc_datapath){generation, IPC_DATAPATH_SOCKET, each->device, each->queue,
+						      each->worker},
+			       each->descriptor);
+	}
+	bpf_sockets_close(&sockets);
+}
+
+static void parts_hand_over(struct child *media, uint32_t generation)
+{
+	const struct bpf_datapath *datapath = &media->supervisor->datapath;
+
+	part_hand_over(media, &(struct ipc_datapath){generation, IPC_DATAPATH_FLOWS}, datapath->flows);
+	part_hand_over(media, &(struct ipc_datapath){generation, IPC_DATAPATH_SITES}, datapath->sites);
+	if (!media->is_ready)
+		sockets_hand_over(media, generation);
 }
 
 void datapath_hand_over(struct child *child, uint32_t generation)
@@ -79,7 +115,6 @@ void datapath_hand_over(struct child *child, uint32_t generation)
 		memcpy(message.datapath_state.text, supervisor->datapath_state, sizeof(supervisor->datapath_state));
 		(void)ipc_send(child->channel, &message);
 	} else if (child->role == IPC_ROLE_MEDIA && supervisor->datapath.flows >= 0) {
-		map_hand_over(child, generation, true, supervisor->datapath.flows);
-		map_hand_over(child, generation, false, supervisor->datapath.sites);
+		parts_hand_over(child, generation);
 	}
 }

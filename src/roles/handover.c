@@ -16,6 +16,7 @@ void handover_start(struct handover *handover, uint32_t generation)
 	handover->control = -1;
 	handover->memory = -1;
 	handover->datapath_flows = handover->datapath_sites = -1;
+	handover->datapath_sockets = BPF_SOCKETS_NONE;
 }
 
 void handover_clear(struct handover *handover)
@@ -34,6 +35,7 @@ void handover_clear(struct handover *handover)
 		close(handover->datapath_flows);
 	if (handover->datapath_sites >= 0)
 		close(handover->datapath_sites);
+	bpf_sockets_close(&handover->datapath_sockets);
 	handover_start(handover, handover->generation);
 }
 
@@ -76,13 +78,29 @@ static int listener_take(struct handover *handover, const struct ipc_message *me
 	return 0;
 }
 
-static void datapath_take(struct handover *handover, const struct ipc_message *message)
+static int datapath_take(struct handover *handover, const struct ipc_message *message)
 {
-	int *place = message->datapath.is_flows ? &handover->datapath_flows : &handover->datapath_sites;
+	const struct ipc_datapath *part = &message->datapath;
+	int *const places[] = {
+		[IPC_DATAPATH_FLOWS] = &handover->datapath_flows,
+		[IPC_DATAPATH_SITES] = &handover->datapath_sites,
+		[IPC_DATAPATH_FRAMES] = &handover->datapath_sockets.frames,
+	};
 
-	if (*place >= 0)
-		close(*place);
-	*place = message->descriptor;
+	if (part->part == IPC_DATAPATH_SOCKET)
+		return bpf_sockets_add(
+			&handover->datapath_sockets,
+			&(struct bpf_socket){message->descriptor, part->device, part->queue, part->worker});
+	if (part->part > IPC_DATAPATH_SOCKET) {
+		close(message->descriptor);
+		return -EINVAL;
+	}
+	if (part->part == IPC_DATAPATH_FRAMES)
+		handover->datapath_sockets.entries = part->entries;
+	if (*places[part->part] >= 0)
+		close(*places[part->part]);
+	*places[part->part] = message->descriptor;
+	return 0;
 }
 
 bool handover_take(struct handover *handover, struct ipc_message *message, int *error)
@@ -112,7 +130,7 @@ bool handover_take(struct handover *handover, struct ipc_message *message, int *
 		return true;
 	case IPC_DATAPATH:
 		generation_set(handover, message->datapath.generation);
-		datapath_take(handover, message);
+		*error = datapath_take(handover, message);
 		return true;
 	default: return false;
 	}

@@ -4,6 +4,7 @@
 #ifndef RINGWALL_ROLES_HANDOVER_H
 #define RINGWALL_ROLES_HANDOVER_H
 
+#include "bpf/ring.h"
 #include "config/config.h"
 #include "ipc/ipc.h"
 
@@ -29,7 +30,8 @@ struct handover {
 	int control; /* -1: none, or taken */
 	int memory;  /* of checkpoints (base/checkpoint.h), for that many records; -1: none, or taken */
 	uint32_t memory_records;
-	int datapath_flows, datapath_sites; /* of the kernel (bpf/datapath.h); -1: none, or taken */
+	int datapath_flows, datapath_sites; /* of the kernel (bpf/datapath.h); -1: none */
+	struct bpf_sockets datapath_sockets;
 };
 
 void handover_start(struct handover *handover, uint32_t generation);

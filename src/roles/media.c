@@ -143,7 +143,8 @@ static void datapath_use(struct media_role *self, const struct handover *handove
 
 	if (handover->datapath_flows < 0 || handover->datapath_sites < 0)
 		return;
-	error = media_relay_offload(self->relay, handover->datapath_flows, handover->datapath_sites);
+	error = media_relay_offload(self->relay, handover->datapath_flows, handover->datapath_sites,
+				    &handover->datapath_sockets);
 	if (error)
 		log_write(LOG_WARNING, "media", "the kernel's datapath cannot be used: %s", strerror(-error));
 }

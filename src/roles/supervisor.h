@@ -150,7 +150,7 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
  * negative error, complained of. */
 int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints);
 
-/* To the media process its maps, to the gate what `status` shows. */
+/* To the media process its maps and, when it is a new one, AF_XDP sockets; to the gate what `status` shows. */
 void datapath_hand_over(struct child *child, uint32_t generation);
 
 /* ---- reload.c ---- */

@@ -88,9 +88,10 @@ static json_t *datapath_json(const struct supervisor *supervisor, struct inherit
 
 	for (uint32_t i = 0; i < datapath->link_count; i++)
 		json_array_append_new(links, descriptor_json(inheritance, datapath->links[i]));
-	return json_pack("{s:i, s:o, s:o, s:o, s:s}", "abi", DATAPATH_ABI, "flows",
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:s}", "abi", DATAPATH_ABI, "flows",
 			 descriptor_json(inheritance, datapath->flows), "sites",
-			 descriptor_json(inheritance, datapath->sites), "links", links, "state",
+			 descriptor_json(inheritance, datapath->sites), "sockets",
+			 descriptor_json(inheritance, datapath->sockets), "links", links, "state",
 			 supervisor->datapath_state);
 }
 
@@ -283,6 +284,8 @@ static void datapath_read(struct reader *reader, const json_t *from, struct supe
 		return;
 	datapath->flows = descriptor_of(reader, from, "flows", true);
 	datapath->sites = descriptor_of(reader, from, "sites", true);
+	if (json_object_get(from, "sockets"))
+		datapath->sockets = descriptor_of(reader, from, "sockets", true);
 	json_array_foreach(links, i, row)
 	{
 		json_t *link = json_pack("{s:O}", "link", row);

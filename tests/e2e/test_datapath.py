@@ -12,7 +12,9 @@ import socket
 import struct
 import time
 
-from kit import Failure, Skip, check, libc, need, wait_for
+from kamailio import USERS
+from kit import OUTSIDE, Failure, Skip, check, libc, need, wait_for
+from phones import Baresip, check_heard
 from softphone import Softphone, token
 from test_processes import roles_of, supervisor_wait
 
@@ -38,6 +40,9 @@ routes:
   - {{from: phones, to: pbx}}
 media: {{datapath: {datapath}}}
 """
+ENCRYPTED = (("udp:{outside}:5060", "tls:%s:5061" % OUTSIDE),
+             ("none\n    accept_risks: [unencrypted_media, unauthenticated_calls]", "relay"),
+             ("20000-20999\", encryption: none", "20000-20999\", encryption: required"))
 
 
 @contextlib.contextmanager
@@ -118,10 +123,14 @@ class Network:
     def router(self, place):
         return place.router6 if self.version == 6 else place.router
 
-    def start(self, datapath="auto", version=4, ok=True):
+    def start(self, datapath="auto", version=4, ok=True, changes=()):
         """The gateway, all of it by that version of IP."""
         self.version = version
-        file = self.kit.write("datapath.yaml", CONFIGURATION.format(
+        text = CONFIGURATION
+        for before, after in changes:
+            check(before in text, "the configuration has no " + before)
+            text = text.replace(before, after)
+        file = self.kit.write("datapath.yaml", text.format(
             state=self.kit.path("state"), datapath=datapath, outside=in_uri(self.router(self.phone)),
             inside=in_uri(self.router(self.pbx)), pbx=in_uri(self.address(self.pbx)),
             media_outside=self.router(self.phone), media_inside=self.router(self.pbx)))
@@ -403,6 +412,40 @@ def test_what_is_odd_is_judged_by_the_socket(kit):
         relayed_by_kernel(call)
 
     in_call(kit, body)
+
+
+def encrypted_call(kit, body, **options):
+    """baresip by TLS and SRTP calls the echo of the test PBX, which has plain RTP."""
+    network = Network(kit)
+    gateway = network.with_xdp(changes=ENCRYPTED, **options)
+    kit.start("testpbx", [kit.binary, "testpbx", "--listen", network.pbx.address + ":5060", "--user", "1001",
+                          "--password", USERS["1001"]], phone=network.pbx)
+    phone = Baresip(kit, "1001", where=network.phone)
+    gateway.wait_registrations(1)
+    phone.dial("600")
+    phone.wait_established()
+    time.sleep(1)
+    body(gateway, phone)
+    phone.hang_up()
+    phone.wait_ended()
+    gateway.wait_calls(0)
+    check_heard(phone.heard(), 440, "the caller")
+
+
+def spoken_past_the_stack(gateway, seconds=3):
+    """Sound goes both ways, and the stack's sockets get next to nothing of it."""
+    before, taken = media_of(gateway), datagrams()
+    time.sleep(seconds)
+    taken = datagrams() - taken
+    for side, earlier in zip(media_of(gateway), before):
+        for name in "packets_in", "packets_out":
+            check(side[name] - earlier[name] > 40 * seconds, "%s rose by %d only" % (name, side[name] - earlier[name]))
+        check(side["dropped"] == earlier["dropped"] and side["lost"] == earlier["lost"], "packets were lost: %s" % side)
+    check(taken < 30, "%d datagrams went through the stack" % taken)
+
+
+def test_srtp_goes_past_the_network_stack(kit):
+    encrypted_call(kit, lambda gateway, phone: spoken_past_the_stack(gateway))
 
 
 def test_call_ends_and_the_port_is_closed(kit):

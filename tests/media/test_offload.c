@@ -30,7 +30,7 @@ static int setup(void **state)
 	    ftruncate(memory, FLOWS * sizeof(*flows)))
 		return -1;
 	flows = mmap(NULL, FLOWS * sizeof(*flows), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	result = flows == MAP_FAILED ? -1 : media_relay_offload(kit_relay, memory, sites);
+	result = flows == MAP_FAILED ? -1 : media_relay_offload(kit_relay, memory, sites, NULL);
 	close(sites);
 	close(memory);
 	return result;
@@ -41,7 +41,7 @@ static int teardown(void **state)
 	int result = kit_teardown(state);
 
 	for (int i = 0; i < FLOWS; i++) /* nothing is left for the kernel to do */
-		result |= flows[i].is_active || flows[i].generation & 1;
+		result |= flows[i].way != DATAPATH_STACK || flows[i].generation & 1;
 	munmap(flows, FLOWS * sizeof(*flows));
 	return result;
 }
@@ -54,7 +54,8 @@ static struct datapath_flow *flow_of(const struct kit_call *call, int side)
 static bool is_published(const struct kit_call *call, bool wanted)
 {
 	for (int wait_ms = 0; wait_ms < WAIT_MS; wait_ms += 5) {
-		if (flow_of(call, 0)->is_active == wanted && flow_of(call, 1)->is_active == wanted)
+		if (flow_of(call, 0)->way == (wanted ? DATAPATH_KERNEL : DATAPATH_STACK) &&
+		    flow_of(call, 1)->way == (wanted ? DATAPATH_KERNEL : DATAPATH_STACK))
 			return true;
 		usleep(5000);
 	}
@@ -115,7 +116,7 @@ static void what_is_encrypted_stays_with_the_sockets(void **state)
 	kit_call_send(&call, 0);
 	assert_true(kit_call_receives(&call, 1, WAIT_MS));
 	usleep(QUIET_MS * 1000);
-	assert_false(flow_of(&call, 0)->is_active || flow_of(&call, 1)->is_active);
+	assert_false(flow_of(&call, 0)->way || flow_of(&call, 1)->way);
 	kit_call_free(&call);
 }
 
@@ -160,11 +161,11 @@ static void what_a_dead_process_left_is_swept(void **state)
 	kit_call_make(&call, SRTP_NONE, SRTP_NONE);
 	kit_call_set(&call);
 	assert_true(is_published(&call, true));
-	flows[FLOWS - 1] = (struct datapath_flow){.is_active = 1, .owner = 7};
+	flows[FLOWS - 1] = (struct datapath_flow){.way = DATAPATH_KERNEL, .owner = 7};
 	media_sessions_mark(kit_relay);
 	kit_call_set(&call);
 	media_sessions_sweep(kit_relay);
-	assert_false(flows[FLOWS - 1].is_active);
+	assert_int_equal(flows[FLOWS - 1].way, DATAPATH_STACK);
 	assert_true(is_published(&call, true));
 	kit_call_free(&call);
 }
