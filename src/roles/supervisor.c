@@ -161,8 +161,12 @@ bool supervisor_child_start(struct supervisor *supervisor, struct child *child)
 		return false;
 	child->is_due = false;
 	child->is_new = supervisor->upgrade.step == UPGRADE_REPLACING && !supervisor->upgrade.is_going_back;
+	/* The gate tells media of its calls as soon as they are joined: media has its relay by then. The others ask their peers. */
+	if (child->role == IPC_ROLE_MEDIA)
+		child_hand_over(child, &supervisor->current);
 	child_join(supervisor, child);
-	child_hand_over(child, &supervisor->current);
+	if (child->role != IPC_ROLE_MEDIA)
+		child_hand_over(child, &supervisor->current);
 	return true;
 }
 
@@ -388,10 +392,13 @@ static int children_start(struct supervisor *supervisor)
 
 	for (size_t i = 0; i < ROLES && !error; i++)
 		error = child_start(&supervisor->children[roles[i]]);
+	if (!error)
+		child_hand_over(&supervisor->children[IPC_ROLE_MEDIA], &supervisor->current);
 	for (size_t i = 0; i < LINKS && !error; i++)
 		child_link(&supervisor->children[links[i][0]], &supervisor->children[links[i][1]]);
 	for (size_t i = 0; i < ROLES && !error; i++)
-		child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
+		if (roles[i] != IPC_ROLE_MEDIA)
+			child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
 	if (error)
 		return error;
 	supervisor->testpbx = testpbx_start(supervisor);
