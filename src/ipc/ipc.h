@@ -51,7 +51,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 #define IPC_MEMORY_FIELDS(F) F(U32, generation, 0) F(U32, records, 0)
 #define IPC_DATAPATH_FIELDS(F) \
 	F(U32, generation, 0) F(U8, part, 0) F(U8, device, 0) F(U8, queue, 0) F(U8, worker, 0) F(U32, entries, 0)
-#define IPC_DATAPATH_STATE_FIELDS(F) F(TEXT, text, 512)
+#define IPC_DATAPATH_STATE_FIELDS(F) F(TEXT, text, 768)
 #define IPC_APPLY_FIELDS(F) F(U32, generation, 0)
 #define IPC_READY_FIELDS(F) F(U32, generation, 0)
 #define IPC_FAILED_FIELDS(F) F(U32, generation, 0) F(TEXT, reason, 512)

@@ -68,6 +68,32 @@ static void part_hand_over(struct child *media, const struct ipc_datapath *part,
 		log_write(LOG_WARNING, "datapath", "the media process could not be given the datapath");
 }
 
+static void state_tell(struct supervisor *supervisor)
+{
+	struct ipc_channel *gate = supervisor->children[IPC_ROLE_GATE].channel;
+	struct ipc_message message = {.type = IPC_DATAPATH_STATE, .descriptor = -1};
+
+	snprintf(message.datapath_state.text, sizeof(message.datapath_state.text), "%s%s", supervisor->datapath_state,
+		 supervisor->datapath_srtp);
+	if (gate)
+		(void)ipc_send(gate, &message);
+}
+
+static void srtp_state_set(struct supervisor *supervisor, int error)
+{
+	char *state = supervisor->datapath_srtp;
+	bool was_told = *state;
+
+	*state = 0;
+	if (error) {
+		snprintf(state, sizeof(supervisor->datapath_srtp), "; SRTP by sockets: AF_XDP is not to be had: %s",
+			 strerror(-error));
+		log_write(LOG_NOTICE, "datapath", "media goes by %s%s", supervisor->datapath_state, state);
+	}
+	if (error || was_told)
+		state_tell(supervisor);
+}
+
 /* They are the process's alone, so that they end with it. */
 static void sockets_hand_over(struct child *media, uint32_t generation)
 {
@@ -76,11 +102,9 @@ static void sockets_hand_over(struct child *media, uint32_t generation)
 	int error = bpf_sockets_open(&sockets, &supervisor->datapath,
 				     media_worker_count(supervisor->current.configuration.config->media_workers));
 
-	if (error) {
-		log_write(LOG_NOTICE, "datapath", "SRTP goes by the network stack: AF_XDP is not to be had: %s",
-			  strerror(-error));
+	srtp_state_set(supervisor, error);
+	if (error)
 		return;
-	}
 	part_hand_over(media, &(struct ipc_datapath){generation, IPC_DATAPATH_FRAMES, .entries = sockets.entries},
 		       sockets.frames);
 	for (uint32_t i = 0; i < sockets.count; i++) {
@@ -106,15 +130,10 @@ static void parts_hand_over(struct child *media, uint32_t generation)
 
 void datapath_hand_over(struct child *child, uint32_t generation)
 {
-	const struct supervisor *supervisor = child->supervisor;
-	struct ipc_message message = {.type = IPC_DATAPATH_STATE, .descriptor = -1};
-
 	if (!child->channel)
 		return;
-	if (child->role == IPC_ROLE_GATE) {
-		memcpy(message.datapath_state.text, supervisor->datapath_state, sizeof(supervisor->datapath_state));
-		(void)ipc_send(child->channel, &message);
-	} else if (child->role == IPC_ROLE_MEDIA && supervisor->datapath.flows >= 0) {
+	if (child->role == IPC_ROLE_GATE)
+		state_tell(child->supervisor);
+	else if (child->role == IPC_ROLE_MEDIA && child->supervisor->datapath.flows >= 0)
 		parts_hand_over(child, generation);
-	}
 }

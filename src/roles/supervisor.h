@@ -130,6 +130,7 @@ struct supervisor {
 	uint32_t memory_records;
 	struct bpf_datapath datapath;          /* what media relays in the kernel with */
 	char datapath_state[512];              /* "xdp", or "sockets" and why */
+	char datapath_srtp[128];               /* why SRTP goes by sockets beside it; empty: it does not */
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
 	struct event *messages, *checked, *deadline;

@@ -360,8 +360,8 @@ class Gateway:
         self.file = self.kit.write("ringwall.yaml", text)
         return self.file
 
-    def start(self):
-        self.process = self.kit.start("ringwall", [self.kit.binary, "run", "-c", self.file])
+    def start(self, prefix=()):
+        self.process = self.kit.start("ringwall", list(prefix) + [self.kit.binary, "run", "-c", self.file])
         self.wait_ready()
         return self
 

@@ -18,7 +18,7 @@ from test_dtls import certificate
 
 KEY_BYTES, SALT_BYTES = {"AES_CM_128_HMAC_SHA1_80": 16, "AEAD_AES_128_GCM": 16}, {"AES_CM_128_HMAC_SHA1_80": 14, "AEAD_AES_128_GCM": 12}
 PROFILES = {"AES_CM_128_HMAC_SHA1_80": "SRTP_AES128_CM_SHA1_80", "AEAD_AES_128_GCM": "SRTP_AEAD_AES_128_GCM"}
-OFFERED = (("[\"udp:{outside}:5060\"", "[\"udp:{outside}:5060\", \"tls:{outside}:5061\""), ("20000-20999\", encryption: none", "20000-20999\", encryption: offered"),)
+OFFERED = (("unencrypted_media, ", ""), ("[\"udp:{outside}:5060\"", "[\"udp:{outside}:5060\", \"tls:{outside}:5061\""), ("20000-20999\", encryption: none", "20000-20999\", encryption: offered"),)
 
 ENCRYPTED = (("udp:{outside}:5060", "tls:%s:5061" % OUTSIDE),
              ("none\n    accept_risks: [unencrypted_media, unauthenticated_calls]", "relay"),
@@ -104,10 +104,10 @@ def passed_by(call, count=100):
     check(call.caller.refused == 0, "the phone could not verify %d packets" % call.caller.refused)
 
 
-def encrypted_call(kit, body):
+def encrypted_call(kit, body, prefix=()):
     """baresip by TLS and SRTP calls the echo of the test PBX, which has plain RTP."""
     network = Network(kit)
-    gateway = network.with_xdp(changes=ENCRYPTED)
+    gateway = network.with_xdp(changes=ENCRYPTED, prefix=prefix)
     kit.start("testpbx", [kit.binary, "testpbx", "--listen", network.pbx.address + ":5060", "--user", "1001",
                           "--password", USERS["1001"]], phone=network.pbx)
     phone = Baresip(kit, "1001", where=network.phone)
@@ -136,6 +136,20 @@ def spoken_past_the_stack(gateway, seconds=3):
 
 def test_srtp_goes_past_the_network_stack(kit):
     encrypted_call(kit, lambda gateway, phone: spoken_past_the_stack(gateway))
+
+
+def test_without_af_xdp_srtp_goes_by_sockets(kit):
+    """A gateway that may not open such sockets says so, relays plain RTP in the kernel, and SRTP by its sockets."""
+    def body(gateway, phone):
+        before, taken = media_of(gateway), datagrams()
+        time.sleep(2)
+        check(media_of(gateway)[0]["packets_in"] - before[0]["packets_in"] > 80, "no sound passes")
+        check(datagrams() - taken > 80, "it does not go by sockets")
+        state = gateway.ask("status")["datapath"]
+        check(re.match("xdp; SRTP by sockets: AF_XDP is not to be had: .*not permitted", state), "the status is: " + state)
+        check("SRTP by sockets" in gateway.process.output(), "the log does not say it")
+
+    encrypted_call(kit, body, prefix=[need("setpriv"), "--bounding-set=-net_raw", "--inh-caps=-net_raw"])
 
 
 def test_dtls_srtp_goes_past_the_stack_and_is_counted(kit):
