@@ -183,6 +183,15 @@ static struct relay_session *session_find(const struct media_relay *relay, uint6
 	return link ? table_object(link, struct relay_session, table_link) : NULL;
 }
 
+/* Where the session's stream of that index hangs, or would. */
+static struct relay_stream **stream_place(struct relay_session *session, uint8_t index)
+{
+	struct relay_stream **place = &session->streams;
+	while (*place && (*place)->index != index)
+		place = &(*place)->next;
+	return place;
+}
+
 static struct relay_worker *worker_choose(struct media_relay *relay)
 {
 	struct relay_worker *chosen = &relay->workers[0];
@@ -217,7 +226,7 @@ int media_stream_set(struct media_relay *relay, const struct media_stream *wante
 
 	struct relay_set *set = memory_alloc(sizeof(*set));
 	struct relay_session *session = session_find(relay, wanted->session);
-	struct relay_stream *stream = session ? session->streams[wanted->index] : NULL;
+	struct relay_stream *stream = session ? *stream_place(session, wanted->index) : NULL;
 	struct relay_stream *fresh = stream ? NULL : memory_alloc(sizeof(*fresh));
 	if (!set || (!stream && !fresh))
 		goto full;
@@ -226,7 +235,7 @@ int media_stream_set(struct media_relay *relay, const struct media_stream *wante
 	if (!session)
 		goto full;
 	if (fresh) {
-		stream = session->streams[wanted->index] = fresh;
+		stream = *stream_place(session, wanted->index) = fresh;
 		relay_stream_init(stream, session, wanted->index);
 	}
 	session->set_since |= (uint16_t)(1u << wanted->index);
@@ -243,10 +252,10 @@ full:
 
 static void stream_close(struct relay_session *session, uint8_t index)
 {
-	struct relay_stream *stream = session->streams[index];
+	struct relay_stream **place = stream_place(session, index), *stream = *place;
 	if (!stream)
 		return;
-	session->streams[index] = NULL;
+	*place = stream->next;
 	stream->close = (struct relay_command){.kind = RELAY_STREAM_CLOSE, .stream = stream};
 	relay_worker_push(session->worker, &stream->close);
 }
@@ -254,7 +263,7 @@ static void stream_close(struct relay_session *session, uint8_t index)
 void media_stream_close(struct media_relay *relay, uint64_t id, uint8_t index)
 {
 	struct relay_session *session = session_find(relay, id);
-	if (session && index < MEDIA_STREAMS_MAXIMUM)
+	if (session)
 		stream_close(session, index);
 }
 
@@ -314,8 +323,8 @@ void media_sessions_sweep(struct media_relay *relay)
 
 int media_counters(struct media_relay *relay, uint64_t id, uint8_t index, uint8_t side, struct media_side_counters *out)
 {
-	const struct relay_session *session = session_find(relay, id);
-	const struct relay_stream *stream = session && index < MEDIA_STREAMS_MAXIMUM ? session->streams[index] : NULL;
+	struct relay_session *session = session_find(relay, id);
+	const struct relay_stream *stream = session ? *stream_place(session, index) : NULL;
 	if (!stream || side > 1)
 		return -ENOENT;
 	const struct media_side_counters *live = &stream->sides[side].counters;

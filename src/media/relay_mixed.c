@@ -88,7 +88,7 @@ static enum media_drop rtp_judge(struct relay_worker *worker, struct relay_passa
 		return MEDIA_DROP_SOURCE;
 	counter_add(&side->counters.packets_in, 1);
 	counter_add(&side->counters.bytes_in, passage->length);
-	relay_reception_count(&side->reception, &header, side->clocks, worker->now_us, &side->counters);
+	relay_reception_count(&side->reception, &header, side->stream->clocks, worker->now_us, &side->counters);
 	return side->may_send ? MEDIA_DROP_COUNT : MEDIA_DROP_DIRECTION;
 }
 

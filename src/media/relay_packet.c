@@ -137,7 +137,7 @@ static void relay_rtp(struct relay_worker *worker, struct relay_passage *passage
 	if (!side->reception.started || side->reception.ssrc != header.ssrc)
 		rtcp_source_add(&side->sources, header.ssrc);
 	relay_offload_reception_take(side);
-	relay_reception_count(&side->reception, &header, side->clocks, worker->now_us, &side->counters);
+	relay_reception_count(&side->reception, &header, side->stream->clocks, worker->now_us, &side->counters);
 	relay_offload_reception_give(side);
 	/* Only now: roll-over counters must follow a peer that goes on sending while it is on hold. */
 	if (!side->may_send)

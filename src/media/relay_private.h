@@ -94,7 +94,6 @@ struct relay_side {
 	struct relay_round_trip round_trip;
 	struct budget rtcp_budget;
 	struct rtcp_sources sources;         /* the SSRCs that come in */
-	uint8_t clocks[MEDIA_TYPES];         /* media_clock_code of each payload type */
 	struct media_side_counters counters; /* written by the worker, read by control: relaxed atomics */
 };
 #define RELAY_SIDE_HOT_BYTES (offsetof(struct relay_side, ports) + sizeof(struct relay_port))
@@ -125,12 +124,14 @@ struct relay_set {
 
 struct relay_stream {
 	struct relay_session *session;
+	struct relay_stream *next; /* control's: the session's `streams` */
 	struct relay_command close;
 	struct list link; /* the session's `opened` */
 	uint8_t index, kind;
 	bool end_to_end;
 	bool is_applied;
 	uint32_t silence_timeout_ms;
+	uint8_t clocks[MEDIA_TYPES]; /* media_clock_code of each payload type */
 	struct relay_side sides[2];
 };
 
@@ -142,8 +143,8 @@ struct relay_session {
 	struct table_link table_link;
 	uint64_t id;
 	struct relay_worker *worker;
-	struct relay_stream *streams[MEDIA_STREAMS_MAXIMUM];
-	uint16_t set_since; /* the last mark: bits by stream */
+	struct relay_stream *streams; /* by `next`: a call has one or two */
+	uint16_t set_since;           /* the last mark: bits by stream */
 	/* the worker's */
 	struct list link;                 /* the worker's `sessions` */
 	struct list opened;               /* streams */

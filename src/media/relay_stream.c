@@ -137,14 +137,17 @@ static void side_apply(struct relay_worker *worker, struct relay_side *side, con
 }
 
 /* A source whose timestamps count otherwise from now on is looked at anew with its next packet. */
-static void clocks_apply(struct relay_side *side, const uint8_t *clocks)
+static void clocks_apply(struct relay_stream *stream, const uint8_t *clocks)
 {
-	if (memcmp(side->clocks, clocks, sizeof(side->clocks)) == 0)
+	if (memcmp(stream->clocks, clocks, sizeof(stream->clocks)) == 0)
 		return;
-	memcpy(side->clocks, clocks, sizeof(side->clocks));
-	relay_offload_reception_take(side);
-	side->reception.payload_type = MEDIA_TYPES; /* no packet's */
-	relay_offload_reception_give(side);
+	memcpy(stream->clocks, clocks, sizeof(stream->clocks));
+	for (uint8_t i = 0; i < 2; i++) {
+		struct relay_side *side = &stream->sides[i];
+		relay_offload_reception_take(side);
+		side->reception.payload_type = MEDIA_TYPES; /* no packet's */
+		relay_offload_reception_give(side);
+	}
 }
 
 void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream, const struct media_stream *wanted)
@@ -160,8 +163,8 @@ void relay_stream_apply(struct relay_worker *worker, struct relay_stream *stream
 		budget_set(&stream->sides[i].budget,
 			   wanted->kind == MEDIA_DATAGRAM ? &datagrams_agreed : &wanted->budget);
 		budget_set(&stream->sides[i].rtcp_budget, &rtcp_agreed);
-		clocks_apply(&stream->sides[i], wanted->clocks);
 	}
+	clocks_apply(stream, wanted->clocks);
 	for (uint8_t i = 0; i < 2; i++)
 		side_apply(worker, &stream->sides[i], &wanted->sides[i], is_new);
 	stream->is_applied = true;

@@ -27,10 +27,10 @@ static bool protect(struct srtp_crypto *crypto, uint64_t index, uint8_t *packet,
 		return srtp_crypto_seal(crypto, SRTP_KIND_RTCP, ssrc, index, &aad, body, body_length, packet + length);
 	}
 	uint8_t digest[DIGEST_BYTES];
-	if (!srtp_crypto_counter_mode(crypto, SRTP_KIND_RTCP, ssrc, index, body, body_length) ||
-	    !srtp_crypto_tag(crypto, SRTP_KIND_RTCP, packet, length, word, sizeof(word), digest))
-		return false;
 	memcpy(packet + length, word, sizeof(word));
+	if (!srtp_crypto_counter_mode(crypto, SRTP_KIND_RTCP, ssrc, index, body, body_length) ||
+	    !srtp_crypto_tag(crypto, SRTP_KIND_RTCP, packet, length + sizeof(word), digest))
+		return false;
 	memcpy(packet + length + sizeof(word), digest, crypto->profile->rtcp_tag_bytes);
 	return true;
 }
@@ -48,7 +48,7 @@ static bool unprotect(struct srtp_crypto *crypto, const uint8_t *word, uint8_t *
 		return srtp_crypto_open(crypto, SRTP_KIND_RTCP, ssrc, index, &aad, body, body_length, packet + length);
 	}
 	uint8_t digest[DIGEST_BYTES];
-	return srtp_crypto_tag(crypto, SRTP_KIND_RTCP, packet, length, word, SRTCP_INDEX_BYTES, digest) &&
+	return srtp_crypto_tag(crypto, SRTP_KIND_RTCP, packet, length + SRTCP_INDEX_BYTES, digest) &&
 	       bytes_equal_constant_time(digest, packet + length + SRTCP_INDEX_BYTES,
 					 crypto->profile->rtcp_tag_bytes) &&
 	       srtp_crypto_counter_mode(crypto, SRTP_KIND_RTCP, ssrc, index, body, body_length);

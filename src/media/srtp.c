@@ -11,6 +11,7 @@
 
 #define ROLL_OVER_BYTES 4
 #define DIGEST_BYTES 20
+#define TAG_MAXIMUM 10     /* of HMAC-SHA1 */
 #define FIRST_MAXIMUM 2048 /* bytes of a packet that is tried twice */
 
 const char *srtp_result_text(enum srtp_result result)
@@ -65,15 +66,22 @@ int srtp_context_rekey(struct srtp_context *context, enum srtp_suite suite, cons
 	return 0;
 }
 
+/* RFC 3711 section 4.2: over the packet and the roll-over counter, which is put where the tag goes. */
+static bool tag_counter_mode(struct srtp_crypto *crypto, uint64_t index, uint8_t *packet, size_t length,
+			     uint8_t digest[DIGEST_BYTES])
+{
+	write_u32(packet + length, (uint32_t)(index >> 16));
+	return srtp_crypto_tag(crypto, SRTP_KIND_RTP, packet, length + ROLL_OVER_BYTES, digest);
+}
+
 static bool protect_counter_mode(struct srtp_context *context, uint64_t index, uint8_t *packet, size_t header,
 				 size_t length)
 {
 	struct srtp_crypto *crypto = &context->crypto;
-	uint8_t roll_over[ROLL_OVER_BYTES], digest[DIGEST_BYTES];
-	write_u32(roll_over, (uint32_t)(index >> 16));
+	uint8_t digest[DIGEST_BYTES];
 	if (!srtp_crypto_counter_mode(crypto, SRTP_KIND_RTP, read_u32(packet + 8), index, packet + header,
 				      length - header) ||
-	    !srtp_crypto_tag(crypto, SRTP_KIND_RTP, packet, length, roll_over, sizeof(roll_over), digest))
+	    !tag_counter_mode(crypto, index, packet, length, digest))
 		return false;
 	memcpy(packet + length, digest, crypto->profile->rtp_tag_bytes);
 	return true;
@@ -83,10 +91,10 @@ static bool unprotect_counter_mode(struct srtp_context *context, uint64_t index,
 				   size_t length)
 {
 	struct srtp_crypto *crypto = &context->crypto;
-	uint8_t roll_over[ROLL_OVER_BYTES], digest[DIGEST_BYTES];
-	write_u32(roll_over, (uint32_t)(index >> 16));
-	return srtp_crypto_tag(crypto, SRTP_KIND_RTP, packet, length, roll_over, sizeof(roll_over), digest) &&
-	       bytes_equal_constant_time(digest, packet + length, crypto->profile->rtp_tag_bytes) &&
+	uint8_t digest[DIGEST_BYTES], tag[TAG_MAXIMUM];
+	memcpy(tag, packet + length, crypto->profile->rtp_tag_bytes);
+	return tag_counter_mode(crypto, index, packet, length, digest) &&
+	       bytes_equal_constant_time(digest, tag, crypto->profile->rtp_tag_bytes) &&
 	       srtp_crypto_counter_mode(crypto, SRTP_KIND_RTP, read_u32(packet + 8), index, packet + header,
 					length - header);
 }

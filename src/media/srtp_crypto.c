@@ -37,8 +37,7 @@ static bool hmac_setup(struct srtp_crypto *crypto)
 	crypto->scratch = EVP_MD_CTX_new();
 	return crypto->inner && crypto->outer && crypto->scratch &&
 	       hmac_start(crypto->inner, EVP_sha1(), key, HMAC_INNER_PAD) &&
-	       hmac_start(crypto->outer, EVP_sha1(), key, HMAC_OUTER_PAD) &&
-	       EVP_DigestInit_ex2(crypto->scratch, EVP_sha1(), NULL) == 1;
+	       hmac_start(crypto->outer, EVP_sha1(), key, HMAC_OUTER_PAD);
 }
 
 static bool cipher_setup(struct srtp_crypto *crypto)
@@ -141,20 +140,20 @@ bool srtp_crypto_counter_mode(struct srtp_crypto *crypto, enum srtp_kind kind, u
 static bool hmac_begin(struct srtp_crypto *crypto, enum srtp_kind kind, uint8_t pad)
 {
 	if (kind == SRTP_KIND_RTCP)
-		return hmac_start(crypto->scratch, NULL, crypto->keys[kind].auth, pad);
+		return hmac_start(crypto->scratch, EVP_MD_CTX_get0_md(crypto->inner), crypto->keys[kind].auth, pad);
 	const EVP_MD_CTX *from = pad == HMAC_INNER_PAD ? crypto->inner : crypto->outer;
 	return EVP_MD_CTX_copy_ex(crypto->scratch, from) == 1;
 }
 
-bool srtp_crypto_tag(struct srtp_crypto *crypto, enum srtp_kind kind, const uint8_t *bytes, size_t length,
-		     const uint8_t *more, size_t more_length, uint8_t *tag)
+bool srtp_crypto_tag(struct srtp_crypto *crypto, enum srtp_kind kind, const uint8_t *bytes, size_t length, uint8_t *tag)
 {
 	EVP_MD_CTX *hash = crypto->scratch;
 	uint8_t digest[SHA1_BYTES];
-	return hmac_begin(crypto, kind, HMAC_INNER_PAD) && EVP_DigestUpdate(hash, bytes, length) == 1 &&
-	       EVP_DigestUpdate(hash, more, more_length) == 1 && EVP_DigestFinal_ex(hash, digest, NULL) == 1 &&
-	       hmac_begin(crypto, kind, HMAC_OUTER_PAD) && EVP_DigestUpdate(hash, digest, sizeof(digest)) == 1 &&
-	       EVP_DigestFinal_ex(hash, tag, NULL) == 1;
+	bool done = hmac_begin(crypto, kind, HMAC_INNER_PAD) && EVP_DigestUpdate(hash, bytes, length) == 1 &&
+		    EVP_DigestFinal_ex(hash, digest, NULL) == 1 && hmac_begin(crypto, kind, HMAC_OUTER_PAD) &&
+		    EVP_DigestUpdate(hash, digest, sizeof(digest)) == 1 && EVP_DigestFinal_ex(hash, tag, NULL) == 1;
+	EVP_MD_CTX_reset(hash); /* between packets it holds nothing; the next copy would have to free that, too */
+	return done;
 }
 
 /* RFC 7714 sections 8.1 and 9.1. SRTCP's 31-bit index stands where RTP has roll-over counter and sequence. */

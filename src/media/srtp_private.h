@@ -94,9 +94,9 @@ void srtp_crypto_clear(struct srtp_crypto *crypto);
 bool srtp_crypto_counter_mode(struct srtp_crypto *crypto, enum srtp_kind kind, uint32_t ssrc, uint64_t index,
 			      uint8_t *bytes, size_t length);
 
-/* HMAC-SHA1 over both parts; `tag` has 20 bytes. */
+/* HMAC-SHA1; `tag` has 20 bytes. */
 bool srtp_crypto_tag(struct srtp_crypto *crypto, enum srtp_kind kind, const uint8_t *bytes, size_t length,
-		     const uint8_t *more, size_t more_length, uint8_t *tag);
+		     uint8_t *tag);
 
 /* The additional data of an AEAD is in two parts: the header, and SRTCP's index word. */
 struct srtp_aad {
