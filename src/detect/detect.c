@@ -101,11 +101,22 @@ static void rung_add(struct detect *detect, struct finding *finding, struct dete
 
 	rung->subject = subject;
 	rung->hash = subject_hash(detect, &subject);
-	rung->entry = sets_find(&detect->entries, rung->hash, &subject);
-	rung->known = entry_is_known(detect, rung->entry, finding->now_ds);
+	sets_expect(&detect->entries, rung->hash);
+	sets_expect(&detect->bans, rung->hash);
 }
 
-static void ladder_make(struct detect *detect, struct finding *finding)
+/* When all hashes are made, so that memory is waited for once and not for one after the other. */
+static void rungs_find(struct detect *detect, struct finding *finding)
+{
+	for (int i = 0; i < finding->count; i++) {
+		struct rung *rung = &finding->rungs[i];
+
+		rung->entry = sets_find(&detect->entries, rung->hash, &rung->subject);
+		rung->known = entry_is_known(detect, rung->entry, finding->now_ds);
+	}
+}
+
+static void ladder_name(struct detect *detect, struct finding *finding)
 {
 	const struct evidence *evidence = finding->evidence;
 	enum evidence_subject first = evidence_row(evidence->kind)->subject;
@@ -128,6 +139,12 @@ static void ladder_make(struct detect *detect, struct finding *finding)
 		rung_add(detect, finding, place_of(source, evidence->connection));
 	rung_add(detect, finding, detect_subject(SUBJECT_ADDRESS, source, 0));
 	rung_add(detect, finding, detect_subject(SUBJECT_PREFIX, source, 0));
+}
+
+static void ladder_make(struct detect *detect, struct finding *finding)
+{
+	ladder_name(detect, finding);
+	rungs_find(detect, finding);
 }
 
 static struct entry *rung_entry(struct detect *detect, struct rung *rung, uint32_t now_ds)
@@ -324,6 +341,7 @@ static void account_judge(struct detect *detect, const struct finding *finding)
 	if (choice->verdict == ACTION_OFF)
 		return;
 	rung_add(detect, &sideways, detect_subject(SUBJECT_ACCOUNT, &evidence->source, evidence->account));
+	rungs_find(detect, &sideways);
 	rung_entry(detect, rung, finding->now_ds);
 	entry_add(detect, rung->entry, evidence->kind, finding->weight, UINT32_MAX, finding->now_ds);
 	/* The first rung is the account at this host, whose hash tells hosts apart. */
@@ -375,32 +393,36 @@ static void put_unproven(struct detect *detect, struct finding *finding)
 	if (!finding->weight)
 		return;
 	rung_add(detect, finding, detect_subject(SUBJECT_UNPROVEN, &nobody, 0));
+	rungs_find(detect, finding);
 	rung_entry(detect, rung, finding->now_ds);
 	entry_add(detect, rung->entry, EVIDENCE_NET_UNPROVEN, finding->weight, UINT32_MAX, finding->now_ds);
 	judge_weight(detect, finding, rung, 1);
 }
 
-/* The right password after wrong ones: they were mistakes, and are taken off wherever they counted. */
-static void forgive(struct detect *detect, struct finding *finding)
+static void forgive_wide(struct detect *detect, struct finding *finding, enum evidence_kind kind, uint32_t weight)
 {
 	struct detect_subject account =
 		detect_subject(SUBJECT_ACCOUNT, &finding->evidence->source, finding->evidence->account);
-	struct entry *own = finding->rungs[0].entry, *wide = entry_find(detect, &account);
+	struct entry *wide = entry_find(detect, &account);
 
-	for (int kind = 0; kind < EVIDENCE_KIND_COUNT; kind++) {
-		uint32_t weight;
+	for (int i = 1; i < finding->count; i++)
+		if (finding->rungs[i].entry)
+			entry_take(detect, finding->rungs[i].entry, kind, weight, finding->now_ds);
+	if (wide)
+		entry_take(detect, wide, kind, weight, finding->now_ds);
+}
 
-		if (!is_guess(kind_role((enum evidence_kind)kind)))
-			continue;
-		weight = entry_take(detect, own, (enum evidence_kind)kind, UINT32_MAX, finding->now_ds);
-		if (finding->rungs[0].known || !weight)
-			continue;
-		for (int i = 1; i < finding->count; i++)
-			if (finding->rungs[i].entry)
-				entry_take(detect, finding->rungs[i].entry, (enum evidence_kind)kind, weight,
-					   finding->now_ds);
-		if (wide)
-			entry_take(detect, wide, (enum evidence_kind)kind, weight, finding->now_ds);
+/* The right password after wrong ones: they were mistakes, and are taken off wherever they counted. */
+static void forgive(struct detect *detect, struct finding *finding)
+{
+	static const enum evidence_kind kinds[] = {EVIDENCE_CALL_PASSWORD, EVIDENCE_CALL_NONCE};
+	const struct rung *own = &finding->rungs[0];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		uint32_t weight = entry_take(detect, own->entry, kinds[i], UINT32_MAX, finding->now_ds);
+
+		if (weight && !own->known)
+			forgive_wide(detect, finding, kinds[i], weight);
 	}
 }
 

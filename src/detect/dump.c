@@ -244,16 +244,20 @@ static void get_mark(struct restoring *restoring, struct entry *entry, int mark)
 
 static void get_sketch(struct restoring *restoring, struct entry *entry)
 {
+	uint32_t now_ds = ds_from_us(restoring->detect->now_us), before_ds, whole_ds, start_ds = 0;
 	struct input *in = &restoring->in;
-	uint32_t before_ds, start_ds = 0;
 
 	for (int i = 0; i < 2; i++) {
 		entry->sketch.now[i] = get_u(in, 8);
 		entry->sketch.before[i] = get_u(in, 8);
 	}
 	entry->turned_ds = ago_ds(restoring, get_u(in, 4), &before_ds);
+	/* What is over by now, as if time had gone on from there. */
+	whole_ds = saturated((uint64_t)before_ds + now_ds - entry->turned_ds);
 	sketch_turn(&entry->sketch, &start_ds,
-		    sketch_window_ds(restoring->detect, (enum evidence_subject)entry->slot.subject.kind), before_ds);
+		    sketch_window_ds(restoring->detect, (enum evidence_subject)entry->slot.subject.kind), whole_ds);
+	whole_ds -= start_ds;
+	entry->turned_ds = whole_ds < now_ds ? now_ds - whole_ds : 0;
 }
 
 static void entry_restore(struct restoring *restoring, const struct entry *from)

@@ -111,6 +111,12 @@ static uint32_t first_of(const struct sets *sets, uint64_t hash, int choice)
 	return ((uint32_t)(choice ? hash >> 24 : hash) & sets->mask) * SET_WAYS;
 }
 
+void sets_expect(const struct sets *sets, uint64_t hash)
+{
+	__builtin_prefetch(&sets->tags[first_of(sets, hash, 0)]);
+	__builtin_prefetch(&sets->tags[first_of(sets, hash, 1)]);
+}
+
 void *sets_find(const struct sets *sets, uint64_t hash, const struct detect_subject *subject)
 {
 	uint32_t tag = tag_of(hash);

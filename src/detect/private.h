@@ -62,6 +62,8 @@ void *sets_find(const struct sets *sets, uint64_t hash, const struct detect_subj
 /* One that is not there yet; zeros but for its subject. *pushed_out: a slot that was not to be forgotten yet had to go. */
 void *sets_place(struct sets *sets, uint64_t hash, const struct detect_subject *subject, uint32_t now_ds,
 		 bool *pushed_out);
+/* Asks memory for what sets_find will look at. */
+void sets_expect(const struct sets *sets, uint64_t hash);
 void sets_remove(struct sets *sets, const void *slot);
 /* The slot of that index, or NULL when it is free. */
 void *sets_at(const struct sets *sets, uint32_t index);
