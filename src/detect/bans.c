@@ -81,7 +81,7 @@ static void ban_write(struct detect *detect, struct ban *ban, struct detect_verd
 	ban->level = verdict->level;
 	ban->since_us = now_us;
 	ban->until_us = verdict->until_us;
-	ban->slot.keep_ds = ds_from_us(ban->until_us + ban_memory_us(detect));
+	sets_keep(&detect->bans, ban, ds_from_us(ban->until_us + ban_memory_us(detect)));
 	if (ban->until_us < detect->next_end_us)
 		detect->next_end_us = ban->until_us;
 	detect->counts.verdicts++;
@@ -128,7 +128,7 @@ void ban_prolong(struct detect *detect, const struct detect_subject *subject)
 	if (until_us < ban->until_us + duration / 2) /* seldom, and by much */
 		return;
 	ban->until_us = until_us;
-	ban->slot.keep_ds = ds_from_us(until_us + ban_memory_us(detect));
+	sets_keep(&detect->bans, ban, ds_from_us(until_us + ban_memory_us(detect)));
 	ban_to_verdict(ban, &verdict);
 	verdict.prolonged = true;
 	detect->user.verdict(detect->user.context, &verdict);

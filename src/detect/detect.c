@@ -8,8 +8,8 @@
 #include "base/memory.h"
 #include "detect/private.h"
 
-_Static_assert(sizeof(struct entry) + sizeof(uint32_t) == DETECT_SUBJECT_BYTES, "as the header says");
-_Static_assert(sizeof(struct ban) + sizeof(uint32_t) == DETECT_VERDICT_BYTES, "as the header says");
+_Static_assert(sizeof(struct entry) + sizeof(struct set_head) / SET_WAYS == DETECT_SUBJECT_BYTES, "as the header says");
+_Static_assert(sizeof(struct ban) + sizeof(struct set_head) / SET_WAYS == DETECT_VERDICT_BYTES, "as the header says");
 
 #define SIZE_LEAST 64u
 #define ADDRESS_FACTOR 2u

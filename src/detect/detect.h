@@ -21,8 +21,8 @@
 #include "base/evidence.h"
 #include "base/protection.h"
 
-#define DETECT_SUBJECT_BYTES 164
-#define DETECT_VERDICT_BYTES 76
+#define DETECT_SUBJECT_BYTES 160
+#define DETECT_VERDICT_BYTES 72
 
 /* Who or what: a value, compared bytewise. */
 struct detect_subject {

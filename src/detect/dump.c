@@ -170,7 +170,7 @@ static uint32_t put_each(struct buffer *out, const struct detect *detect, const 
 	for (uint32_t i = 0; i < sets_count(sets); i++) {
 		const struct slot *slot = sets_at(sets, i);
 
-		if (!slot || slot->keep_ds <= now_ds)
+		if (!slot || sets_kept(sets, slot) <= now_ds)
 			continue;
 		if (sets == &detect->entries)
 			put_entry(out, (const struct entry *)slot, now_ds);
@@ -281,7 +281,7 @@ static void entry_restore(struct restoring *restoring, const struct entry *from)
 		entry = sets_place(&detect->entries, subject_hash(detect, &from->slot.subject), &from->slot.subject,
 				   ds_from_us(detect->now_us), &pushed_out);
 	*entry = *from;
-	entry->slot.keep_ds = keep_ds;
+	sets_keep(&detect->entries, entry, keep_ds);
 }
 
 static void get_entry(struct restoring *restoring)
@@ -309,7 +309,7 @@ static void ban_restore(struct detect *detect, const struct ban *from)
 	if (!ban)
 		ban = sets_place(&detect->bans, hash, &from->slot.subject, ds_from_us(detect->now_us), &pushed_out);
 	*ban = *from;
-	ban->slot.keep_ds = ds_from_us(keep_us);
+	sets_keep(&detect->bans, ban, ds_from_us(keep_us));
 	if (ban->until_us < detect->next_end_us)
 		detect->next_end_us = ban->until_us;
 }

@@ -42,8 +42,8 @@ static int mark_make(const struct detect *detect, struct entry *entry, enum evid
 	return chosen;
 }
 
-void entry_add(const struct detect *detect, struct entry *entry, enum evidence_kind kind, uint32_t weight,
-	       uint32_t maximum, uint32_t now_ds)
+void entry_add(struct detect *detect, struct entry *entry, enum evidence_kind kind, uint32_t weight, uint32_t maximum,
+	       uint32_t now_ds)
 {
 	uint32_t half_life_ds = detect->half_life_ds[kind], fades_ds;
 	int mark = mark_find(entry, kind);
@@ -57,8 +57,8 @@ void entry_add(const struct detect *detect, struct entry *entry, enum evidence_k
 	sum = (uint64_t)decay(entry->weights[mark], &entry->at_ds[mark], half_life_ds, now_ds) + weight;
 	entry->weights[mark] = sum < maximum ? (uint32_t)sum : maximum;
 	fades_ds = saturated((uint64_t)now_ds + decay_fades_ds(entry->weights[mark], half_life_ds));
-	if (fades_ds > entry->slot.keep_ds)
-		entry->slot.keep_ds = fades_ds;
+	if (fades_ds > sets_kept(&detect->entries, entry))
+		sets_keep(&detect->entries, entry, fades_ds);
 }
 
 static uint32_t sum_of(const struct detect *detect, const struct entry *entry, bool good,
@@ -115,15 +115,15 @@ uint32_t sketch_window_ds(const struct detect *detect, enum evidence_subject kin
 	return (window_s ? window_s : WINDOW_DEFAULT_S) * DS_PER_S;
 }
 
-void entry_count(const struct detect *detect, struct entry *entry, uint64_t hash, uint32_t now_ds)
+void entry_count(struct detect *detect, struct entry *entry, uint64_t hash, uint32_t now_ds)
 {
 	uint32_t window_ds = sketch_window_ds(detect, (enum evidence_subject)entry->slot.subject.kind);
 	uint32_t fades_ds = saturated((uint64_t)now_ds + 2ull * window_ds);
 
 	sketch_turn(&entry->sketch, &entry->turned_ds, window_ds, now_ds);
 	sketch_add(&entry->sketch, hash);
-	if (fades_ds > entry->slot.keep_ds)
-		entry->slot.keep_ds = fades_ds;
+	if (fades_ds > sets_kept(&detect->entries, entry))
+		sets_keep(&detect->entries, entry, fades_ds);
 }
 
 uint32_t entry_distinct(const struct detect *detect, const struct entry *entry, uint32_t now_ds)

@@ -73,20 +73,20 @@ uint32_t sketch_estimate(const struct sketch *sketch)
 
 int sets_init(struct sets *sets, uint32_t count, size_t slot_bytes)
 {
-	uint32_t ways = SET_WAYS;
+	uint32_t sets_needed = 1;
 
-	while (ways < count)
-		ways *= 2;
-	sets->mask = ways / SET_WAYS - 1;
+	while (sets_needed * SET_WAYS < count)
+		sets_needed *= 2;
+	sets->mask = sets_needed - 1;
 	sets->slot_bytes = slot_bytes;
-	sets->tags = memory_alloc(ways * sizeof(*sets->tags));
-	sets->slots = memory_alloc(ways * slot_bytes);
-	return sets->tags && sets->slots ? 0 : -ENOMEM;
+	sets->heads = memory_alloc(sets_needed * sizeof(*sets->heads));
+	sets->slots = memory_alloc(sets_needed * SET_WAYS * slot_bytes);
+	return sets->heads && sets->slots ? 0 : -ENOMEM;
 }
 
 void sets_clear(struct sets *sets)
 {
-	memory_free(sets->tags);
+	memory_free(sets->heads);
 	memory_free(sets->slots);
 }
 
@@ -95,9 +95,9 @@ uint32_t sets_count(const struct sets *sets)
 	return (sets->mask + 1) * SET_WAYS;
 }
 
-static struct slot *slot_at(const struct sets *sets, uint32_t index)
+static struct slot *slot_at(const struct sets *sets, uint32_t set, uint32_t way)
 {
-	return (struct slot *)(void *)(sets->slots + index * sets->slot_bytes);
+	return (struct slot *)(void *)(sets->slots + (set * SET_WAYS + way) * sets->slot_bytes);
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -106,15 +106,15 @@ static uint32_t tag_of(uint64_t hash)
 }
 
 /* Each has two sets to be in, so that hardly one overflows before nearly all are full. */
-static uint32_t first_of(const struct sets *sets, uint64_t hash, int choice)
+static uint32_t set_of(const struct sets *sets, uint64_t hash, int choice)
 {
-	return ((uint32_t)(choice ? hash >> 24 : hash) & sets->mask) * SET_WAYS;
+	return (uint32_t)(choice ? hash >> 24 : hash) & sets->mask;
 }
 
 void sets_expect(const struct sets *sets, uint64_t hash)
 {
-	__builtin_prefetch(&sets->tags[first_of(sets, hash, 0)]);
-	__builtin_prefetch(&sets->tags[first_of(sets, hash, 1)]);
+	__builtin_prefetch(&sets->heads[set_of(sets, hash, 0)]);
+	__builtin_prefetch(&sets->heads[set_of(sets, hash, 1)]);
 }
 
 void *sets_find(const struct sets *sets, uint64_t hash, const struct detect_subject *subject)
@@ -122,63 +122,90 @@ void *sets_find(const struct sets *sets, uint64_t hash, const struct detect_subj
 	uint32_t tag = tag_of(hash);
 
 	for (int choice = 0; choice < 2; choice++) {
-		uint32_t first = first_of(sets, hash, choice);
+		uint32_t set = set_of(sets, hash, choice);
 
-		for (uint32_t i = first; i < first + SET_WAYS; i++)
-			if (sets->tags[i] == tag && detect_subject_equal(&slot_at(sets, i)->subject, subject))
-				return slot_at(sets, i);
+		for (uint32_t way = 0; way < SET_WAYS; way++)
+			if (sets->heads[set].tags[way] == tag &&
+			    detect_subject_equal(&slot_at(sets, set, way)->subject, subject))
+				return slot_at(sets, set, way);
 	}
 	return NULL;
 }
 
-static uint32_t free_in(const struct sets *sets, uint32_t first, uint32_t *place)
+static uint32_t free_in(const struct set_head *head)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = first; i < first + SET_WAYS; i++) {
-		if (sets->tags[i])
-			continue;
-		*place = i;
-		count++;
-	}
+	for (uint32_t way = 0; way < SET_WAYS; way++)
+		count += !head->tags[way];
 	return count;
 }
 
-static void lowest_in(const struct sets *sets, uint32_t first, uint32_t *place)
+/* A free one, else the one to be forgotten first. */
+static uint32_t way_to_take(const struct set_head *head)
 {
-	for (uint32_t i = first; i < first + SET_WAYS; i++)
-		if (slot_at(sets, i)->keep_ds < slot_at(sets, *place)->keep_ds)
-			*place = i;
+	uint32_t chosen = 0;
+
+	for (uint32_t way = 0; way < SET_WAYS; way++) {
+		if (!head->tags[way])
+			return way;
+		if (head->keep_ds[way] < head->keep_ds[chosen])
+			chosen = way;
+	}
+	return chosen;
 }
 
 void *sets_place(struct sets *sets, uint64_t hash, const struct detect_subject *subject, uint32_t now_ds,
 		 bool *pushed_out)
 {
-	uint32_t a = first_of(sets, hash, 0), b = first_of(sets, hash, 1), in_a = a, in_b = b, chosen;
-	uint32_t free_a = free_in(sets, a, &in_a), free_b = free_in(sets, b, &in_b);
+	uint32_t set = set_of(sets, hash, 0), other = set_of(sets, hash, 1), way, other_way;
 	struct slot *slot;
 
-	chosen = free_a >= free_b ? in_a : in_b;
-	if (!free_a && !free_b) {
-		lowest_in(sets, a, &chosen);
-		lowest_in(sets, b, &chosen);
+	way = way_to_take(&sets->heads[set]);
+	other_way = way_to_take(&sets->heads[other]);
+	if (free_in(&sets->heads[other]) > free_in(&sets->heads[set]) ||
+	    (!free_in(&sets->heads[set]) && sets->heads[other].keep_ds[other_way] < sets->heads[set].keep_ds[way])) {
+		set = other;
+		way = other_way;
 	}
-	slot = slot_at(sets, chosen);
-	*pushed_out = sets->tags[chosen] && slot->keep_ds > now_ds;
-	sets->tags[chosen] = tag_of(hash);
+	*pushed_out = sets->heads[set].tags[way] && sets->heads[set].keep_ds[way] > now_ds;
+	sets->heads[set].tags[way] = tag_of(hash);
+	sets->heads[set].keep_ds[way] = 0;
+	slot = slot_at(sets, set, way);
 	memset(slot, 0, sets->slot_bytes);
 	slot->subject = *subject;
 	return slot;
 }
 
+static size_t index_of(const struct sets *sets, const void *slot)
+{
+	return (size_t)((const char *)slot - sets->slots) / sets->slot_bytes;
+}
+
+void sets_keep(struct sets *sets, const void *slot, uint32_t keep_ds)
+{
+	size_t index = index_of(sets, slot);
+
+	sets->heads[index / SET_WAYS].keep_ds[index % SET_WAYS] = keep_ds;
+}
+
+uint32_t sets_kept(const struct sets *sets, const void *slot)
+{
+	size_t index = index_of(sets, slot);
+
+	return sets->heads[index / SET_WAYS].keep_ds[index % SET_WAYS];
+}
+
 void sets_remove(struct sets *sets, const void *slot)
 {
-	size_t index = (size_t)((const char *)slot - sets->slots) / sets->slot_bytes;
+	size_t index = index_of(sets, slot);
 
-	sets->tags[index] = 0;
+	sets->heads[index / SET_WAYS].tags[index % SET_WAYS] = 0;
 }
 
 void *sets_at(const struct sets *sets, uint32_t index)
 {
-	return sets->tags[index] ? slot_at(sets, index) : NULL;
+	uint32_t set = index / SET_WAYS, way = index % SET_WAYS;
+
+	return sets->heads[set].tags[way] ? slot_at(sets, set, way) : NULL;
 }

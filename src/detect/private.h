@@ -44,11 +44,16 @@ uint32_t sketch_estimate(const struct sketch *sketch); /* at most SKETCH_MAXIMUM
 /* What every slot begins with. */
 struct slot {
 	struct detect_subject subject;
-	uint32_t keep_ds; /* forgotten first: whose is the lowest */
+};
+
+/* Of one set, in one line of the cache. */
+struct set_head {
+	uint32_t tags[SET_WAYS];    /* 0: free */
+	uint32_t keep_ds[SET_WAYS]; /* forgotten first: whose is the lowest */
 };
 
 struct sets {
-	uint32_t *tags; /* 0: free */
+	struct set_head *heads;
 	char *slots;
 	size_t slot_bytes;
 	uint32_t mask; /* their number of sets less one */
@@ -59,6 +64,9 @@ int sets_init(struct sets *sets, uint32_t count, size_t slot_bytes);
 void sets_clear(struct sets *sets);
 uint32_t sets_count(const struct sets *sets); /* slots */
 void *sets_find(const struct sets *sets, uint64_t hash, const struct detect_subject *subject);
+/* Until when the slot is remembered, if its set does not overflow. */
+void sets_keep(struct sets *sets, const void *slot, uint32_t keep_ds);
+uint32_t sets_kept(const struct sets *sets, const void *slot);
 /* One that is not there yet; zeros but for its subject. *pushed_out: a slot that was not to be forgotten yet had to go. */
 void *sets_place(struct sets *sets, uint64_t hash, const struct detect_subject *subject, uint32_t now_ds,
 		 bool *pushed_out);
@@ -121,8 +129,8 @@ static inline uint64_t subject_hash(const struct detect *detect, const struct de
 bool subject_is_valid(const struct detect_subject *subject);
 
 /* Weight of a kind at a subject; the memory of it is prolonged. At most `maximum` is held. */
-void entry_add(const struct detect *detect, struct entry *entry, enum evidence_kind kind, uint32_t weight,
-	       uint32_t maximum, uint32_t now_ds);
+void entry_add(struct detect *detect, struct entry *entry, enum evidence_kind kind, uint32_t weight, uint32_t maximum,
+	       uint32_t now_ds);
 /* What is left of all kinds of a control, or of the good ones. */
 uint32_t entry_sum(const struct detect *detect, const struct entry *entry, enum protection_control control,
 		   uint32_t now_ds);
@@ -133,7 +141,7 @@ uint32_t entry_take(const struct detect *detect, struct entry *entry, enum evide
 		    uint32_t now_ds);
 uint32_t sketch_window_ds(const struct detect *detect, enum evidence_subject kind);
 /* Counts one more different `hash`. */
-void entry_count(const struct detect *detect, struct entry *entry, uint64_t hash, uint32_t now_ds);
+void entry_count(struct detect *detect, struct entry *entry, uint64_t hash, uint32_t now_ds);
 uint32_t entry_distinct(const struct detect *detect, const struct entry *entry, uint32_t now_ds);
 
 struct entry *entry_find(const struct detect *detect, const struct detect_subject *subject);

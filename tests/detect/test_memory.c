@@ -79,7 +79,8 @@ static void sets_push_out_what_fades_first(void **state)
 
 		slot = sets_place(&sets, i * 0x100000000ull, &subject, 0, &pushed_out);
 		assert_false(pushed_out);
-		slot->keep_ds = i == 5 ? 10 : 100;
+		sets_keep(&sets, slot, i == 5 ? 10 : 100);
+		assert_int_equal(sets_kept(&sets, slot), i == 5 ? 10 : 100);
 	}
 	for (uint32_t i = 0; i < SET_WAYS; i++) {
 		struct detect_subject subject = detect_subject(SUBJECT_ACCOUNT, &address, i + 1);
@@ -110,7 +111,7 @@ static void two_choices_lose_nobody(void **state)
 		struct slot *slot =
 			sets_place(&sets, hash_bytes(kit_key, &subject, sizeof(subject)), &subject, 0, &pushed_out);
 
-		slot->keep_ds = 1;
+		sets_keep(&sets, slot, 1);
 		assert_false(pushed_out);
 	}
 	sets_clear(&sets);
