@@ -242,7 +242,7 @@ static void a_prefix_full_of_attackers_is_blocked_as_a_whole(void **state)
 		}
 	}
 	kit_expect(&kit, CONTROL_SCAN, SUBJECT_PREFIX, ACTION_BLOCK);
-	assert_in_range(addresses, 4, 10);
+	assert_in_range(addresses, 7, 9);
 	assert_true(kit_is_let_in(&kit, &next, 0));
 	kit_stop(&kit);
 }
@@ -291,6 +291,29 @@ static void one_who_owns_a_64_is_stopped(void **state)
 	assert_in_range(tried, 30, 31);
 	assert_true(kit_is_let_in(&kit, &next, 0));
 	kit_stop(&kit);
+}
+
+/* However long one address goes on, its neighbours are not taken with it. */
+static void one_address_never_stands_for_its_prefix(void **state)
+{
+	static struct kit kit;
+
+	(void)state;
+	for (int family = 0; family < 2; family++) {
+		struct address source = kit_address(family ? "[2001:db8:bad::1]:5060" : "198.51.100.7:5060");
+
+		kit_init(&kit);
+		kit_start(&kit);
+		for (uint32_t n = 0; n < 20000; n++) {
+			if (!attack(&kit, EVIDENCE_SIP_SCANNER, &source, 0))
+				source.port++;
+			kit_wait(&kit, 5 * SECOND);
+		}
+		assert_true(kit.count > 3);
+		for (uint32_t i = 0; i < kit.count && i < VERDICTS_MAXIMUM; i++)
+			assert_int_not_equal(kit.verdicts[i].subject.kind, SUBJECT_PREFIX);
+		kit_stop(&kit);
+	}
 }
 
 /* ---- Forgers ---- */
@@ -363,7 +386,15 @@ static void good_findings_must_be_proven(void **state)
 	assert_true(detect_is_known(kit.detect, &source, 0, kit.now_us));
 	assert_true(detect_is_known(kit.detect, &source, kit_name("phones", 1), kit.now_us));
 	assert_false(detect_is_known(kit.detect, &source, kit_name("phones", 2), kit.now_us));
+	kit_wait(&kit, 20 * DAY);
+	assert_false(detect_is_known(kit.detect, &source, 0, kit.now_us));
+	for (int hour = 0; hour < 1000; hour++) {
+		kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &source, kit_name("phones", 1), 0);
+		kit_wait(&kit, HOUR);
+	}
 	kit_wait(&kit, 30 * DAY);
+	assert_true(detect_is_known(kit.detect, &source, 0, kit.now_us));
+	kit_wait(&kit, 10 * DAY); /* somebody else may have the address by now */
 	assert_false(detect_is_known(kit.detect, &source, 0, kit.now_us));
 	kit_stop(&kit);
 }
@@ -419,6 +450,7 @@ int main(void)
 		cmocka_unit_test(a_prefix_full_of_attackers_is_blocked_as_a_whole),
 		cmocka_unit_test(a_prefix_with_somebody_known_is_never_blocked),
 		cmocka_unit_test(one_who_owns_a_64_is_stopped),
+		cmocka_unit_test(one_address_never_stands_for_its_prefix),
 		cmocka_unit_test(a_million_forged_sources_block_nobody),
 		cmocka_unit_test(good_findings_must_be_proven),
 		cmocka_unit_test(a_block_lasts_while_the_attack_does),
