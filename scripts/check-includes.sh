@@ -19,12 +19,13 @@ sip: base
 sdp: base
 bpf: base
 media: base bpf
+detect: base
 store: base ipc
 transport: base net sip
 call: base config ipc media net sdp sip transport
 agent: base media net sdp sip transport
-roles: agent base bpf call config control ipc media net sdp sip store transport
-cli: agent base call config control ipc media net roles sdp sip store transport
+roles: agent base bpf call config control detect ipc media net sdp sip store transport
+cli: agent base call config control detect ipc media net roles sdp sip store transport
 '
 
 find "$directory" -mindepth 2 -name '*.[ch]' | sort | xargs awk -v table="$table" -v root="$directory/" '

@@ -6,6 +6,7 @@
 
 #include "base/flow.h"
 #include "base/log.h"
+#include "base/protection.h"
 
 #include <time.h>
 
@@ -208,6 +209,7 @@ struct config {
 		uint32_t duration_s;        /* longest call; 0: no limit */
 		uint32_t session_expires_s; /* asked of each peer (RFC 4028); 0: no session timers */
 	} calls;
+	struct protection protection;
 	char **dns_servers;     /* "address:port", NULL-terminated; NULL: the system's */
 	uint32_t media_workers; /* 0: one a core */
 	enum config_datapath media_datapath;

@@ -27,6 +27,8 @@ static const char *const words_redirects[] = {"follow", "pass", "refuse", NULL};
 const char *const words_direction[] = {"in", "out", NULL};
 const char *const words_party[] = {"called", "caller", NULL};
 static const char *const words_datapath[] = {"auto", "sockets", "xdp", NULL};
+/* In the order of enum protection_action. */
+const char *const words_verdict[] = {"off", "report", "slow", "refuse", "cut", "lock", "block", NULL};
 const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 /* In the order of SDP_SUITES in sdp/sdp.h, which tests/config holds this to; the first is "no suite". */
@@ -43,6 +45,34 @@ const char *const words_suites[] = {"",
 #define IN_ZONE(member) .offset = offsetof(struct config_zone, member)
 #define IN_ROUTE(member) .offset = offsetof(struct config_route, member)
 #define IN_REWRITE(member) .offset = offsetof(struct config_rewrite, member)
+/* The keys of one control, by the table of base/protection.h. */
+#define CHOICE(id, member) IN_CONFIG(protection.controls[CONTROL_##id].member)
+#define CONTROL_KEYS(id, name, limit, half_life, action, what, text) \
+	{"protection." name, KEY_SECTION, .help = text}, \
+		{"protection." name ".threshold", \
+		 KEY_INTEGER, \
+		 CHOICE(id, threshold), \
+		 RANGE(1, 1000000), \
+		 .fallback = #limit, \
+		 .unit = what, \
+		 .help = "How much is too much; the wider whom it would hit, and the better known, the more it takes " \
+			 "(docs/decisions/0017-detection.md)."}, \
+		{"protection." name ".half_life", \
+		 KEY_SECONDS, \
+		 CHOICE(id, half_life_s), \
+		 RANGE(0, 365 * DAY), \
+		 .fallback = #half_life "s", \
+		 .help = "After how long half of it is forgotten. 0: as each kind of evidence says."}, \
+		{"protection." name ".verdict", \
+		 KEY_WORD, \
+		 CHOICE(id, verdict), \
+		 .words = words_verdict, \
+		 .fallback = #action, \
+		 .help = "The hardest that follows. Whom it hits may allow less: an account at a host is refused, " \
+			 "not blocked."}, \
+		{"protection." name ".dry_run", KEY_BOOLEAN, CHOICE(id, dry_run), .fallback = "false", \
+		 .help = "Only say what would have been done."},
+
 #define RANGE(low, high) .minimum = (low), .maximum = (high)
 
 /* clang-format off */
@@ -270,6 +300,25 @@ const struct config_key config_keys[] = {
 	{"calls.session_expires", KEY_SECONDS, IN_CONFIG(calls.session_expires_s), RANGE(0, DAY), .fallback = "30m",
 	 .help = "Each side of a call shows within this time that it is still there, or the call ends (session timers, "
 		 "RFC 4028); where the peer can, at least 90 seconds. 0: never asked."},
+
+	{"protection", KEY_SECTION, .help = "Attackers: what counts as an attack, and what is done. Each control has a section below."},
+	{"protection.dry_run", KEY_BOOLEAN, IN_CONFIG(protection.dry_run), .fallback = "false",
+	 .help = "Nothing is done to anybody; what would be is said."},
+	{"protection.never_block", KEY_PREFIXES, IN_CONFIG(protection), RANGE(0, PROTECTION_NEVER_MAXIMUM), .fallback = "[]",
+	 .help = "Addresses to which nothing is done whatever they send, beside the peers of core and trunk zones."},
+	{"protection.subjects", KEY_INTEGER, IN_CONFIG(protection.subjects), RANGE(64, 67108864), .fallback = "65536",
+	 .unit = "subjects", .help = "How many addresses, accounts, connections and the like are remembered at a time, each in 160 bytes; a phone needs "
+		 "two. When there are more, those go first that would be forgotten first. Takes effect at start."},
+	{"protection.verdicts", KEY_INTEGER, IN_CONFIG(protection.verdicts), RANGE(64, 16777216), .fallback = "16384",
+	 .unit = "verdicts", .help = "How many verdicts are remembered at a time, those that are over among them. Takes effect at start."},
+	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Paced is for the first time alone, an account locked for the second at most."},
+	{"protection.duration.first", KEY_SECONDS, IN_CONFIG(protection.expiry.first_s), RANGE(SECOND, 30 * DAY), .fallback = "1m",
+	 .help = "The first time."},
+	{"protection.duration.factor", KEY_INTEGER, IN_CONFIG(protection.expiry.factor), RANGE(1, 1000), .fallback = "10", .unit = "times",
+	 .help = "Each time so much longer than the last."},
+	{"protection.duration.maximum", KEY_SECONDS, IN_CONFIG(protection.expiry.maximum_s), RANGE(SECOND, 365 * DAY), .fallback = "1d",
+	 .help = "The longest; after as long without a verdict, the next is the first again."},
+	PROTECTION_CONTROLS(CONTROL_KEYS)
 
 	{"dns", KEY_SECTION, .help = "How names of peers are looked up (RFC 3263: NAPTR, SRV, A, AAAA)."},
 	{"dns.servers", KEY_SERVERS, IN_CONFIG(dns_servers), RANGE(1, 8), .fallback_words = "those of /etc/resolv.conf",

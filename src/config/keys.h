@@ -25,13 +25,14 @@ enum key_type {
 	KEY_ADDRESSES, /* one, or a list of two, one of each IP version */
 	KEY_LISTENERS,
 	KEY_PEERS,
-	KEY_NUMBERS, /* list of telephone numbers */
-	KEY_ORIGINS, /* list of web origins, as texts */
-	KEY_SERVERS, /* list of addresses with or without port, as texts */
-	KEY_PORTS,   /* "low-high" */
-	KEY_WORD,    /* one of `words`, held as its index */
-	KEY_WORDS,   /* list of those, held as bits by index */
-	KEY_SUITES,  /* list of those, held as bytes in order */
+	KEY_NUMBERS,  /* list of telephone numbers */
+	KEY_ORIGINS,  /* list of web origins, as texts */
+	KEY_SERVERS,  /* list of addresses with or without port, as texts */
+	KEY_PREFIXES, /* list of address prefixes; taken into the protection */
+	KEY_PORTS,    /* "low-high" */
+	KEY_WORD,     /* one of `words`, held as its index */
+	KEY_WORDS,    /* list of those, held as bits by index */
+	KEY_SUITES,   /* list of those, held as bytes in order */
 	KEY_BOOLEAN,
 	KEY_INTEGER,
 	KEY_SECONDS,      /* a duration, held in seconds */
@@ -74,6 +75,7 @@ extern const char *const words_risks[];
 extern const char *const words_when[];
 extern const char *const words_direction[];
 extern const char *const words_party[];
+extern const char *const words_verdict[];
 extern const char *const words_log_level[];
 /* clang-format on */
 

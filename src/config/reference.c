@@ -48,6 +48,7 @@ static const char *const expected_texts[KEY_TYPE_COUNT] = {
 	[KEY_PEERS] = "a list such as [\"sip:10.0.0.10:5060;transport=udp\"]",
 	[KEY_ORIGINS] = "a list such as [\"https://phone.example.org\", \"https://intranet.example.org:8443\"]",
 	[KEY_SERVERS] = "a list of addresses, such as [\"192.0.2.53\", \"127.0.0.1:5353\"]",
+	[KEY_PREFIXES] = "a list of addresses and prefixes, such as [\"192.0.2.7\", \"2001:db8::/32\"]",
 	[KEY_NUMBERS] = "a list of telephone numbers, such as [\"112\", \"999\"]",
 	[KEY_PORTS] = "a range such as \"20000-29999\"",
 	[KEY_BOOLEAN] = "true or false",

@@ -61,6 +61,7 @@ static const struct {
 		 "zone that "
 		 "is not access."},
 	{.whole = rule_limits, .help = "A limit on a part that is larger than the limit on the whole."},
+	{.whole = rule_protection, .help = "`protection.duration.maximum` shorter than `first`."},
 	{.zone = rule_risks_needed},
 	{.zone = rule_verify},
 };

@@ -13,7 +13,8 @@ rule_zone rule_peers_by_kind, rule_authentication, rule_access_open, rule_access
 
 /* Of the whole (rules_between.c). */
 typedef void rule_whole(struct reader *reader);
-rule_whole rule_zone_names, rule_listeners_apart, rule_peers_not_us, rule_ports_apart, rule_routes, rule_limits;
+rule_whole rule_zone_names, rule_listeners_apart, rule_peers_not_us, rule_ports_apart, rule_routes, rule_limits,
+	rule_protection;
 
 /* Whether the value at `path` of the zone was understood, with all its items: only then a rule may speak about it. */
 bool zone_is_sound(const struct node *zone, const char *path);

@@ -281,3 +281,14 @@ void rule_limits(struct reader *reader)
 				  (unsigned)pairs[i].part_value, pairs[i].whole, (unsigned)pairs[i].whole_value);
 	}
 }
+
+void rule_protection(struct reader *reader)
+{
+	const struct protection *protection = &reader->config->protection;
+
+	if (protection->expiry.maximum_s && protection->expiry.maximum_s < protection->expiry.first_s)
+		reader_error_line(
+			reader, reader_line(reader->root, "protection.duration.maximum"), "protection.duration.maximum",
+			"is %u seconds, less than protection.duration.first, which is %u; write at least that",
+			(unsigned)protection->expiry.maximum_s, (unsigned)protection->expiry.first_s);
+}

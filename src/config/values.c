@@ -505,6 +505,26 @@ static void value_origins(struct reader *reader, const struct config_key *key, s
 		    "behind");
 }
 
+static void value_prefixes(struct reader *reader, const struct config_key *key, struct node *node, void *field)
+{
+	struct protection *protection = field;
+
+	if (!value_is_list(reader, key, node))
+		return;
+	for (struct node *item = node->children; item; item = item->next) {
+		if (item->faulty || !value_is_text(reader, key, item))
+			continue;
+		if (protection_prefix_parse(node_text(item), &protection->never[protection->never_count]))
+			reader_error(
+				reader, item, key->path,
+				"%s is no address or prefix; write one such as 192.0.2.0/24, with zeros behind the "
+				"prefix",
+				quote(node_text(item)).text);
+		else
+			protection->never_count++;
+	}
+}
+
 /* The index of the zone that a node names, or -1 with the error reported. */
 static int zone_of(struct reader *reader, const struct config_key *key, struct node *node)
 {
@@ -669,20 +689,35 @@ static const struct {
 	bool takes_record; /* the whole struct rather than one field of it */
 } types[KEY_TYPE_COUNT] = {
 	/* clang-format off: a table */
-	[KEY_NAME] = {value_text},           [KEY_ZONE] = {value_zone},
-	[KEY_ZONES] = {value_zones, true},   [KEY_SHARES] = {value_shares, true},
-	[KEY_HOURS] = {value_hours, true},   [KEY_PATTERN] = {value_pattern},
-	[KEY_PATTERNS] = {value_patterns},   [KEY_DIALLED] = {value_dialled},
-	[KEY_USER] = {value_text},           [KEY_ACCOUNT] = {value_text},
-	[KEY_TEXT] = {value_text},           [KEY_HOST] = {value_text},
-	[KEY_COUNTRY] = {value_text},        [KEY_PATH] = {value_text},
-	[KEY_ADDRESSES] = {value_addresses}, [KEY_LISTENERS] = {value_listeners, true},
-	[KEY_PEERS] = {value_peers, true},   [KEY_NUMBERS] = {value_numbers},
-	[KEY_ORIGINS] = {value_origins},     [KEY_SERVERS] = {value_servers},
-	[KEY_PORTS] = {value_ports, true},   [KEY_WORD] = {value_word},
-	[KEY_WORDS] = {value_words},         [KEY_SUITES] = {value_suites, true},
-	[KEY_BOOLEAN] = {value_boolean},     [KEY_INTEGER] = {value_integer},
-	[KEY_SECONDS] = {value_duration},    [KEY_MILLISECONDS] = {value_duration},
+	[KEY_NAME] = {value_text},
+	[KEY_ZONE] = {value_zone},
+	[KEY_ZONES] = {value_zones, true},
+	[KEY_SHARES] = {value_shares, true},
+	[KEY_HOURS] = {value_hours, true},
+	[KEY_PATTERN] = {value_pattern},
+	[KEY_PATTERNS] = {value_patterns},
+	[KEY_DIALLED] = {value_dialled},
+	[KEY_USER] = {value_text},
+	[KEY_ACCOUNT] = {value_text},
+	[KEY_TEXT] = {value_text},
+	[KEY_HOST] = {value_text},
+	[KEY_COUNTRY] = {value_text},
+	[KEY_PATH] = {value_text},
+	[KEY_ADDRESSES] = {value_addresses},
+	[KEY_LISTENERS] = {value_listeners, true},
+	[KEY_PEERS] = {value_peers, true},
+	[KEY_NUMBERS] = {value_numbers},
+	[KEY_ORIGINS] = {value_origins},
+	[KEY_SERVERS] = {value_servers},
+	[KEY_PREFIXES] = {value_prefixes},
+	[KEY_PORTS] = {value_ports, true},
+	[KEY_WORD] = {value_word},
+	[KEY_WORDS] = {value_words},
+	[KEY_SUITES] = {value_suites, true},
+	[KEY_BOOLEAN] = {value_boolean},
+	[KEY_INTEGER] = {value_integer},
+	[KEY_SECONDS] = {value_duration},
+	[KEY_MILLISECONDS] = {value_duration},
 	/* clang-format on */
 };
 

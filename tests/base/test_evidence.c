@@ -18,6 +18,9 @@ static void test_rows(void **state)
 
 		assert_true(row->weight <= 100);
 		assert_true(row->level < EVIDENCE_LEVEL_COUNT);
+		assert_true(row->subject < SUBJECT_COUNT);
+		assert_true(row->half_life_s > 0);
+		assert_true(strlen(row->name) < 32); /* as dumps have room */
 		for (int other = 0; other < kind; other++)
 			assert_string_not_equal(row->name, evidence_row((enum evidence_kind)other)->name);
 	}
@@ -53,12 +56,28 @@ static void test_sink_counts(void **state)
 		assert_int_equal(sink.counts[kind], kind == EVIDENCE_MEDIA_SIZE ? 4 : 0);
 }
 
+/* Accounts of two zones are two; who does not have the key cannot try names. */
+static void test_names_are_hashed(void **state)
+{
+	static const uint8_t key[HASH_KEY_BYTES] = "one", other[HASH_KEY_BYTES] = "two";
+	uint64_t hash = evidence_hash(key, SPAN("phones"), SPAN("alice"));
+
+	(void)state;
+	assert_true(hash == evidence_hash(key, SPAN("phones"), SPAN("alice")));
+	assert_true(hash != evidence_hash(key, SPAN("phones"), SPAN("bob")));
+	assert_true(hash != evidence_hash(key, SPAN("phonesa"), SPAN("lice")));
+	assert_true(hash != evidence_hash(key, SPAN("office"), SPAN("alice")));
+	assert_true(hash != evidence_hash(other, SPAN("phones"), SPAN("alice")));
+	assert_true(evidence_hash(key, SPAN_EMPTY, SPAN_EMPTY) != 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_unproven_weighs_nothing),
 		cmocka_unit_test(test_sink_counts),
+		cmocka_unit_test(test_names_are_hashed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

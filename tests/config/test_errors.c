@@ -281,6 +281,17 @@ static const struct wrong combinations[] = {
 	 "5: limits.body_bytes: is 6000, more than limits.message_bytes", "no more than that"},
 	{GOOD "limits: {connections: 50, connections_per_source: 51}\n", "5: limits.connections_per_source: is 51",
 	 "no more"},
+	/* Protection. */
+	{GOOD "protection: {never_block: [192.0.2.0/24, 192.0.2.1/24]}\n",
+	 "5: protection.never_block: \"192.0.2.1/24\" is no address or prefix", "zeros behind"},
+	{GOOD "protection: {never_block: 192.0.2.1}\n", "5: protection.never_block: is not a list", "2001:db8::/32"},
+	{GOOD "protection: {scan: {verdict: ban}}\n", "5: protection.scan.verdict: \"ban\" is not known",
+	 "off, report, slow, refuse, cut, lock or block"},
+	{GOOD "protection: {scan: {threshold: 0}}\n", "5: protection.scan.threshold: \"0\" is out of range",
+	 "1 to 1000000"},
+	{GOOD "protection: {gues: {dry_run: true}}\n", "5: protection.gues: is not known", "\"guess\""},
+	{GOOD "protection: {duration: {first: 2h, maximum: 1h}}\n", "5: protection.duration.maximum: is 3600 seconds",
+	 "at least that"},
 	/* Routes. */
 	{GOOD "routes: [{from: phonse, to: phones}]\n", "5: routes.from: there is no zone \"phonse\"",
 	 "did you mean \"phones\""},

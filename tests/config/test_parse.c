@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "config/config.h"
+#include "config/keys.h"
 #include "sdp/sdp.h"
 
 static const char office[] =
@@ -58,6 +59,9 @@ static const char office[] =
 	"limits: {calls: 7, idle_timeout: 20m, message_bytes: 8000, first_byte_timeout: 1500ms}\n"
 	"calls: {ring_timeout: 2m, media_silence: 0, maximum_duration: 1d}\n"
 	"media: {workers: 3}\n"
+	"protection: {dry_run: true, never_block: [192.0.2.7, \"2001:db8::/32\"], subjects: 1000, duration: {first: "
+	"5m},\n"
+	"  guess: {threshold: 55, half_life: 2h, verdict: off, dry_run: true}}\n"
 	"log: {level: debug}\n";
 
 static const char smallest[] = "site: {domain: 192.0.2.1}\n"
@@ -116,6 +120,45 @@ static void top_level_values_arrive(void **state)
 	assert_int_equal(config->calls.duration_s, 86400);
 	assert_int_equal(config->media_workers, 3);
 	assert_int_equal(config->log_level, LOG_DEBUG);
+	config_free(config);
+}
+
+static void protection_arrives(void **state)
+{
+	struct config *config = read_good(office, 1);
+	const struct protection *protection = &config->protection;
+	struct protection defaults;
+
+	(void)state;
+	protection_default(&defaults);
+	assert_true(protection->dry_run);
+	assert_int_equal(protection->never_count, 2);
+	assert_int_equal(protection->never[0].bits, 32);
+	assert_int_equal(protection->never[1].bits, 32);
+	assert_int_equal(protection->never[1].address.family, ADDRESS_IPV6);
+	assert_int_equal(protection->subjects, 1000);
+	assert_int_equal(protection->expiry.first_s, 300);
+	assert_int_equal(protection->expiry.maximum_s, defaults.expiry.maximum_s);
+	assert_int_equal(protection->controls[CONTROL_GUESS].threshold, 55);
+	assert_int_equal(protection->controls[CONTROL_GUESS].half_life_s, 7200);
+	assert_int_equal(protection->controls[CONTROL_GUESS].verdict, ACTION_OFF);
+	assert_true(protection->controls[CONTROL_GUESS].dry_run);
+	assert_memory_equal(&protection->controls[CONTROL_SCAN], &defaults.controls[CONTROL_SCAN],
+			    sizeof(defaults.controls[CONTROL_SCAN]));
+	config_free(config);
+}
+
+/* One table, two ways to its defaults. */
+static void protection_not_written_is_the_tables_own(void **state)
+{
+	struct config *config = read_good(smallest, 2);
+	struct protection defaults;
+
+	(void)state;
+	protection_default(&defaults);
+	assert_memory_equal(&config->protection, &defaults, sizeof(defaults));
+	for (int i = 0; i < ACTION_COUNT; i++)
+		assert_string_equal(words_verdict[i], protection_action_name((enum protection_action)i));
 	config_free(config);
 }
 
@@ -487,6 +530,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_state_directory_of_a_faulty_file),
 		cmocka_unit_test(top_level_values_arrive),
+		cmocka_unit_test(protection_arrives),
+		cmocka_unit_test(protection_not_written_is_the_tables_own),
 		cmocka_unit_test(access_zone_arrives),
 		cmocka_unit_test(peer_zones_arrive),
 		cmocka_unit_test(routes_keep_their_order),
