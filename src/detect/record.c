@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 
+#define NUMBER_MAXIMUM (UINT64_C(1) << 62)
 #define GATHERED 64u /* findings written or read together */
 
 /* ---- Files ---- */
@@ -100,7 +101,7 @@ static bool find_newest(void *context, struct walk *walk, uint64_t slot, const c
 	uint64_t number = record_finding_read(&walk->head, bytes, &evidence, &known);
 
 	(void)context;
-	if (number && (number - 1) % walk->head.capacity == slot && number > walk->newest)
+	if (number < NUMBER_MAXIMUM && number > walk->newest && (number - 1) % walk->head.capacity == slot)
 		walk->newest = number;
 	return true;
 }

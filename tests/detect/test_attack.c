@@ -361,6 +361,26 @@ static void one_who_owns_a_64_is_stopped(void **state)
 	kit_stop(&kit);
 }
 
+/* Three hosts of a household are dealt with one by one. */
+static void three_addresses_are_no_prefix(void **state)
+{
+	static struct kit kit;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	for (uint32_t n = 0; n < 27; n++) {
+		struct address source = kit_address("[2001:db8:bad::1]:5060");
+
+		source.ip[15] = (uint8_t)(n % 3);
+		source.port = (uint16_t)(5060 + n);
+		kit_put(&kit, EVIDENCE_SIP_MALFORMED, &source, 0, 0);
+		kit_put(&kit, EVIDENCE_SIP_MALFORMED, &source, 0, 0);
+	}
+	assert_int_equal(kit.count, 0);
+	kit_stop(&kit);
+}
+
 /* However long one address goes on, its neighbours are not taken with it. */
 static void one_address_never_stands_for_its_prefix(void **state)
 {
@@ -521,6 +541,7 @@ int main(void)
 		cmocka_unit_test(a_prefix_full_of_attackers_is_blocked_as_a_whole),
 		cmocka_unit_test(a_prefix_with_somebody_known_is_never_blocked),
 		cmocka_unit_test(one_who_owns_a_64_is_stopped),
+		cmocka_unit_test(three_addresses_are_no_prefix),
 		cmocka_unit_test(one_address_never_stands_for_its_prefix),
 		cmocka_unit_test(a_million_forged_sources_block_nobody),
 		cmocka_unit_test(good_findings_must_be_proven),
