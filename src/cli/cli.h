@@ -18,7 +18,7 @@ struct arguments {
 	const char *configuration, *explain;
 	const char *password_file, *password, *user;
 	const char *listen, *media, *ports, *realm;
-	const char *from, *caller, *time;
+	const char *from, *caller, *time, *with;
 	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
 	int word_count;
 	bool json, reference, example, ended;
@@ -81,6 +81,7 @@ int status_command(const struct arguments *arguments);
 int calls_command(const struct arguments *arguments);
 int registrations_command(const struct arguments *arguments);
 int route_command(const struct arguments *arguments);
+int replay_command(const struct arguments *arguments);
 int hangup_command(const struct arguments *arguments);
 int reload_command(const struct arguments *arguments);
 int upgrade_command(const struct arguments *arguments);

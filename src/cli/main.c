@@ -31,6 +31,7 @@ const struct command commands[] = {
 	{"account", "add|list|remove|password [USER]", 1, 2, LISTS " " PASSWORDS " sha256-only",
 	 "manage the gateway's own accounts (authentication: local)", account_command},
 	{"route", "NUMBER", 1, 1, LISTS " from caller time", "show where the configuration sends a number", route_command},
+	{"replay", "EVENTS", 1, 1, LISTS " with", "show what would be decided about evidence that was recorded", replay_command},
 	{"hangup", "CALL", 1, 1, LISTS, "end the call of that number (see: ringwall calls)", hangup_command},
 	{"reload", "", 0, 0, LISTS, "take the changed configuration, all of it or none; calls go on", reload_command},
 	{"upgrade", "", 0, 0, LISTS, "run the program that was installed since the start; calls go on", upgrade_command},

@@ -383,7 +383,7 @@ static void put_unproven(struct detect *detect, struct finding *finding)
 	static const struct kind_role role = {.control = CONTROL_UNPROVEN};
 	static const struct address nobody;
 	const struct evidence_row *row = evidence_row(finding->evidence->kind);
-	struct evidence as = {.kind = EVIDENCE_NET_UNPROVEN};
+	static const struct evidence as = {.kind = EVIDENCE_NET_UNPROVEN};
 	struct rung *rung = finding->rungs;
 
 	detect->counts.unproven++;

@@ -45,6 +45,62 @@ static void each_time_takes_longer(void **state)
 	kit_stop(&kit);
 }
 
+/* Whoever is called does not become harder to reach for a stranger's patience. */
+static void pacing_does_not_grow(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	for (uint32_t i = 0; i < 10; i++) {
+		kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_CALLEE, &source, 0, kit_name("phones", 1)), 100);
+		assert_int_equal(kit.count, i + 1);
+		assert_int_equal(kit.verdicts[i].until_us - kit.verdicts[i].since_us, MINUTE);
+		kit_wait(&kit, MINUTE);
+	}
+	kit_stop(&kit);
+}
+
+/* A worker that gathers five thousand equal drops tells of one burst, which ends no call; a stream of bursts does. */
+static void a_burst_is_no_crime(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct evidence evidence;
+	uint32_t needed;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	evidence = kit_finding(&kit, EVIDENCE_MEDIA_RATE, &source, 0, 0);
+	evidence.session = 3;
+	evidence.count = 5000;
+	needed = kit_put_until(&kit, evidence, 100);
+	assert_in_range(needed, 5, 20);
+	kit_expect(&kit, CONTROL_MEDIA, SUBJECT_CALL, ACTION_CUT);
+	kit_stop(&kit);
+}
+
+/* The kernel drops what is blocked, and of nothing else it can say that it goes on. */
+static void only_blocks_are_prolonged(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct evidence evidence;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &source, 0, 0), 200) > 0);
+	kit_expect(&kit, CONTROL_HANDSHAKE, SUBJECT_ADDRESS, ACTION_REFUSE);
+	kit_wait(&kit, 50 * SECOND);
+	evidence = kit_finding(&kit, EVIDENCE_KERNEL_BLOCKED, &source, 0, 0);
+	assert_int_equal(kit_put_until(&kit, evidence, 100), 0);
+	kit_stop(&kit);
+}
+
 static void the_owner_says_how_long(void **state)
 {
 	static struct kit kit;
@@ -118,6 +174,8 @@ static void the_never_block_list_is_heeded(void **state)
 		assert_true(kit.verdicts[0].never);
 		assert_true(kit_is_let_in(&kit, &source, 0));
 		kit_put_until(&kit, kit_finding(&kit, EVIDENCE_SIP_SCANNER, &source, 0, 0), 1000);
+		/* Nothing stops it, so it is said of the address, too. */
+		assert_int_equal(kit.verdicts[1].subject.kind, SUBJECT_ADDRESS);
 		for (uint32_t n = 0; n < kit.count && n < VERDICTS_MAXIMUM; n++)
 			assert_true(kit.verdicts[n].never);
 		kit_forget_told(&kit);
@@ -242,6 +300,63 @@ static void a_harder_verdict_replaces(void **state)
 	scan(&kit, &source);
 	kit_expect(&kit, CONTROL_SCAN, SUBJECT_TRANSPORT_ADDRESS, ACTION_BLOCK);
 	assert_int_equal(kit.ended[DETECT_REPLACED], 1);
+	kit_stop(&kit);
+}
+
+/* Of all that touches a request the hardest is the answer. */
+static void the_hardest_is_found(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct detect_question question = {.source = source, .account = 7, .target = 8, .proven = true};
+	struct detect_verdict verdict;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	assert_false(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_CALLEE, &source, 0, 8), 200) > 0);
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_SLOW);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_PASSWORD, &source, 7, 0), 200) > 0);
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_REFUSE);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &source, 0, 0), 200) > 0);
+	assert_int_equal(kit.verdicts[2].subject.kind, SUBJECT_ADDRESS);
+	question.source.port++;
+	question.account = 0;
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.control, CONTROL_HANDSHAKE);
+	detect_forget(kit.detect, &kit.verdicts[2].subject, kit.now_us);
+	scan(&kit, &source);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &question.source, 0, 0), 200) > 0);
+	question.source = source;
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_BLOCK); /* the place, though its address is only refused */
+	kit_stop(&kit);
+}
+
+/* However much that is heavier is held against an address, that somebody is known there is not pushed out by it. */
+static void what_speaks_for_somebody_stays(void **state)
+{
+	const enum evidence_kind kinds[] = {EVIDENCE_SIP_HOSTILE, EVIDENCE_SIP_SCANNER,   EVIDENCE_CALL_CHALLENGE,
+					    EVIDENCE_CALL_FORGED, EVIDENCE_SIP_MALFORMED, EVIDENCE_CALL_PASSWORD,
+					    EVIDENCE_SIP_FOREIGN};
+	static struct kit kit;
+	struct address source = attacker();
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &source, 7, 0);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			source.port++;
+			kit_put(&kit, kinds[i], &source, 0, 0);
+		}
+	}
+	assert_int_equal(kit.count, 0);
+	assert_true(detect_is_known(kit.detect, &source, 0, kit.now_us));
 	kit_stop(&kit);
 }
 
@@ -396,6 +511,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_time_takes_longer),
+		cmocka_unit_test(pacing_does_not_grow),
+		cmocka_unit_test(a_burst_is_no_crime),
+		cmocka_unit_test(only_blocks_are_prolonged),
 		cmocka_unit_test(the_owner_says_how_long),
 		cmocka_unit_test(half_lives_of_the_policy_go_before_the_kinds),
 		cmocka_unit_test(time_never_runs_backwards),
@@ -404,6 +522,8 @@ int main(void)
 		cmocka_unit_test(why_says_what_led_to_it),
 		cmocka_unit_test(what_holds_is_listed_and_taken_back),
 		cmocka_unit_test(a_harder_verdict_replaces),
+		cmocka_unit_test(the_hardest_is_found),
+		cmocka_unit_test(what_speaks_for_somebody_stays),
 		cmocka_unit_test(nonsense_is_left_out),
 		cmocka_unit_test(policies_out_of_range_are_refused),
 		cmocka_unit_test(without_memory_there_is_none),
