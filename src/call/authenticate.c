@@ -2,6 +2,7 @@
  * Local authentication: the gateway challenges phones itself (RFC 3261 section 22, RFC 8760). Known and unknown users
  * get the same answers (THREATS S2). */
 #include "call/dialogs.h"
+#include "call/findings.h"
 #include "call/phones.h"
 
 #define NONCE_LIFETIME_S 300
@@ -164,6 +165,7 @@ void authentication_refused(struct gateway *gateway, const struct flow *flow, st
 	char source[ADDRESS_TEXT_BYTES];
 
 	gateway->counters.authentication_failed++;
+	finding_tell(gateway, EVIDENCE_CALL_PASSWORD, flow, user, SPAN_EMPTY);
 	log_limited(&gateway->refused_limit, LOG_NOTICE, "call", "authentication failed: source=%s user=%.*s",
 		    address_text(&flow->remote, source), SPAN_PRINT(user));
 }

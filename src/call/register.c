@@ -3,6 +3,7 @@
  * often by the phone, seldom at the PBX. */
 #include "call/calls.h"
 #include "call/dialogs.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/phones.h"
 
@@ -597,6 +598,9 @@ static void forward_refusal(struct relay *relay, const struct sip_message *respo
 			authentication_refused(gateway, sip_server_flow(relay->server),
 					       span_from(relay->registration->account));
 	} else {
+		if (status == 403 && sip_message_header(sip_server_request(relay->server), SIP_HEADER_AUTHORIZATION))
+			authentication_refused(gateway, sip_server_flow(relay->server), /* as some registrars say it */
+					       span_from(relay->registration->account));
 		status = policy_status(status, gateway_zone(gateway, relay->zones[1]), zone);
 		gateway->counters.registrations_refused++;
 	}

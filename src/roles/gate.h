@@ -34,10 +34,24 @@ struct gate {
 	struct evidence_sink evidence;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	struct ipc_datapath_state datapath;
+	struct gate_protection *protection;
 	struct gate_ended *ended; /* NULL: no call has ended yet */
 	bool loading, loaded;
 	bool stopping;
 };
+
+/* ---- gate_protection.c: detection, and `bans`, `events`, `why`, `unban` ---- */
+
+/* By the configuration's policy, from the first time on. Returns 0 or a negative error. */
+int gate_protection_apply(struct gate *gate, const struct config *config);
+void gate_protection_free(struct gate *gate);
+const uint8_t *gate_protection_key(const struct gate *gate); /* HASH_KEY_BYTES, of names */
+void gate_evidence(void *context, const struct evidence *evidence);
+enum protection_action gate_judge(void *context, const struct gateway_question *question);
+void gate_handle_bans(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_events(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_why(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_unban(void *context, struct control_request *request, const json_t *arguments);
 
 /* ---- gate_control.c: the commands of the control socket ---- */
 
