@@ -160,12 +160,18 @@ static bool credentials_find(struct gateway *gateway, const struct config_zone *
 	return false;
 }
 
+static bool account_is(struct gateway *gateway, struct span username)
+{
+	char user[128];
+
+	return !sip_user_decode(username, user, sizeof(user)) && account_find(gateway, user);
+}
+
 void authentication_refused(struct gateway *gateway, const struct flow *flow, struct span user)
 {
 	char source[ADDRESS_TEXT_BYTES];
 
 	gateway->counters.authentication_failed++;
-	finding_tell(gateway, EVIDENCE_CALL_PASSWORD, flow, user, SPAN_EMPTY);
 	log_limited(&gateway->refused_limit, LOG_NOTICE, "call", "authentication failed: source=%s user=%.*s",
 		    address_text(&flow->remote, source), SPAN_PRINT(user));
 }
@@ -186,14 +192,21 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 		return false;
 	}
 	verdict = sip_nonce_check(gateway->nonce_key, flow, clock_wall_s(), NONCE_LIFETIME_S, credentials.nonce);
+	if (verdict == SIP_NONCE_FRESH) /* it went there, and to nobody else */
+		transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S);
 	*user = verify(gateway, request, &credentials);
 	if (verdict != SIP_NONCE_FRESH || !*user || !uri_is_of(&credentials, request)) {
-		if (verdict == SIP_NONCE_FRESH)
+		if (verdict == SIP_NONCE_FRESH) {
+			bool exists = account_is(gateway, credentials.username);
+
 			authentication_refused(gateway, flow, credentials.username);
+			finding_tell(gateway, exists ? EVIDENCE_CALL_PASSWORD : EVIDENCE_CALL_USER, flow,
+				     exists ? credentials.username : SPAN_EMPTY,
+				     exists ? SPAN_EMPTY : credentials.username);
+		}
 		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
 		return false;
 	}
-	transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S); /* the nonce went there */
 	if (!nonce_take(gateway, &credentials, clock_wall_s())) {
 		challenge(gateway, server, true); /* an honest phone asks again with the new nonce, by itself */
 		return false;
