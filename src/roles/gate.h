@@ -88,6 +88,15 @@ void gate_calls_free(struct gate_calls *calls);
 /* A call as the command shows it; NULL: no memory. And with what media counted of it, if that was found. */
 json_t *gate_call_row(const struct gateway_call_view *view);
 void gate_call_count(json_t *row, const struct ipc_counters *counters);
+/* A side as media counted it: caller's, callee's. */
+struct gate_counted_side {
+	uint64_t packets_in, packets_out, lost, dropped;
+	uint32_t jitter_us, round_trip_us;
+};
+void gate_call_sides(const struct ipc_counters *counters, struct gate_counted_side sides[2]);
+/* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
+double gate_call_opinion(const struct gate_counted_side *side, const struct gate_counted_side *other,
+			 const char *codec);
 
 /* ---- gate_ended.c: `calls --ended` ---- */
 
