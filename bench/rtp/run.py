@@ -41,7 +41,7 @@ MEMORY_GOAL_BYTES = 8192  # of a call with two SRTP legs
 
 
 def compile_programs(build, out):
-    libraries = [build / "src/media/libmedia.a", build / "src/base/libbase.a", "-lssl", "-lcrypto", "-lpthread"]
+    libraries = [*(build / f"src/{name}.a" for name in ("media/libmedia", "bpf/libring", "base/libbase")), "-lssl", "-lcrypto", "-lpthread"]
     for name in ("rtp_load", "rtp_relay"):
         subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-I", SOURCE / "src", "-o", out / name,
                         SOURCE / f"bench/rtp/{name}.c", *libraries], check=True)
