@@ -333,6 +333,7 @@ static int turn(struct load *load, unsigned seconds, unsigned ways, unsigned sta
 {
 	pthread_t threads[2];
 	const struct side *a = &load->sides[0], *b = &load->sides[1];
+	clock_t cpu = clock();
 	turn_prepare(load, ways, stamped);
 	load->start_us = clock_monotonic_us();
 	load->end_us = load->start_us + UINT64_C(1000000) * seconds;
@@ -341,9 +342,10 @@ static int turn(struct load *load, unsigned seconds, unsigned ways, unsigned sta
 			return -EAGAIN;
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	printf("{\"sent\": %llu, \"failed\": %llu, \"received\": %llu, \"wrong_size\": %llu",
+	printf("{\"sent\": %llu, \"failed\": %llu, \"received\": %llu, \"wrong_size\": %llu, \"ends_s\": %.4f",
 	       (unsigned long long)(a->sent + b->sent), (unsigned long long)(a->failed + b->failed),
-	       (unsigned long long)(a->received + b->received), (unsigned long long)(a->wrong + b->wrong));
+	       (unsigned long long)(a->received + b->received), (unsigned long long)(a->wrong + b->wrong),
+	       (double)(clock() - cpu) / CLOCKS_PER_SEC);
 	if (stamped)
 		delays_print(load);
 	puts("}");
