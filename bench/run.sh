@@ -14,7 +14,7 @@ failed=0
 mkdir -p bench/out
 : >"$run"
 test -f "$build/build.ninja" || meson setup "$build" --buildtype=release >/dev/null || exit 1
-ninja -C "$build" ringwall src/media/libmedia.a src/base/libbase.a bench/parse/parse_invite bench/parse/parse_body bench/net/net_memory \
+ninja -C "$build" ringwall src/media/libmedia.a src/bpf/libring.a src/base/libbase.a bench/parse/parse_invite bench/parse/parse_body bench/net/net_memory \
 	bench/recovery/call_cost bench/storm/storm bench/dtls/handshakes \
 	>bench/out/build.log || {
 	tail -n 30 bench/out/build.log >&2

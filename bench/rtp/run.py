@@ -9,17 +9,15 @@ that arrived. Prints one JSON line a kind of work, and exits 1 when packets were
   bench/rtp/run.py [--build DIRECTORY] [--calls N] [--rate N] [--turns N] [--seconds N] [--work NAME]
 """
 import argparse
-import base64
 import json
 import os
 import pathlib
 import resource
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
+
+from engine import SUITES, Rtpengine
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NET = f"127.{100 + os.getpid() // 250 % 100}.{os.getpid() % 250}"  # several runs do not meet
@@ -27,11 +25,6 @@ PHONE_A, PHONE_B, OURS, THEIRS = (f"{NET}.{host}" for host in range(1, 5))
 RTP_BYTES = 172
 LOSS_MAXIMUM = 0.001
 SINKS = 32  # sockets that receive for all the called phones: their cost is charged to the relay that sends to them
-SUITES = {  # number (enum srtp_suite), bytes of key and salt, bytes of the tag
-    "": (0, 0, 0),
-    "AES_CM_128_HMAC_SHA1_80": (1, 30, 10),
-    "AEAD_AES_128_GCM": (5, 28, 16),
-}
 WORKS = {  # name: (suite on B's side, goal)
     "RTP to RTP": ("", 0.55),
     "RTP to SRTP": ("AES_CM_128_HMAC_SHA1_80", 0.45),
@@ -40,9 +33,9 @@ WORKS = {  # name: (suite on B's side, goal)
 MEMORY_GOAL_BYTES = 8192  # of a call with two SRTP legs
 
 
-def compile_programs(build, out):
-    libraries = [build / "src/media/libmedia.a", build / "src/base/libbase.a", "-lssl", "-lcrypto", "-lpthread"]
-    for name in ("rtp_load", "rtp_relay"):
+def compile_programs(build, out, names=("rtp_load", "rtp_relay")):
+    libraries = [*(build / f"src/{name}.a" for name in ("media/libmedia", "bpf/libring", "base/libbase")), "-lssl", "-lcrypto", "-lpthread"]
+    for name in names:
         subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-I", SOURCE / "src", "-o", out / name,
                         SOURCE / f"bench/rtp/{name}.c", *libraries], check=True)
 
@@ -52,109 +45,11 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def bencode(value):
-    if isinstance(value, dict):
-        return b"d" + b"".join(bencode(k) + bencode(value[k]) for k in sorted(value)) + b"e"
-    if isinstance(value, list):
-        return b"l" + b"".join(map(bencode, value)) + b"e"
-    if isinstance(value, int):
-        return b"i%de" % value
-    data = value.encode()
-    return b"%d:%s" % (len(data), data)
-
-
-def bdecode(data, at=0):
-    kind = data[at:at + 1]
-    if kind == b"i":
-        end = data.index(b"e", at)
-        return int(data[at + 1:end]), end + 1
-    if kind in (b"l", b"d"):
-        items, at = [], at + 1
-        while data[at:at + 1] != b"e":
-            item, at = bdecode(data, at)
-            items.append(item)
-        if kind == b"l":
-            return items, at + 1
-        return dict(zip(items[::2], items[1::2])), at + 1
-    colon = data.index(b":", at)
-    length = int(data[at:colon])
-    return data[colon + 1:colon + 1 + length].decode(), colon + 1 + length
-
-
-def sdp(ip, port, protocol, extra=()):
-    lines = ["v=0", f"o=- 1 1 IN IP4 {ip}", "s=-", f"c=IN IP4 {ip}", "t=0 0", f"m=audio {port} {protocol} 0",
-             "a=rtpmap:0 PCMU/8000", "a=sendrecv", *extra]
-    return "\r\n".join(lines) + "\r\n"
-
-
-def sdp_port(text):
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("m=audio"))
-
-
-def free_udp_port(ip):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((ip, 0))
-        return probe.getsockname()[1]
-
-
-class Rtpengine:
-    def __init__(self, folder):
-        port = free_udp_port(THEIRS)
-        program = shutil.which("rtpengine")
-        if not program:
-            sys.exit("rtpengine is not installed (Debian package rtpengine-daemon)")
-        self.process = subprocess.Popen(
-            [program, "--config-file=none", "--table=-1", f"--interface={THEIRS}", f"--listen-ng={THEIRS}:{port}",
-             "--port-min=10000", "--port-max=50000", "--foreground", "--log-stderr", "--log-level=3",
-             f"--pidfile={folder}/rtpengine.pid", "--timeout=600", "--silent-timeout=600"],
-            stdout=subprocess.DEVNULL, stderr=open(folder / "rtpengine.log", "w"), cwd=folder)
-        self.control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.control.connect((THEIRS, port))
-        self.control.settimeout(1)
-        self.asked = 0
-        for _ in range(20):
-            try:
-                self.ask({"command": "ping"})
-                return
-            except (TimeoutError, ConnectionRefusedError):
-                time.sleep(0.25)
-        sys.exit("rtpengine does not answer: " + (folder / "rtpengine.log").read_text()[-500:])
-
-    def ask(self, question):
-        self.asked += 1
-        cookie = b"%d_%d" % (os.getpid(), self.asked)
-        self.control.send(cookie + b" " + bencode(question))
-        while True:
-            answer = self.control.recv(65536)
-            if answer.startswith(cookie + b" "):
-                answer = bdecode(answer[len(cookie) + 1:])[0]
-                if answer["result"] not in ("ok", "pong"):
-                    sys.exit(f"rtpengine: {answer}")
-                return answer
-
-    def call_make(self, name, port_a, port_b, suite):
-        """Returns its ports toward A and B."""
-        protocol = "RTP/SAVP" if suite else "RTP/AVP"
-        common = {"call-id": name, "from-tag": "a", "ICE": "remove", "DTLS": "off", "rtcp-mux": ["demux"],
-                  "replace": ["origin"]}
-        offer = self.ask({**common, "command": "offer", "transport-protocol": protocol,
-                          "sdp": sdp(PHONE_A, port_a, "RTP/AVP")})["sdp"]
-        extra = []
-        if suite:
-            line = next(x for x in offer.splitlines() if x.startswith("a=crypto:") and f" {suite} " in x + " ")
-            tag = line.split(":", 1)[1].split()[0]
-            key = base64.b64encode(bytes(range(SUITES[suite][1]))).decode()
-            extra = [f"a=crypto:{tag} {suite} inline:{key}"]
-        answer = self.ask({**common, "command": "answer", "to-tag": "b", "transport-protocol": "RTP/AVP",
-                           "sdp": sdp(PHONE_B, port_b, protocol, extra)})["sdp"]
-        return sdp_port(answer), sdp_port(offer)
-
-
 def ports_theirs(engine, calls, suite, name):
     lines = []
     for i in range(calls):
         a, b = 10000 + 2 * i, 10000 + 2 * (i % SINKS)
-        to_a, to_b = engine.call_make(f"{name}-{i}", a, b, suite)
+        to_a, to_b = engine.call_make(f"{name}-{i}", (PHONE_A, a), (PHONE_B, b), "", suite)
         lines.append(f"{PHONE_A}:{a} {THEIRS}:{to_a} {PHONE_B}:{b} {THEIRS}:{to_b}")
     return "\n".join(lines) + "\n"
 
@@ -208,7 +103,7 @@ def measure(options, name, out, folder):
     size = RTP_BYTES + SUITES[suite][2]
     processes = []
     try:
-        engine = Rtpengine(folder)
+        engine = Rtpengine(folder, THEIRS, [THEIRS])
         processes.append(engine.process)
         theirs = Meter(engine.process.pid, ports_theirs(engine, options.calls, suite, name.replace(" ", "-").replace(",", "")))
         ports = ports_ours(options.calls)
