@@ -2,6 +2,7 @@
  * Local authentication: the gateway challenges phones itself (RFC 3261 section 22, RFC 8760). Known and unknown users
  * get the same answers (THREATS S2). */
 #include "call/dialogs.h"
+#include "call/findings.h"
 #include "call/phones.h"
 
 #define NONCE_LIFETIME_S 300
@@ -159,6 +160,13 @@ static bool credentials_find(struct gateway *gateway, const struct config_zone *
 	return false;
 }
 
+static bool account_is(struct gateway *gateway, struct span username)
+{
+	char user[128];
+
+	return !sip_user_decode(username, user, sizeof(user)) && account_find(gateway, user);
+}
+
 void authentication_refused(struct gateway *gateway, const struct flow *flow, struct span user)
 {
 	char source[ADDRESS_TEXT_BYTES];
@@ -184,14 +192,21 @@ bool authenticate(struct gateway *gateway, struct sip_server_transaction *server
 		return false;
 	}
 	verdict = sip_nonce_check(gateway->nonce_key, flow, clock_wall_s(), NONCE_LIFETIME_S, credentials.nonce);
+	if (verdict == SIP_NONCE_FRESH) /* it went there, and to nobody else */
+		transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S);
 	*user = verify(gateway, request, &credentials);
 	if (verdict != SIP_NONCE_FRESH || !*user || !uri_is_of(&credentials, request)) {
-		if (verdict == SIP_NONCE_FRESH)
+		if (verdict == SIP_NONCE_FRESH) {
+			bool exists = account_is(gateway, credentials.username);
+
 			authentication_refused(gateway, flow, credentials.username);
+			finding_tell(gateway, exists ? EVIDENCE_CALL_PASSWORD : EVIDENCE_CALL_USER, flow,
+				     exists ? credentials.username : SPAN_EMPTY,
+				     exists ? SPAN_EMPTY : credentials.username);
+		}
 		challenge(gateway, server, verdict == SIP_NONCE_STALE && *user);
 		return false;
 	}
-	transport_source_prove(gateway->transport, flow, PROOF_LIFETIME_S); /* the nonce went there */
 	if (!nonce_take(gateway, &credentials, clock_wall_s())) {
 		challenge(gateway, server, true); /* an honest phone asks again with the new nonce, by itself */
 		return false;

@@ -6,6 +6,7 @@
 #define RINGWALL_CALL_CALL_H
 
 #include "base/checkpoint.h"
+#include "base/evidence.h"
 #include "config/config.h"
 #include "ipc/ipc.h"
 #include "media/media.h"
@@ -13,6 +14,13 @@
 
 struct gateway;
 struct gateway_call_view;
+
+/* Names as in struct evidence; 0: nobody is named yet. */
+struct gateway_question {
+	const struct flow *flow;
+	uint64_t account, target;
+	bool proven;
+};
 
 struct gateway_callbacks {
 	/* To the media process. `stream` holds keys: the callee wipes its copies. */
@@ -26,6 +34,11 @@ struct gateway_callbacks {
 	void (*stopped)(void *context);
 	/* An answered call ends, and its media session is closed next; `how` in plain words. NULL: nobody wants to know. */
 	void (*call_ended)(void *context, const struct gateway_call_view *view, const char *how);
+	/* What is seen of who comes from an access zone, with names hashed by `evidence_key`; and what is done about one who asks. Both NULL:
+	 * nobody wants to know, and nothing is done. */
+	void (*evidence)(void *context, const struct evidence *evidence);
+	enum protection_action (*judge)(void *context, const struct gateway_question *question);
+	uint8_t evidence_key[HASH_KEY_BYTES];
 	void *context;
 };
 
@@ -176,6 +189,9 @@ void gateway_peers_each(struct gateway *gateway, void (*visit)(void *context, co
 	X(redirects_passed, "3xx whose new address was told to the caller") \
 	X(redirects_refused, "3xx that were answered 480") \
 	X(dialog_strangers, "in-dialog requests from a foreign source or without a dialog (S5, S6)") \
+	X(messages_blocked, "messages and connections of blocked sources that the kernel let through") \
+	X(scanners_left, "requests that bear a scanner's mark: left without an answer (S1)") \
+	X(requests_stopped, "requests refused, or paced, for what was seen of their source or account (F4)") \
 	X(sources_refused, "messages from sources that are no peer of their zone (N7)") \
 	X(answers_withheld, "answers that UDP sources did not get, having sent too little themselves (N4)") \
 	X(checkpoints_loaded, "calls and dialogs taken over from a process that died") \

@@ -10,6 +10,7 @@ struct dialog;
 struct route_target;
 
 /* invite.c: the INVITE that makes a call */
+bool invite_is_emergency(const struct gateway *gateway, const struct sip_uri *uri);
 void invite_receive(struct gateway *gateway, struct sip_server_transaction *server, const struct sip_message *request);
 /* The other leg's INVITE, from the caller's. 0, or the status to refuse with. */
 int invite_forward(struct relay *relay, const struct sip_message *request);

@@ -3,6 +3,7 @@
 #include "call/calls.h"
 #include "call/dialogs.h"
 #include "call/events.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/phones.h"
 #include "call/sessions.h"
@@ -84,9 +85,11 @@ static bool body_unwrap(struct gateway *gateway, struct sip_server_transaction *
 
 static void on_request(void *context, struct sip_server_transaction *server, const struct sip_message *request)
 {
-	if (!may_describe(request->method) || !sip_multipart_is(request->content_type))
+	bool is_refused = !request->to.tag.length && findings_refuse(context, server, request);
+
+	if (!is_refused && (!may_describe(request->method) || !sip_multipart_is(request->content_type)))
 		request_dispatch(context, server, request);
-	else if (body_unwrap(context, server))
+	else if (!is_refused && body_unwrap(context, server))
 		request_dispatch(context, server, sip_server_request(server));
 	request_release(server);
 	gateway_records_settle(context);
@@ -137,6 +140,8 @@ static void on_cancelled(void *context, struct sip_server_transaction *server, c
 
 static void response_dispatch(struct relay *relay, const struct sip_message *response)
 {
+	if (relay->registration || relay->outside || relay->initial)
+		finding_of_answer(relay, response);
 	if (relay->registration)
 		register_response(relay, response);
 	else if (relay->subscription)
@@ -286,9 +291,24 @@ static bool on_admit(void *context, const struct flow *flow)
 	struct gateway *gateway = context;
 
 	if (servers_admit(gateway, flow->zone, &flow->remote))
-		return true;
+		return findings_admit(gateway, flow);
 	gateway->counters.sources_refused++;
 	return false;
+}
+
+static bool on_screen(void *context, const struct flow *flow, const struct sip_message *request)
+{
+	return findings_screen(context, flow, request);
+}
+
+static void on_rejected(void *context, const struct flow *flow, enum sip_reject reason)
+{
+	finding_of_reject(context, flow, reason);
+}
+
+static void on_ended(void *context, const struct flow *flow, enum net_close_reason reason)
+{
+	finding_of_end(context, flow, reason);
 }
 
 /* In core and trunk zones only peers are admitted. The zone may be gone since. */
@@ -410,6 +430,9 @@ static bool transport_make(struct gateway *gateway)
 	struct transport_callbacks callbacks = {
 		.admit = on_admit,
 		.known = on_known,
+		.screen = on_screen,
+		.rejected = on_rejected,
+		.ended = on_ended,
 		.closed = on_closed,
 		.sending = on_sending,
 		.context = gateway,
@@ -448,6 +471,7 @@ static bool tables_make(struct gateway *gateway)
 	gateway->subscription_pool = pool_new(sizeof(struct subscription), config->limits.subscriptions);
 	gateway->ports = port_pools_new();
 	gateway->nonces = nonce_uses_new(config->limits.registrations);
+	gateway->challenges = challenges_new();
 	gateway->scratch = memory_alloc(MESSAGE_CAPACITY);
 	gateway->body = memory_alloc(SDP_BYTES_MAXIMUM);
 	gateway->text = memory_alloc(BODY_MAXIMUM);
@@ -539,6 +563,7 @@ void gateway_free(struct gateway *gateway)
 	pool_free(gateway->subscription_pool);
 	port_pools_free(gateway->ports);
 	nonce_uses_free(gateway->nonces);
+	challenges_free(gateway->challenges);
 	memory_free_secret(gateway->scratch, MESSAGE_CAPACITY);
 	memory_free_secret(gateway->body, SDP_BYTES_MAXIMUM);
 	memory_free_secret(gateway->text, BODY_MAXIMUM);

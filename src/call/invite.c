@@ -2,6 +2,7 @@
  * The INVITE that makes a call: out to the other side, its responses back, the caller's ACK. */
 #include "call/calls.h"
 #include "call/dialogs.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/phones.h"
 #include "call/sessions.h"
@@ -146,7 +147,7 @@ static int invitation_read(struct gateway *gateway, const struct flow *flow, con
 	return status ? status : invitation->extra.overflow ? 503 : 0;
 }
 
-static bool is_emergency(const struct gateway *gateway, const struct sip_uri *uri)
+bool invite_is_emergency(const struct gateway *gateway, const struct sip_uri *uri)
 {
 	char number[64];
 
@@ -166,7 +167,7 @@ static bool refuse_overloaded(struct gateway *gateway, struct sip_server_transac
 	bool shown = flow->proven || gateway_zone(gateway, flow->zone)->kind != ZONE_ACCESS;
 	char extra[40];
 
-	if (!overload_refuses(&gateway->overload, shown) || is_emergency(gateway, &request->request_uri))
+	if (!overload_refuses(&gateway->overload, shown) || invite_is_emergency(gateway, &request->request_uri))
 		return false;
 	gateway->counters.calls_refused_overload++;
 	snprintf(extra, sizeof(extra), "Retry-After: %u\r\n",
@@ -456,6 +457,7 @@ void invite_ack(struct gateway *gateway, const struct flow *flow, const struct s
 		if (tombstone_ack(gateway, flow, ack))
 			return;
 		gateway->counters.dialog_strangers++;
+		finding_of_stranger(gateway, flow, ack);
 		return;
 	}
 	relay = acknowledged(&dialog, ack->cseq);

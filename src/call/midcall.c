@@ -3,6 +3,7 @@
 #include "call/calls.h"
 #include "call/dialogs.h"
 #include "call/events.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/sessions.h"
 
@@ -149,6 +150,7 @@ void midcall_receive(struct gateway *gateway, struct sip_server_transaction *ser
 		if (tombstone_receive(gateway, server, request))
 			return;
 		gateway->counters.dialog_strangers++;
+		finding_of_stranger(gateway, sip_server_flow(server), request);
 		request_refuse(gateway, server, 481, NULL);
 		return;
 	}

@@ -352,6 +352,7 @@ struct gateway {
 	uint64_t ticked_us;
 	uint8_t nonce_key[HASH_KEY_BYTES], body_key[HASH_KEY_BYTES];
 	struct nonce_uses *nonces;
+	struct challenges *challenges; /* that were relayed */
 	struct overload overload;
 	bool loaded, stopping;
 	uint64_t stop_deadline_us;

@@ -3,6 +3,7 @@
  * often by the phone, seldom at the PBX. */
 #include "call/calls.h"
 #include "call/dialogs.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/phones.h"
 
@@ -577,6 +578,15 @@ static bool credentials_were_wrong(const struct relay *relay, const struct sip_m
 	       !sip_digest_parse(challenge->value, &digest) && !digest.stale;
 }
 
+static void password_refused(const struct relay *relay)
+{
+	const struct flow *flow = sip_server_flow(relay->server);
+	struct span user = span_from(relay->registration->account);
+
+	authentication_refused(relay->gateway, flow, user);
+	finding_tell(relay->gateway, EVIDENCE_CALL_PASSWORD, flow, user, SPAN_EMPTY);
+}
+
 static void forward_refusal(struct relay *relay, const struct sip_message *response)
 {
 	struct gateway *gateway = relay->gateway;
@@ -594,9 +604,10 @@ static void forward_refusal(struct relay *relay, const struct sip_message *respo
 		status = 403;
 	} else if (challenge) {
 		if (credentials_were_wrong(relay, response))
-			authentication_refused(gateway, sip_server_flow(relay->server),
-					       span_from(relay->registration->account));
+			password_refused(relay);
 	} else {
+		if (status == 403 && sip_message_header(sip_server_request(relay->server), SIP_HEADER_AUTHORIZATION))
+			password_refused(relay); /* as some registrars say it */
 		status = policy_status(status, gateway_zone(gateway, relay->zones[1]), zone);
 		gateway->counters.registrations_refused++;
 	}

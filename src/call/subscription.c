@@ -4,6 +4,7 @@
 #include "call/calls.h"
 #include "call/dialogs.h"
 #include "call/events.h"
+#include "call/findings.h"
 #include "call/peers.h"
 #include "call/phones.h"
 
@@ -436,6 +437,7 @@ static void inside_receive(struct gateway *gateway, struct sip_server_transactio
 	subscription = find(gateway, sip_server_flow(server), request, &from);
 	if (!subscription) {
 		gateway->counters.dialog_strangers++;
+		finding_of_stranger(gateway, sip_server_flow(server), request);
 		respond(gateway, server, 481, NULL, NULL);
 		return;
 	}

@@ -47,20 +47,19 @@ void json_print(json_t *answer)
 	putchar('\n');
 }
 
-static const char *text_of(const json_t *object, const char *name)
+const char *text_of(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
 	return text ? text : "";
 }
 
-static long long number_of(const json_t *object, const char *name)
+long long number_of(const json_t *object, const char *name)
 {
 	return json_integer_value(json_object_get(object, name));
 }
 
-/* Asks, prints as JSON or lets `print` do it. */
-static int ask_and_print(const struct arguments *arguments, json_t *request, void (*print)(const json_t *answer))
+int ask_and_print(const struct arguments *arguments, json_t *request, void (*print)(const json_t *answer))
 {
 	const char *path = arguments->configuration ? arguments->configuration : CONFIG_PATH;
 	char state_directory[1024];
@@ -81,8 +80,7 @@ static int ask_and_print(const struct arguments *arguments, json_t *request, voi
 	return EXIT_GOOD;
 }
 
-/* "3 d 04:05:06", "04:05:06", "05:06". */
-static const char *duration_text(long long seconds, char out[32])
+const char *duration_text(long long seconds, char out[32])
 {
 	if (seconds >= 86400)
 		snprintf(out, 32, "%lld d %02lld:%02lld:%02lld", seconds / 86400, seconds / 3600 % 24,

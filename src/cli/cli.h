@@ -18,7 +18,7 @@ struct arguments {
 	const char *configuration, *explain;
 	const char *password_file, *password, *user;
 	const char *listen, *media, *ports, *realm;
-	const char *from, *caller, *time;
+	const char *from, *caller, *time, *with;
 	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
 	int word_count;
 	bool json, reference, example, ended;
@@ -52,6 +52,14 @@ int configuration_of(const struct arguments *arguments, bool check_files, struct
  * -ENOENT and -ECONNREFUSED when `quiet_when_none`: no gateway runs. The request is released. */
 int gateway_ask(const char *state_directory, json_t *request, bool quiet_when_none, json_t **answer);
 
+/* Asks the running gateway, and prints the answer as JSON or lets `print` do it. Returns an exit code. The request is released. */
+int ask_and_print(const struct arguments *arguments, json_t *request, void (*print)(const json_t *answer));
+
+/* Of an answer: "" and 0 for what is not there. "3 d 04:05:06", "04:05:06", "05:06". */
+const char *text_of(const json_t *object, const char *name);
+long long number_of(const json_t *object, const char *name);
+const char *duration_text(long long seconds, char out[32]);
+
 /* With --json: prints without "ok". */
 void json_print(json_t *answer);
 
@@ -81,6 +89,11 @@ int status_command(const struct arguments *arguments);
 int calls_command(const struct arguments *arguments);
 int registrations_command(const struct arguments *arguments);
 int route_command(const struct arguments *arguments);
+int bans_command(const struct arguments *arguments);
+int events_command(const struct arguments *arguments);
+int why_command(const struct arguments *arguments);
+int unban_command(const struct arguments *arguments);
+int replay_command(const struct arguments *arguments);
 int hangup_command(const struct arguments *arguments);
 int reload_command(const struct arguments *arguments);
 int upgrade_command(const struct arguments *arguments);

@@ -25,6 +25,7 @@ static const struct option_row options[] = {
 	{"from", "ZONE", AT(from), "the zone that it is called from"},
 	{"caller", "NUMBER", AT(caller), "who calls"},
 	{"time", "TIME", AT(time), "a day and a time, such as \"Mon 09:30\"; default: now"},
+	{"with", "FILE", AT(with), "show only what this configuration would decide otherwise"},
 	{"password-file", "FILE", AT(password_file), "the password is the first line of FILE; - is standard input"},
 	{"prompt", NULL, AT(prompt), "ask for the password instead of making one"},
 	{"sha256-only", NULL, AT(sha256_only), "keep no MD5 hash: phones that know no SHA-256 cannot register"},

@@ -12,13 +12,6 @@
 #define ASK_PATIENCE_MS 2000
 #define PAUSE_MS 50
 
-static const char *text_of(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text ? text : "";
-}
-
 static bool has_ended(const json_t *upgrade, json_int_t number)
 {
 	return json_integer_value(json_object_get(upgrade, "number")) == number &&

@@ -328,9 +328,9 @@ const struct config_key config_keys[] = {
 	{"media.workers", KEY_INTEGER, IN_CONFIG(media_workers), RANGE(0, 64), .fallback = "0", .unit = "threads",
 	 .help = "Threads that carry media. 0: one a core."},
 	{"media.datapath", KEY_WORD, IN_CONFIG(media_datapath), .words = words_datapath, .fallback = "auto",
-	 .help = "`auto`: what needs no decryption is relayed by the kernel at the network card (XDP) where that can be had, the rest "
-		 "and everything else by sockets; the log and `ringwall status` say which and why. `sockets`: always. `xdp`: the "
-		 "gateway does not start without it. Takes effect at start."},
+	 .help = "`auto`: where that can be had, plain RTP is relayed by the kernel at the network card (XDP), and SRTP passes its network "
+		 "stack (AF_XDP); all else goes by sockets; the log and `ringwall status` say which and why. `sockets`: always. "
+		 "`xdp`: the gateway does not start without XDP. Takes effect at start."},
 
 	{"log", KEY_SECTION, .help = "What is written to standard error."},
 	{"log.level", KEY_WORD, IN_CONFIG(log_level), .words = words_log_level, .fallback = "info",

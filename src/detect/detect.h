@@ -18,6 +18,7 @@
 #ifndef RINGWALL_DETECT_DETECT_H
 #define RINGWALL_DETECT_DETECT_H
 
+#include "base/clock.h"
 #include "base/evidence.h"
 #include "base/protection.h"
 
@@ -140,5 +141,46 @@ ptrdiff_t detect_dump(const struct detect *detect, uint64_t now_us, int64_t wall
 /* Adds what was dumped to what is there; kinds and controls that are not known any more are left out. Nothing is told: detect_each says
  * what holds. Returns 0; or -EBADMSG (damaged, or of another key), -EPROTO (not of this form): nothing has changed then. */
 int detect_restore(struct detect *detect, uint64_t now_us, int64_t wall_s, struct span bytes);
+
+/* ---- Evidence on record: a ring in a file, of a size that never grows, to be replayed against another policy ---- */
+
+/* What becomes of addresses. Names are hashes already; where we were reached (`local`) is never kept. */
+enum detect_record_addresses {
+	DETECT_RECORD_PLAIN,
+	DETECT_RECORD_PREFIXES, /* others in their place, by a key; who shared a prefix still does, as far (Xu and others, 2002) */
+	DETECT_RECORD_HASHED, /* others, by a key; who shared a prefix no longer does */
+};
+struct detect_record_options {
+	uint32_t capacity; /* findings that the file holds; the newest stay. DETECT_RECORD_BYTES each */
+	enum detect_record_addresses addresses;
+	uint8_t key[HASH_KEY_BYTES]; /* of the addresses; never in the file */
+	struct random_source random;
+	uint64_t now_us, wall_us; /* one moment, monotonic and of the day: findings are kept by the day's time */
+};
+#define DETECT_RECORD_BYTES 88
+#define DETECT_RECORD_CAPACITY_MAXIMUM (1u << 26)
+
+/* Goes on behind what the file holds, if it is a record of that capacity and kind and of this version; else it begins anew. The
+ * descriptor must be readable and writable, and stays the caller's. Returns 0; or -EINVAL (capacity), -ENOMEM, or the error of the
+ * file. One thread. */
+struct detect_record;
+int detect_record_open(int descriptor, const struct detect_record_options *options, struct detect_record **record);
+
+/* Keeps it in memory; every 64 are written together. Blocks as a file does. */
+void detect_record_put(struct detect_record *record, const struct evidence *evidence);
+
+/* Writes what waits. Returns 0, or the first error since the last time: what could not be written is lost. */
+int detect_record_flush(struct detect_record *record);
+void detect_record_close(struct detect_record *record); /* flushes; NULL is allowed */
+
+struct detect_record_summary {
+	uint64_t findings, damaged; /* damaged: left out, as are those that were overwritten while it was read */
+	uint64_t first_us, last_us; /* time of day */
+	enum detect_record_addresses addresses;
+};
+/* Reads from the oldest to the newest; `visit` returns false to stop. Times are of the day, and never run backwards. Kinds that are not
+ * known any more are left out. Returns 0; -EPROTO (no record), -ENOMEM, or the error of the file. */
+int detect_record_read(int descriptor, bool (*visit)(void *context, const struct evidence *evidence), void *context,
+		       struct detect_record_summary *summary);
 
 #endif

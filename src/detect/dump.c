@@ -1,127 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  * All that is remembered as flat bytes, little-endian: a head, the names of kinds and controls, subjects, verdicts, a keyed checksum. Kinds
  * and controls are numbered as in the names, so that another version finds its own. Times are ages. */
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
+#include "detect/bytes.h"
 #include "detect/private.h"
 
 #define MAGIC UINT64_C(0x31746374656457ff) /* the last digit is the version */
 #define HEAD_BYTES (8 + 8 + 2 + 2 + 4 + 4)
-#define NAME_BYTES 32
 #define SUBJECT_BYTES (1 + 1 + 1 + 2 + 16 + 8)
 #define MARK_BYTES (2 + 4 + 4 + 4)
 #define ENTRY_BYTES (SUBJECT_BYTES + DETECT_REASONS_MAXIMUM * MARK_BYTES + 4 * 8 + 4)
 #define BAN_BYTES (SUBJECT_BYTES + 2 + 2 + 1 + 1 + 4 + 4 + 4 + 8 + 8)
 #define CHECK_BYTES 8
-#define NO_KIND UINT16_MAX
-
-/* ---- Bytes ---- */
-
-static void put_u(struct buffer *out, uint64_t value, size_t bytes)
-{
-	value = htole64(value);
-	buffer_put(out, &value, bytes);
-}
-
-/* Reads on; what is behind the end is 0, and `bad` says so. */
-struct input {
-	const char *at;
-	size_t left;
-	bool bad;
-};
-
-static void get_bytes(struct input *in, void *out, size_t bytes)
-{
-	memset(out, 0, bytes);
-	if (in->left < bytes) {
-		in->bad = true;
-		return;
-	}
-	memcpy(out, in->at, bytes);
-	in->at += bytes;
-	in->left -= bytes;
-}
-
-static uint64_t get_u(struct input *in, size_t bytes)
-{
-	uint64_t value = 0;
-
-	get_bytes(in, &value, bytes);
-	return le64toh(value);
-}
 
 static void put_subject(struct buffer *out, const struct detect_subject *subject)
 {
-	put_u(out, subject->kind, 1);
-	put_u(out, subject->bits, 1);
-	put_u(out, subject->address.family, 1);
-	put_u(out, subject->address.port, 2);
+	bytes_put(out, subject->kind, 1);
+	bytes_put(out, subject->bits, 1);
+	bytes_put(out, subject->address.family, 1);
+	bytes_put(out, subject->address.port, 2);
 	buffer_put(out, subject->address.ip, sizeof(subject->address.ip));
-	put_u(out, subject->number, 8);
+	bytes_put(out, subject->number, 8);
 }
 
 static void get_subject(struct input *in, struct detect_subject *subject)
 {
 	memset(subject, 0, sizeof(*subject));
-	subject->kind = (uint8_t)get_u(in, 1);
-	subject->bits = (uint8_t)get_u(in, 1);
-	subject->address.family = (uint8_t)get_u(in, 1);
-	subject->address.port = (uint16_t)get_u(in, 2);
-	get_bytes(in, subject->address.ip, sizeof(subject->address.ip));
-	subject->number = get_u(in, 8);
+	subject->kind = (uint8_t)bytes_get(in, 1);
+	subject->bits = (uint8_t)bytes_get(in, 1);
+	subject->address.family = (uint8_t)bytes_get(in, 1);
+	subject->address.port = (uint16_t)bytes_get(in, 2);
+	bytes_get_block(in, subject->address.ip, sizeof(subject->address.ip));
+	subject->number = bytes_get(in, 8);
 	in->bad |= !subject_is_valid(subject);
-}
-
-/* ---- Names ---- */
-
-static void put_name(struct buffer *out, const char *name)
-{
-	char text[NAME_BYTES] = "";
-
-	strncpy(text, name, sizeof(text) - 1);
-	buffer_put(out, text, sizeof(text));
-}
-
-static void put_names(struct buffer *out)
-{
-	for (int i = 0; i < EVIDENCE_KIND_COUNT; i++)
-		put_name(out, evidence_row((enum evidence_kind)i)->name);
-	for (int i = 0; i < CONTROL_COUNT; i++)
-		put_name(out, protection_control_name((enum protection_control)i));
-}
-
-static const char *kind_name(int kind)
-{
-	return evidence_row((enum evidence_kind)kind)->name;
-}
-
-static const char *control_name(int control)
-{
-	return protection_control_name((enum protection_control)control);
-}
-
-#define NAMES_MAXIMUM 256
-/* What a number of the writer's is here; NO_KIND: nothing any more. */
-struct names {
-	uint16_t numbers[NAMES_MAXIMUM], count;
-};
-
-static void get_names(struct input *in, struct names *names, uint16_t count, const char *(*name_of)(int), int own)
-{
-	char name[NAME_BYTES];
-
-	in->bad |= count > NAMES_MAXIMUM;
-	names->count = in->bad ? 0 : count;
-	for (uint16_t i = 0; i < names->count; i++) {
-		get_bytes(in, name, sizeof(name));
-		in->bad |= name[sizeof(name) - 1] != 0;
-		names->numbers[i] = NO_KIND;
-		for (int k = 0; !in->bad && k < own; k++)
-			if (!strcmp(name, name_of(k)))
-				names->numbers[i] = (uint16_t)k;
-	}
 }
 
 /* ---- Writing ---- */
@@ -130,30 +43,30 @@ static void put_entry(struct buffer *out, const struct entry *entry, uint32_t no
 {
 	put_subject(out, &entry->slot.subject);
 	for (int i = 0; i < DETECT_REASONS_MAXIMUM; i++) {
-		put_u(out, entry->kinds[i], 2);
-		put_u(out, entry->weights[i], 4);
-		put_u(out, now_ds - entry->at_ds[i], 4);
-		put_u(out, now_ds - entry->last_ds[i], 4);
+		bytes_put(out, entry->kinds[i], 2);
+		bytes_put(out, entry->weights[i], 4);
+		bytes_put(out, now_ds - entry->at_ds[i], 4);
+		bytes_put(out, now_ds - entry->last_ds[i], 4);
 	}
 	for (int i = 0; i < 2; i++) {
-		put_u(out, entry->sketch.now[i], 8);
-		put_u(out, entry->sketch.before[i], 8);
+		bytes_put(out, entry->sketch.now[i], 8);
+		bytes_put(out, entry->sketch.before[i], 8);
 	}
-	put_u(out, now_ds - entry->turned_ds, 4);
+	bytes_put(out, now_ds - entry->turned_ds, 4);
 }
 
 static void put_ban(struct buffer *out, const struct ban *ban, uint64_t now_us)
 {
 	put_subject(out, &ban->slot.subject);
-	put_u(out, ban->control, 2);
-	put_u(out, ban->kind, 2);
-	put_u(out, ban->action, 1);
-	put_u(out, ban->flags, 1);
-	put_u(out, ban->sum, 4);
-	put_u(out, ban->threshold, 4);
-	put_u(out, ban->level, 4);
-	put_u(out, now_us - ban->since_us, 8);
-	put_u(out, ban->until_us - ban->since_us, 8);
+	bytes_put(out, ban->control, 2);
+	bytes_put(out, ban->kind, 2);
+	bytes_put(out, ban->action, 1);
+	bytes_put(out, ban->flags, 1);
+	bytes_put(out, ban->sum, 4);
+	bytes_put(out, ban->threshold, 4);
+	bytes_put(out, ban->level, 4);
+	bytes_put(out, now_us - ban->since_us, 8);
+	bytes_put(out, ban->until_us - ban->since_us, 8);
 }
 
 size_t detect_dump_bytes(const struct detect *detect)
@@ -188,20 +101,21 @@ ptrdiff_t detect_dump(const struct detect *detect, uint64_t now_us, int64_t wall
 
 	if (now_us < detect->now_us)
 		now_us = detect->now_us;
-	put_u(&bytes, MAGIC, 8);
-	put_u(&bytes, (uint64_t)wall_s, 8);
-	put_u(&bytes, EVIDENCE_KIND_COUNT, 2);
-	put_u(&bytes, CONTROL_COUNT, 2);
+	bytes_put(&bytes, MAGIC, 8);
+	bytes_put(&bytes, (uint64_t)wall_s, 8);
+	bytes_put(&bytes, EVIDENCE_KIND_COUNT, 2);
+	bytes_put(&bytes, CONTROL_COUNT, 2);
 	counts = bytes;
-	put_u(&bytes, 0, 8);
-	put_names(&bytes);
+	bytes_put(&bytes, 0, 8);
+	names_put_kinds(&bytes);
+	names_put_controls(&bytes);
 	entries = put_each(&bytes, detect, &detect->entries, now_us);
 	bans = put_each(&bytes, detect, &detect->bans, now_us);
 	if (bytes.overflow)
 		return -ENOSPC;
-	put_u(&counts, entries, 4);
-	put_u(&counts, bans, 4);
-	put_u(&bytes, hash_bytes(detect->key, bytes.data, bytes.length), CHECK_BYTES);
+	bytes_put(&counts, entries, 4);
+	bytes_put(&counts, bans, 4);
+	bytes_put(&bytes, hash_bytes(detect->key, bytes.data, bytes.length), CHECK_BYTES);
 	return bytes.overflow ? -ENOSPC : (ptrdiff_t)bytes.length;
 }
 
@@ -229,13 +143,13 @@ static uint32_t ago_ds(const struct restoring *restoring, uint64_t age_ds, uint3
 static void get_mark(struct restoring *restoring, struct entry *entry, int mark)
 {
 	struct input *in = &restoring->in;
-	uint64_t kind = get_u(in, 2), weight = get_u(in, 4);
+	uint64_t kind = bytes_get(in, 2), weight = bytes_get(in, 4);
 	uint32_t before_ds, unused_ds, start_ds = 0;
 
-	entry->at_ds[mark] = ago_ds(restoring, get_u(in, 4), &before_ds);
-	entry->last_ds[mark] = ago_ds(restoring, get_u(in, 4), &unused_ds);
+	entry->at_ds[mark] = ago_ds(restoring, bytes_get(in, 4), &before_ds);
+	entry->last_ds[mark] = ago_ds(restoring, bytes_get(in, 4), &unused_ds);
 	in->bad |= kind >= restoring->kinds.count;
-	if (in->bad || restoring->kinds.numbers[kind] == NO_KIND)
+	if (in->bad || restoring->kinds.numbers[kind] == NAME_GONE)
 		return;
 	entry->kinds[mark] = (uint8_t)restoring->kinds.numbers[kind];
 	entry->weights[mark] =
@@ -248,10 +162,10 @@ static void get_sketch(struct restoring *restoring, struct entry *entry)
 	struct input *in = &restoring->in;
 
 	for (int i = 0; i < 2; i++) {
-		entry->sketch.now[i] = get_u(in, 8);
-		entry->sketch.before[i] = get_u(in, 8);
+		entry->sketch.now[i] = bytes_get(in, 8);
+		entry->sketch.before[i] = bytes_get(in, 8);
 	}
-	entry->turned_ds = ago_ds(restoring, get_u(in, 4), &before_ds);
+	entry->turned_ds = ago_ds(restoring, bytes_get(in, 4), &before_ds);
 	/* What is over by now, as if time had gone on from there. */
 	whole_ds = saturated((uint64_t)before_ds + now_ds - entry->turned_ds);
 	sketch_turn(&entry->sketch, &start_ds,
@@ -321,20 +235,20 @@ static void get_ban(struct restoring *restoring)
 	struct ban ban = {0};
 
 	get_subject(in, &ban.slot.subject);
-	control = get_u(in, 2);
-	kind = get_u(in, 2);
-	ban.action = (uint8_t)get_u(in, 1);
-	ban.flags = (uint8_t)get_u(in, 1);
-	ban.sum = (uint32_t)get_u(in, 4);
-	ban.threshold = (uint32_t)get_u(in, 4);
-	ban.level = (uint32_t)get_u(in, 4);
-	age_us = get_u(in, 8);
-	duration_us = get_u(in, 8);
+	control = bytes_get(in, 2);
+	kind = bytes_get(in, 2);
+	ban.action = (uint8_t)bytes_get(in, 1);
+	ban.flags = (uint8_t)bytes_get(in, 1);
+	ban.sum = (uint32_t)bytes_get(in, 4);
+	ban.threshold = (uint32_t)bytes_get(in, 4);
+	ban.level = (uint32_t)bytes_get(in, 4);
+	age_us = bytes_get(in, 8);
+	duration_us = bytes_get(in, 8);
 	in->bad |= control >= restoring->controls.count || kind >= restoring->kinds.count ||
 		   ban.action >= ACTION_COUNT || ban.flags > BAN_FLAGS || ban.level > BAN_LEVEL_MAXIMUM ||
 		   age_us > UINT64_MAX / 4 || duration_us > UINT64_MAX / 4;
-	if (!restoring->apply || in->bad || restoring->controls.numbers[control] == NO_KIND ||
-	    restoring->kinds.numbers[kind] == NO_KIND)
+	if (!restoring->apply || in->bad || restoring->controls.numbers[control] == NAME_GONE ||
+	    restoring->kinds.numbers[kind] == NAME_GONE)
 		return;
 	ban.control = (uint8_t)restoring->controls.numbers[control];
 	ban.kind = (uint8_t)restoring->kinds.numbers[kind];
@@ -359,15 +273,15 @@ static int read_all(struct restoring *restoring, struct span bytes, int64_t wall
 	int64_t written_s;
 
 	*in = (struct input){bytes.data, bytes.length - CHECK_BYTES, false};
-	in->bad = get_u(in, 8) != MAGIC;
-	written_s = (int64_t)get_u(in, 8);
+	in->bad = bytes_get(in, 8) != MAGIC;
+	written_s = (int64_t)bytes_get(in, 8);
 	restoring->passed_us = passed_us(written_s, wall_s);
-	kinds = (uint16_t)get_u(in, 2);
-	controls = (uint16_t)get_u(in, 2);
-	restoring->entries = (uint32_t)get_u(in, 4);
-	restoring->bans = (uint32_t)get_u(in, 4);
-	get_names(in, &restoring->kinds, kinds, kind_name, EVIDENCE_KIND_COUNT);
-	get_names(in, &restoring->controls, controls, control_name, CONTROL_COUNT);
+	kinds = (uint16_t)bytes_get(in, 2);
+	controls = (uint16_t)bytes_get(in, 2);
+	restoring->entries = (uint32_t)bytes_get(in, 4);
+	restoring->bans = (uint32_t)bytes_get(in, 4);
+	names_get_kinds(in, kinds, &restoring->kinds);
+	names_get_controls(in, controls, &restoring->controls);
 	for (uint32_t i = 0; i < restoring->entries && !in->bad; i++)
 		get_entry(restoring);
 	for (uint32_t i = 0; i < restoring->bans && !in->bad; i++)
@@ -384,7 +298,7 @@ int detect_restore(struct detect *detect, uint64_t now_us, int64_t wall_s, struc
 	if (bytes.length < HEAD_BYTES + CHECK_BYTES)
 		return -EPROTO;
 	check = (struct input){bytes.data + bytes.length - CHECK_BYTES, CHECK_BYTES, false};
-	if (get_u(&check, CHECK_BYTES) != hash_bytes(detect->key, bytes.data, bytes.length - CHECK_BYTES))
+	if (bytes_get(&check, CHECK_BYTES) != hash_bytes(detect->key, bytes.data, bytes.length - CHECK_BYTES))
 		return -EBADMSG;
 	if (now_us > detect->now_us)
 		detect->now_us = now_us;

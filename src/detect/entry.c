@@ -4,6 +4,7 @@
 
 #define KNOWN_LEAST (WEIGHT_ONE * 5 / 2) /* a good registration of two weeks ago is one no more */
 #define WINDOW_DEFAULT_S 3600u
+#define PLACE_KEPT_DS (7200 * DS_PER_S) /* of whom is known; registrations are refreshed sooner */
 
 static uint32_t weight_now(const struct detect *detect, const struct entry *entry, int mark, uint32_t now_ds)
 {
@@ -42,6 +43,11 @@ static int mark_make(const struct detect *detect, struct entry *entry, enum evid
 	return chosen;
 }
 
+static bool is_place(const struct entry *entry)
+{
+	return entry->slot.subject.kind == SUBJECT_CONNECTION || entry->slot.subject.kind == SUBJECT_TRANSPORT_ADDRESS;
+}
+
 void entry_add(struct detect *detect, struct entry *entry, enum evidence_kind kind, uint32_t weight, uint32_t maximum,
 	       uint32_t now_ds)
 {
@@ -56,7 +62,11 @@ void entry_add(struct detect *detect, struct entry *entry, enum evidence_kind ki
 	entry->last_ds[mark] = now_ds;
 	sum = (uint64_t)decay(entry->weights[mark], &entry->at_ds[mark], half_life_ds, now_ds) + weight;
 	entry->weights[mark] = sum < maximum ? (uint32_t)sum : maximum;
-	fades_ds = saturated((uint64_t)now_ds + decay_fades_ds(entry->weights[mark], half_life_ds));
+	fades_ds = decay_fades_ds(entry->weights[mark], half_life_ds);
+	/* Phones take a new port or connection often, and nobody asks for the old one again. */
+	if (kind_role(kind)->good && is_place(entry) && fades_ds > PLACE_KEPT_DS)
+		fades_ds = PLACE_KEPT_DS;
+	fades_ds = saturated((uint64_t)now_ds + fades_ds);
 	if (fades_ds > sets_kept(&detect->entries, entry))
 		sets_keep(&detect->entries, entry, fades_ds);
 }

@@ -126,6 +126,10 @@ static inline uint64_t subject_hash(const struct detect *detect, const struct de
 {
 	return hash_bytes(detect->key, subject, sizeof(*subject));
 }
+static inline uint8_t address_bits(const struct address *address)
+{
+	return address->family == ADDRESS_IPV4 ? 32 : address->family == ADDRESS_IPV6 ? 128 : 0;
+}
 bool subject_is_valid(const struct detect_subject *subject);
 
 /* Weight of a kind at a subject; the memory of it is prolonged. At most `maximum` is held. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "detect/private.h"
+#include "detect/ladder.h"
 
 static uint64_t later(const struct detect *detect, uint64_t now_us)
 {
@@ -85,9 +85,10 @@ bool detect_find(const struct detect *detect, const struct detect_question *ques
 		weigh(&asker, SUBJECT_ADDRESS_OF_RECORD, question->target, &hardest);
 	if (!question->proven)
 		weigh(&asker, SUBJECT_UNPROVEN, 0, &hardest);
-	if (hardest)
-		ban_to_verdict(hardest, out);
-	return hardest != NULL;
+	if (!hardest || is_never(detect, &question->source, address_bits(&question->source)))
+		return false;
+	ban_to_verdict(hardest, out);
+	return true;
 }
 
 bool detect_verdict_of(const struct detect *detect, const struct detect_subject *subject, uint64_t now_us,

@@ -277,9 +277,18 @@ static void origins_set(struct gate *gate, const struct config *config)
 
 static struct gateway *gateway_start(struct gate *gate, const struct config *config)
 {
-	const struct gateway_callbacks callbacks = {stream_set,     stream_close, session_close,   binding_save,
-						    binding_remove, on_stopped,   gate_call_ended, gate};
+	struct gateway_callbacks callbacks = {.stream_set = stream_set,
+					      .stream_close = stream_close,
+					      .session_close = session_close,
+					      .binding_save = binding_save,
+					      .binding_remove = binding_remove,
+					      .stopped = on_stopped,
+					      .call_ended = gate_call_ended,
+					      .evidence = gate_evidence,
+					      .judge = gate_judge,
+					      .context = gate};
 
+	memcpy(callbacks.evidence_key, gate_protection_key(gate), sizeof(callbacks.evidence_key));
 	return gateway_new(role_loop(gate->role), config, &callbacks, random_system());
 }
 
@@ -351,6 +360,8 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	result = listeners ? config_take(handover, &config, error, error_capacity) : -ENOMEM;
 	if (!result)
 		result = trusts_make(config, handover, trusts, error, error_capacity);
+	if (!result && first)
+		result = gate_protection_apply(gate, config);
 	if (!result && first) {
 		gate->gateway = gateway_start(gate, config);
 		result = gate->gateway ? 0 : -ENOMEM;
@@ -369,8 +380,11 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	}
 
 	log_setup("gate", config->log_level);
-	if (!first)
+	if (!first) {
 		gateway_configure(gate->gateway, config);
+		if (gate_protection_apply(gate, config))
+			log_write(LOG_ERROR, "gate", "the protection goes on as it was configured before");
+	}
 	gate->config = config;
 	config_free(before);
 	for (uint8_t i = 0; i < CONFIG_ZONES_MAXIMUM; i++)
@@ -443,7 +457,7 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 		break;
 	case IPC_EVIDENCE:
 		if (evidence_from_message(&message->evidence, &evidence))
-			evidence_put(&gate->evidence, &evidence);
+			gate_evidence(gate, &evidence);
 		break;
 	case IPC_COUNTERS: gate_on_counters(gate, &message->counters); break;
 	case IPC_BINDING: gateway_binding_loaded(gate->gateway, &message->binding); break;
@@ -493,6 +507,7 @@ static void destroy(void *context)
 	journal_free(gate->journal);
 	if (gate->again)
 		event_free(gate->again);
+	gate_protection_free(gate);
 	gate_ended_free(gate->ended);
 	memory_free(gate->listeners);
 	memory_free(gate);

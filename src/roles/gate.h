@@ -34,10 +34,24 @@ struct gate {
 	struct evidence_sink evidence;
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	struct ipc_datapath_state datapath;
+	struct gate_protection *protection;
 	struct gate_ended *ended; /* NULL: no call has ended yet */
 	bool loading, loaded;
 	bool stopping;
 };
+
+/* ---- gate_protection.c: detection, and `bans`, `events`, `why`, `unban` ---- */
+
+/* By the configuration's policy, from the first time on. Returns 0 or a negative error. */
+int gate_protection_apply(struct gate *gate, const struct config *config);
+void gate_protection_free(struct gate *gate);
+const uint8_t *gate_protection_key(const struct gate *gate); /* HASH_KEY_BYTES, of names */
+void gate_evidence(void *context, const struct evidence *evidence);
+enum protection_action gate_judge(void *context, const struct gateway_question *question);
+void gate_handle_bans(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_events(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_why(void *context, struct control_request *request, const json_t *arguments);
+void gate_handle_unban(void *context, struct control_request *request, const json_t *arguments);
 
 /* ---- gate_control.c: the commands of the control socket ---- */
 
@@ -74,6 +88,15 @@ void gate_calls_free(struct gate_calls *calls);
 /* A call as the command shows it; NULL: no memory. And with what media counted of it, if that was found. */
 json_t *gate_call_row(const struct gateway_call_view *view);
 void gate_call_count(json_t *row, const struct ipc_counters *counters);
+/* A side as media counted it: caller's, callee's. */
+struct gate_counted_side {
+	uint64_t packets_in, packets_out, lost, dropped;
+	uint32_t jitter_us, round_trip_us;
+};
+void gate_call_sides(const struct ipc_counters *counters, struct gate_counted_side sides[2]);
+/* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
+double gate_call_opinion(const struct gate_counted_side *side, const struct gate_counted_side *other,
+			 const char *codec);
 
 /* ---- gate_ended.c: `calls --ended` ---- */
 

@@ -128,14 +128,7 @@ void gate_handle_calls(void *context, struct control_request *request, const jso
 		calls_answer(calls);
 }
 
-/* A side as media counted it. */
-struct counted_side {
-	uint64_t packets_in, packets_out, lost, dropped;
-	uint32_t jitter_us, round_trip_us;
-};
-
-/* How good the side's sound is until it is heard at the other, of which the round trip is known, too. */
-static double opinion(const struct counted_side *side, const struct counted_side *other, const char *codec)
+double gate_call_opinion(const struct gate_counted_side *side, const struct gate_counted_side *other, const char *codec)
 {
 	const struct media_quality quality = {
 		.codec = codec,
@@ -148,7 +141,7 @@ static double opinion(const struct counted_side *side, const struct counted_side
 	return media_quality_opinion(media_quality_rating(&quality));
 }
 
-static void side_add(json_t *leg, const struct counted_side *side, const struct counted_side *other)
+static void side_add(json_t *leg, const struct gate_counted_side *side, const struct gate_counted_side *other)
 {
 	const char *codec = json_string_value(json_object_get(leg, "codec"));
 	json_t *media = json_pack("{s:I, s:I, s:I, s:I, s:f}", "packets_in", (json_int_t)side->packets_in,
@@ -158,24 +151,29 @@ static void side_add(json_t *leg, const struct counted_side *side, const struct 
 	if (side->round_trip_us)
 		json_object_set_new(media, "round_trip_ms", json_real(side->round_trip_us / 1000.0));
 	if (side->packets_in && codec && *codec)
-		json_object_set_new(media, "opinion_score", json_real(opinion(side, other, codec)));
+		json_object_set_new(media, "opinion_score", json_real(gate_call_opinion(side, other, codec)));
 	json_object_set_new(leg, "media", media);
 }
 
-void gate_call_count(json_t *row, const struct ipc_counters *c)
+void gate_call_sides(const struct ipc_counters *c, struct gate_counted_side sides[2])
 {
-	if (!c->found)
-		return;
 #define X(side) \
-	{ \
-		c->side##_packets_in, c->side##_packets_out, c->side##_lost, c->side##_dropped, c->side##_jitter_us, \
-			c->side##_round_trip_us \
-	}
-	const struct counted_side caller = X(a), callee = X(b);
+	{c->side##_packets_in, c->side##_packets_out, c->side##_lost, \
+	 c->side##_dropped,    c->side##_jitter_us,   c->side##_round_trip_us}
+	sides[0] = (struct gate_counted_side)X(a);
+	sides[1] = (struct gate_counted_side)X(b);
 #undef X
+}
 
-	side_add(json_object_get(row, "caller"), &caller, &callee);
-	side_add(json_object_get(row, "callee"), &callee, &caller);
+void gate_call_count(json_t *row, const struct ipc_counters *counters)
+{
+	struct gate_counted_side sides[2];
+
+	if (!counters->found)
+		return;
+	gate_call_sides(counters, sides);
+	side_add(json_object_get(row, "caller"), &sides[0], &sides[1]);
+	side_add(json_object_get(row, "callee"), &sides[1], &sides[0]);
 }
 
 void gate_on_counters(struct gate *gate, const struct ipc_counters *c)

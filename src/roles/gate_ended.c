@@ -3,7 +3,7 @@
  * are not among them, as whoever may call at all could push the others out with those. They end with this process. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,10 +13,14 @@
 #define ENDED_MAXIMUM 1000
 #define ENDED_REQUEST (UINT64_C(1) << 63) /* apart from the numbers of commands */
 
+/* JSON is made of them when somebody asks: a call costs less then, and hardly anybody asks. */
 struct gate_ended_call {
-	json_t *row; /* NULL: none yet */
-	uint64_t id;
-	bool awaits_counters; /* and has not been told to the log */
+	struct gateway_call_view view; /* and `how` have their texts in `texts` */
+	const char *how;
+	json_int_t started_at_s;
+	char *texts;                  /* NULL: there is no call */
+	struct ipc_counters counters; /* not found: not told */
+	bool awaits_counters;         /* and has not been told to the log */
 };
 
 struct gate_ended {
@@ -24,22 +28,47 @@ struct gate_ended {
 	struct gate_ended_call calls[ENDED_MAXIMUM];
 };
 
-static void leg_tell(const json_t *row, const char *which, char text[80])
+/* Copies all texts into one block. False: no memory. */
+static bool texts_keep(struct gate_ended_call *call)
 {
-	const json_t *media = json_object_get(json_object_get(row, which), "media"),
-		     *score = json_object_get(media, "opinion_score");
-	double packets = json_number_value(json_object_get(media, "packets_in"));
-	double lost = json_number_value(json_object_get(media, "lost"));
+	struct gateway_call_leg *a = &call->view.legs[0], *b = &call->view.legs[1];
+	const char **const texts[] = {
+		&call->how, &call->view.state, &call->view.payer, &a->zone,      &a->user,
+		&a->codec,  &a->encryption,    &a->keying,        &a->transport, &b->zone,
+		&b->user,   &b->codec,         &b->encryption,    &b->keying,    &b->transport,
+	};
+	const size_t count = sizeof(texts) / sizeof(texts[0]);
+	size_t size = 0;
+	char *at;
 
-	if (!media)
+	for (size_t i = 0; i < count; i++)
+		size += strlen(*texts[i]) + 1;
+	at = call->texts = memory_alloc(size);
+	for (size_t i = 0; at && i < count; i++) {
+		size = strlen(*texts[i]) + 1;
+		*texts[i] = memcpy(at, *texts[i], size);
+		at += size;
+	}
+	return at != NULL;
+}
+
+static void leg_tell(const struct gate_ended_call *call, uint8_t leg, char text[80])
+{
+	const char *codec = call->view.legs[leg].codec;
+	struct gate_counted_side sides[2], *side = &sides[leg];
+	double all;
+
+	gate_call_sides(&call->counters, sides);
+	all = (double)side->packets_in + (double)side->lost;
+	if (!call->counters.found)
 		snprintf(text, 80, "not known");
-	else if (packets + lost == 0)
+	else if (all == 0)
 		snprintf(text, 80, "nothing heard");
-	else if (score)
-		snprintf(text, 80, "%.1f %% lost, %.1f ms jitter, MOS %.1f", 100 * lost / (packets + lost),
-			 json_number_value(json_object_get(media, "jitter_ms")), json_number_value(score));
+	else if (side->packets_in && *codec)
+		snprintf(text, 80, "%.1f %% lost, %.1f ms jitter, MOS %.1f", 100 * (double)side->lost / all,
+			 side->jitter_us / 1000.0, gate_call_opinion(side, &sides[!leg], codec));
 	else
-		snprintf(text, 80, "%.1f %% lost", 100 * lost / (packets + lost));
+		snprintf(text, 80, "%.1f %% lost", 100 * (double)side->lost / all);
 }
 
 /* Nobody's name or number: those are in `ringwall calls`. */
@@ -48,12 +77,12 @@ static void tell(struct gate_ended_call *call)
 	char caller[80], callee[80];
 
 	call->awaits_counters = false;
-	leg_tell(call->row, "caller", caller);
-	leg_tell(call->row, "callee", callee);
-	log_write(LOG_INFO, "gate",
-		  "call %" PRIx64 " ended after %" JSON_INTEGER_FORMAT " s: %s; caller: %s; callee: %s", call->id,
-		  json_integer_value(json_object_get(call->row, "duration_s")),
-		  json_string_value(json_object_get(call->row, "ended")), caller, callee);
+	if (!log_wants(LOG_INFO))
+		return;
+	leg_tell(call, 0, caller);
+	leg_tell(call, 1, callee);
+	log_write(LOG_INFO, "gate", "call %" PRIx64 " ended after %" PRIu32 " s: %s; caller: %s; callee: %s",
+		  call->view.id, call->view.duration_s, call->how, caller, callee);
 }
 
 /* Before media is told to close the session. */
@@ -69,22 +98,20 @@ static bool counters_ask(struct gate *gate, uint64_t session)
 void gate_call_ended(void *context, const struct gateway_call_view *view, const char *how)
 {
 	struct gate *gate = context;
-	struct gate_ended_call *call;
-	json_t *row;
+	struct gate_ended_call *call, ended = {.view = *view, .how = how};
 
 	if (!gate->ended)
 		gate->ended = memory_alloc(sizeof(*gate->ended));
-	row = gate->ended ? gate_call_row(view) : NULL;
-	if (!row)
+	ended.view.state = "ended";
+	if (!gate->ended || !texts_keep(&ended))
 		return;
-	json_object_set_new(row, "state", json_string("ended"));
-	json_object_set_new(row, "ended", json_string(how));
-	json_object_set_new(row, "started_at_s", json_integer(clock_wall_s() - (json_int_t)view->duration_s));
+	ended.started_at_s = (json_int_t)clock_wall_s() - (json_int_t)view->duration_s;
+	ended.awaits_counters = view->stream_count > 0 && counters_ask(gate, view->id);
 	call = &gate->ended->calls[gate->ended->count % ENDED_MAXIMUM];
 	if (call->awaits_counters)
 		tell(call);
-	json_decref(call->row);
-	*call = (struct gate_ended_call){row, view->id, view->stream_count > 0 && counters_ask(gate, view->id)};
+	memory_free(call->texts);
+	*call = ended;
 	if (!call->awaits_counters)
 		tell(call);
 	gate->ended->count++;
@@ -99,8 +126,8 @@ bool gate_ended_on_counters(struct gate *gate, const struct ipc_counters *counte
 	if (!gate->ended)
 		return true;
 	call = &gate->ended->calls[(counters->request & ~ENDED_REQUEST) % ENDED_MAXIMUM];
-	if (call->awaits_counters && call->id == counters->session) {
-		gate_call_count(call->row, counters);
+	if (call->awaits_counters && call->view.id == counters->session) {
+		call->counters = *counters;
 		tell(call);
 	}
 	return true;
@@ -113,18 +140,32 @@ void gate_ended_settle(struct gate *gate)
 			tell(&gate->ended->calls[i]);
 }
 
+static json_t *row_of(const struct gate_ended_call *call)
+{
+	json_t *row = gate_call_row(&call->view);
+
+	json_object_set_new(row, "ended", json_string(call->how));
+	json_object_set_new(row, "started_at_s", json_integer(call->started_at_s));
+	gate_call_count(row, &call->counters);
+	return row;
+}
+
 json_t *gate_ended_rows(const struct gate *gate)
 {
 	json_t *rows = json_array();
 
-	for (uint64_t i = 0; gate->ended && i < ENDED_MAXIMUM; i++)
-		json_array_append(rows, gate->ended->calls[(gate->ended->count + i) % ENDED_MAXIMUM].row);
+	for (uint64_t i = 0; gate->ended && i < ENDED_MAXIMUM; i++) {
+		const struct gate_ended_call *call = &gate->ended->calls[(gate->ended->count + i) % ENDED_MAXIMUM];
+
+		if (call->texts)
+			json_array_append_new(rows, row_of(call));
+	}
 	return rows;
 }
 
 void gate_ended_free(struct gate_ended *ended)
 {
 	for (size_t i = 0; ended && i < ENDED_MAXIMUM; i++)
-		json_decref(ended->calls[i].row);
+		memory_free(ended->calls[i].texts);
 	memory_free(ended);
 }

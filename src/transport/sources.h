@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What UDP sources may be sent in answer (THREATS N4): no more than they sent, but for a little that each and all together may
- * overdraw, until they are proven. In fixed memory: whoever is pushed out of it begins anew, within what all may overdraw. */
+ * overdraw, until they are proven. In bounded memory: whoever is pushed out of it begins anew, within what all may overdraw. */
 #ifndef RINGWALL_TRANSPORT_SOURCES_H
 #define RINGWALL_TRANSPORT_SOURCES_H
 

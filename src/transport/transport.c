@@ -118,6 +118,8 @@ static void reject(struct transport_layer *layer, const struct flow *flow, enum 
 	char source[ADDRESS_TEXT_BYTES];
 
 	layer->rejects[reason]++;
+	if (layer->callbacks.rejected)
+		layer->callbacks.rejected(layer->callbacks.context, flow, reason);
 	log_limited(&layer->log_limit, LOG_DEBUG, "transport", "refused a message: %s source=%s", row->text,
 		    address_text(&flow->remote, source));
 	if (reason != SIP_REJECT_NOT_SIP)
@@ -161,6 +163,14 @@ static enum sip_reject parse(struct transport_layer *layer, struct span bytes, b
 	return sip_message_parse(bytes, is_stream, &layer->settings.sip, &arena, message, consumed_bytes);
 }
 
+static void receive(struct transport_layer *layer, const struct flow *flow, const struct sip_message *message)
+{
+	if (message->is_request && layer->callbacks.screen &&
+	    !layer->callbacks.screen(layer->callbacks.context, flow, message))
+		return;
+	sip_transactions_receive(layer->transactions, flow, message);
+}
+
 static void on_datagram(void *context, const struct flow *flow, struct span bytes)
 {
 	struct transport_layer *layer = context;
@@ -179,7 +189,7 @@ static void on_datagram(void *context, const struct flow *flow, struct span byte
 	}
 	result = parse(layer, bytes, false, &message, &consumed_bytes);
 	if (result == SIP_OK)
-		sip_transactions_receive(layer->transactions, flow, &message);
+		receive(layer, flow, &message);
 	else
 		reject(layer, flow, result, &message);
 }
@@ -249,7 +259,7 @@ static ptrdiff_t on_stream(void *context, const struct flow *flow, struct span b
 	if (result == SIP_OK) {
 		net_flow_deadline(layer->net, flow, false);
 		take_alias(layer, flow, &message);
-		sip_transactions_receive(layer->transactions, flow, &message);
+		receive(layer, flow, &message);
 		return (ptrdiff_t)consumed_bytes;
 	}
 	reject(layer, flow, result, &message);
@@ -276,7 +286,7 @@ static int on_message(void *context, const struct flow *flow, struct span bytes)
 	}
 	result = parse(layer, bytes, false, &message, &consumed_bytes);
 	if (result == SIP_OK)
-		sip_transactions_receive(layer->transactions, flow, &message);
+		receive(layer, flow, &message);
 	else
 		reject(layer, flow, result, &message);
 	return result == SIP_REJECT_NOT_SIP ? -1 : 0;
@@ -305,6 +315,8 @@ static void on_closed(void *context, const struct flow *flow, enum net_close_rea
 		log_write(LOG_DEBUG, "transport", "connection closed: %s peer=%s", net_close_reason_text(reason),
 			  address_text(&flow->remote, peer));
 	layer->close_reason = reason;
+	if (layer->callbacks.ended)
+		layer->callbacks.ended(layer->callbacks.context, flow, reason);
 	sip_transactions_transport_failed(layer->transactions, flow);
 	if (layer->callbacks.closed)
 		layer->callbacks.closed(layer->callbacks.context, flow);
@@ -413,6 +425,12 @@ void transport_source_prove(struct transport_layer *layer, const struct flow *fl
 {
 	if (!transport_is_stream(flow->transport))
 		sources_prove(layer->sources, &flow->remote, lifetime_s, timer_wheel_now_ms(layer->wheel));
+}
+
+bool transport_source_is_proven(const struct transport_layer *layer, const struct flow *flow)
+{
+	return transport_is_stream(flow->transport) ||
+	       sources_proven(layer->sources, &flow->remote, timer_wheel_now_ms(layer->wheel));
 }
 
 uint64_t transport_answers_withheld(const struct transport_layer *layer)

@@ -17,13 +17,19 @@ struct transport_callbacks {
 	/* Whether a datagram's source is a configured peer, or else one that answers need not be measured for (THREATS N4). NULL:
 	 * none is. */
 	bool (*known)(void *context, const struct flow *flow);
+	/* A request, before anything is kept of it. False: it is left without an answer. NULL: all are taken. */
+	bool (*screen)(void *context, const struct flow *flow, const struct sip_message *request);
+	/* What came was refused before it was a message; a connection ended for that reason, whether it was ever used or not. May be
+	 * NULL. */
+	void (*rejected)(void *context, const struct flow *flow, enum sip_reject reason);
+	void (*ended)(void *context, const struct flow *flow, enum net_close_reason reason);
 	/* A message is about to leave: what it says is settled. May be NULL. */
 	void (*sending)(void *context);
 	/* A stream that was used is gone; transport_close_reason says why. May be NULL. */
 	void (*closed)(void *context, const struct flow *flow);
 	/* The transaction user's; `send` and `send_context` are filled in by the layer. */
 	struct sip_transaction_callbacks transactions;
-	void *context; /* of admit, known, sending and closed */
+	void *context; /* of all but the transaction user's */
 };
 
 struct transport_settings {
@@ -53,6 +59,8 @@ void transport_write_via(struct buffer *out, const struct flow *flow, struct spa
  * is answered whatever it asks; others are sent no more than they sent themselves, but for a little (sources.h). No effect for
  * streams. */
 void transport_source_prove(struct transport_layer *layer, const struct flow *flow, uint32_t lifetime_s);
+
+bool transport_source_is_proven(const struct transport_layer *layer, const struct flow *flow);
 
 /* How many answers were not sent for that. */
 uint64_t transport_answers_withheld(const struct transport_layer *layer);

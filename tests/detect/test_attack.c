@@ -138,12 +138,78 @@ static void connections_are_cut_before_addresses_are_blocked(void **state)
 	kit_stop(&kit);
 }
 
+/* A phone that was taken over is stopped by itself, though it was known, and is known no more. */
+static void a_known_phone_that_turns_is_stopped(void **state)
+{
+	static struct kit kit;
+	struct address source = kit_address("203.0.113.5:20000"), neighbour = kit_address("203.0.113.5:20001");
+	struct detect_subject place = detect_subject(SUBJECT_TRANSPORT_ADDRESS, &source, 0);
+	struct detect_account why;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	phones_register(&kit, "203.0.113.5:1", 2);
+	assert_true(detect_why(kit.detect, &place, kit.now_us, &why));
+	assert_true(why.known);
+	assert_int_equal(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_SIP_SCANNER, &source, 0, 0), 100), 8);
+	kit_expect(&kit, CONTROL_SCAN, SUBJECT_TRANSPORT_ADDRESS, ACTION_BLOCK);
+	assert_true(detect_why(kit.detect, &place, kit.now_us, &why));
+	assert_false(why.known);
+	assert_true(kit_is_let_in(&kit, &neighbour, 0));
+	kit_stop(&kit);
+}
+
+/* Nor does a refusal that spares known phones hide one of them that attacks. */
+static void who_is_spared_is_still_watched(void **state)
+{
+	static struct kit kit;
+	struct address source = kit_address("203.0.113.5:40000"), phone = kit_address("203.0.113.5:20001");
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	phones_register(&kit, "203.0.113.5:1", 2);
+	for (; !kit.count || kit.verdicts[kit.count - 1].subject.kind != SUBJECT_ADDRESS; source.port++)
+		kit_put_until(&kit, kit_finding(&kit, EVIDENCE_SIP_SCANNER, &source, 0, 0), 100);
+	assert_true(kit_is_let_in(&kit, &phone, 0));
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_SIP_HOSTILE, &phone, 0, 0), 100) > 0);
+	kit_expect(&kit, CONTROL_MALFORMED, SUBJECT_TRANSPORT_ADDRESS, ACTION_BLOCK);
+	assert_false(kit_is_let_in(&kit, &phone, 0));
+	kit_stop(&kit);
+}
+
+/* With an account of his own one can be forgiven for that account alone. */
+static void nobody_washes_off_his_guesses(void **state)
+{
+	static struct kit kit;
+	struct address source = kit_address("198.51.100.5:5060");
+	struct detect_subject address = detect_subject(SUBJECT_ADDRESS, &source, 0);
+	struct detect_account why;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &source, kit_name("phones", 1), 0);
+	for (int i = 0; i < 5; i++) {
+		source.port++;
+		kit_put(&kit, EVIDENCE_CALL_PASSWORD, &source, kit_name("phones", 100 + (uint32_t)i), 0);
+		kit_put(&kit, EVIDENCE_CALL_PASSWORD, &source, kit_name("phones", 1), 0);
+		kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &source, kit_name("phones", 1), 0);
+	}
+	assert_true(detect_why(kit.detect, &address, kit.now_us, &why));
+	assert_int_equal(why.reasons[0].kind == EVIDENCE_CALL_PASSWORD ? why.reasons[0].weight : why.reasons[1].weight,
+			 50 * 256);
+	kit_stop(&kit);
+}
+
 /* Five hundred sources, two guesses each, at one account: strangers are locked out, the owner at home is not. */
 static void an_account_guessed_from_everywhere_is_locked_for_strangers(void **state)
 {
 	static struct kit kit;
 	struct address home = kit_address("203.0.113.5:20000"), away = kit_address("192.0.2.77:5060"), bot = {0};
 	struct address home6 = kit_address("[2001:db8:1::5]:20000"), other6 = kit_address("[2001:db8:1::77]:9");
+	struct address insider = kit_address("192.0.2.80:5060");
 	uint64_t account = kit_name("phones", 0);
 	uint32_t tried = 0;
 
@@ -152,6 +218,7 @@ static void an_account_guessed_from_everywhere_is_locked_for_strangers(void **st
 	kit_start(&kit);
 	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &home, account, 0);
 	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &home6, account, 0);
+	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &insider, kit_name("phones", 1), 0);
 	for (uint32_t n = 0; n < 1000; n++) {
 		bot = kit_address("100.64.0.0:5060");
 		bot.ip[1] = (uint8_t)(n % 500);
@@ -168,6 +235,7 @@ static void an_account_guessed_from_everywhere_is_locked_for_strangers(void **st
 	assert_true(kit_is_let_in(&kit, &home, account));
 	assert_true(kit_is_let_in(&kit, &other6, account)); /* privacy addresses (RFC 8981) */
 	assert_false(kit_is_let_in(&kit, &away, account));
+	assert_false(kit_is_let_in(&kit, &insider, account)); /* known, but not by this account */
 	assert_true(kit_is_let_in(&kit, &away, kit_name("phones", 1)));
 	kit_wait(&kit, MINUTE);
 	assert_true(kit_is_let_in(&kit, &away, account));
@@ -290,6 +358,26 @@ static void one_who_owns_a_64_is_stopped(void **state)
 	kit_expect(&kit, CONTROL_GUESS, SUBJECT_PREFIX, ACTION_BLOCK);
 	assert_in_range(tried, 30, 31);
 	assert_true(kit_is_let_in(&kit, &next, 0));
+	kit_stop(&kit);
+}
+
+/* Three hosts of a household are dealt with one by one. */
+static void three_addresses_are_no_prefix(void **state)
+{
+	static struct kit kit;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	for (uint32_t n = 0; n < 27; n++) {
+		struct address source = kit_address("[2001:db8:bad::1]:5060");
+
+		source.ip[15] = (uint8_t)(n % 3);
+		source.port = (uint16_t)(5060 + n);
+		kit_put(&kit, EVIDENCE_SIP_MALFORMED, &source, 0, 0);
+		kit_put(&kit, EVIDENCE_SIP_MALFORMED, &source, 0, 0);
+	}
+	assert_int_equal(kit.count, 0);
 	kit_stop(&kit);
 }
 
@@ -444,12 +532,16 @@ int main(void)
 		cmocka_unit_test(a_guesser_who_changes_ports_harms_no_neighbour),
 		cmocka_unit_test(a_guesser_alone_is_blocked_by_address),
 		cmocka_unit_test(connections_are_cut_before_addresses_are_blocked),
+		cmocka_unit_test(a_known_phone_that_turns_is_stopped),
+		cmocka_unit_test(who_is_spared_is_still_watched),
+		cmocka_unit_test(nobody_washes_off_his_guesses),
 		cmocka_unit_test(an_account_guessed_from_everywhere_is_locked_for_strangers),
 		cmocka_unit_test(locks_do_not_grow),
 		cmocka_unit_test(slow_guessing_is_found),
 		cmocka_unit_test(a_prefix_full_of_attackers_is_blocked_as_a_whole),
 		cmocka_unit_test(a_prefix_with_somebody_known_is_never_blocked),
 		cmocka_unit_test(one_who_owns_a_64_is_stopped),
+		cmocka_unit_test(three_addresses_are_no_prefix),
 		cmocka_unit_test(one_address_never_stands_for_its_prefix),
 		cmocka_unit_test(a_million_forged_sources_block_nobody),
 		cmocka_unit_test(good_findings_must_be_proven),

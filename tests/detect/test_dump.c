@@ -216,6 +216,31 @@ static void what_is_sealed_and_wrong_changes_nothing(void **state)
 	memory_free(dumped.bytes);
 }
 
+/* Subjects must be such as are made here: what is never asked for would only take up room. */
+static void subjects_must_be_of_their_form(void **state)
+{
+	static struct kit kit;
+	size_t first = 28 + 32 * (EVIDENCE_KIND_COUNT + CONTROL_COUNT); /* of the first subject */
+	struct dumped dumped;
+
+	(void)state;
+	kit_init(&kit);
+	kit.policy.subjects = kit.policy.verdicts = 64;
+	kit_start(&kit);
+	fill(&kit);
+	dumped = dump(&kit);
+	for (size_t i = 0; i < 3; i++) { /* its kind, its bits, its family */
+		dumped.bytes[first + i] ^= 0x40;
+		seal(dumped);
+		assert_int_equal(restore(&kit, dumped, 0), -EPROTO);
+		dumped.bytes[first + i] ^= 0x40;
+	}
+	seal(dumped);
+	assert_int_equal(restore(&kit, dumped, 0), 0);
+	memory_free(dumped.bytes);
+	kit_stop(&kit);
+}
+
 /* A version that had other kinds: what is not known any more is left out, the rest counts as what it is named. */
 static void kinds_go_by_their_names(void **state)
 {
@@ -279,6 +304,7 @@ int main(void)
 		cmocka_unit_test(wrong_clocks_harm_nothing),
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(what_is_sealed_and_wrong_changes_nothing),
+		cmocka_unit_test(subjects_must_be_of_their_form),
 		cmocka_unit_test(kinds_go_by_their_names),
 		cmocka_unit_test(a_dump_needs_its_room),
 	};

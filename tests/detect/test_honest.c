@@ -154,6 +154,26 @@ static void a_pbx_that_refuses_everybody_bans_nobody(void **state)
 	kit_stop(&kit);
 }
 
+/* Somebody changes the password of an account that rings in thirty branches, and all of them go on with the old one for a while. */
+static void an_account_of_many_places_is_not_locked(void **state)
+{
+	static struct kit kit;
+
+	(void)state;
+	start(&kit);
+	for (int round = 0; round < 10; round++) {
+		for (uint32_t n = 0; n < 30; n++) {
+			struct address source = phone_at(n, 0);
+
+			kit_put(&kit, round ? EVIDENCE_CALL_PASSWORD : EVIDENCE_GOOD_REGISTRATION, &source,
+				kit_name("phones", 1), 0);
+		}
+		kit_wait(&kit, 30 * SECOND);
+	}
+	assert_int_equal(kit.count, 0);
+	kit_stop(&kit);
+}
+
 /* Those of a table that is far too small are still not wronged, only less well known. */
 static void a_small_table_wrongs_nobody(void **state)
 {
@@ -182,6 +202,7 @@ int main(void)
 		cmocka_unit_test(typing_errors_are_forgiven),
 		cmocka_unit_test(a_new_office_mistypes),
 		cmocka_unit_test(a_pbx_that_refuses_everybody_bans_nobody),
+		cmocka_unit_test(an_account_of_many_places_is_not_locked),
 		cmocka_unit_test(a_small_table_wrongs_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

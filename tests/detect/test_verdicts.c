@@ -45,6 +45,62 @@ static void each_time_takes_longer(void **state)
 	kit_stop(&kit);
 }
 
+/* Whoever is called does not become harder to reach for a stranger's patience. */
+static void pacing_does_not_grow(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	for (uint32_t i = 0; i < 10; i++) {
+		kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_CALLEE, &source, 0, kit_name("phones", 1)), 100);
+		assert_int_equal(kit.count, i + 1);
+		assert_int_equal(kit.verdicts[i].until_us - kit.verdicts[i].since_us, MINUTE);
+		kit_wait(&kit, MINUTE);
+	}
+	kit_stop(&kit);
+}
+
+/* A worker that gathers five thousand equal drops tells of one burst, which ends no call; a stream of bursts does. */
+static void a_burst_is_no_crime(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct evidence evidence;
+	uint32_t needed;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	evidence = kit_finding(&kit, EVIDENCE_MEDIA_RATE, &source, 0, 0);
+	evidence.session = 3;
+	evidence.count = 5000;
+	needed = kit_put_until(&kit, evidence, 100);
+	assert_in_range(needed, 5, 20);
+	kit_expect(&kit, CONTROL_MEDIA, SUBJECT_CALL, ACTION_CUT);
+	kit_stop(&kit);
+}
+
+/* The kernel drops what is blocked, and of nothing else it can say that it goes on. */
+static void only_blocks_are_prolonged(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct evidence evidence;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &source, 0, 0), 200) > 0);
+	kit_expect(&kit, CONTROL_HANDSHAKE, SUBJECT_ADDRESS, ACTION_REFUSE);
+	kit_wait(&kit, 50 * SECOND);
+	evidence = kit_finding(&kit, EVIDENCE_KERNEL_BLOCKED, &source, 0, 0);
+	assert_int_equal(kit_put_until(&kit, evidence, 100), 0);
+	kit_stop(&kit);
+}
+
 static void the_owner_says_how_long(void **state)
 {
 	static struct kit kit;
@@ -118,6 +174,8 @@ static void the_never_block_list_is_heeded(void **state)
 		assert_true(kit.verdicts[0].never);
 		assert_true(kit_is_let_in(&kit, &source, 0));
 		kit_put_until(&kit, kit_finding(&kit, EVIDENCE_SIP_SCANNER, &source, 0, 0), 1000);
+		/* Nothing stops it, so it is said of the address, too. */
+		assert_int_equal(kit.verdicts[1].subject.kind, SUBJECT_ADDRESS);
 		for (uint32_t n = 0; n < kit.count && n < VERDICTS_MAXIMUM; n++)
 			assert_true(kit.verdicts[n].never);
 		kit_forget_told(&kit);
@@ -125,6 +183,56 @@ static void the_never_block_list_is_heeded(void **state)
 		assert_int_equal(kit.verdicts[0].never, i == 3);
 		kit_stop(&kit);
 	}
+}
+
+/* A carrier's address on the list covers what is not an address: its calls, and whom it calls. */
+static void what_the_never_blocked_send_is_only_reported(void **state)
+{
+	const enum evidence_kind kinds[] = {EVIDENCE_MEDIA_SIZE, EVIDENCE_CALL_CALLEE, EVIDENCE_CALL_PASSWORD};
+	static struct kit kit;
+	struct address source = attacker(), other = kit_address("203.0.113.1:5060");
+	struct detect_question question = {.source = source, .target = 8, .proven = true};
+	struct detect_verdict verdict;
+
+	(void)state;
+	kit_init(&kit);
+	assert_int_equal(protection_prefix_parse(SPAN("198.51.100.7"), &kit.policy.never[0]), 0);
+	kit.policy.never_count = 1;
+	kit_start(&kit);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct evidence evidence = kit_finding(&kit, kinds[i], &source, 7, 8);
+
+		evidence.session = 9;
+		assert_true(kit_put_until(&kit, evidence, 1000) > 0);
+		assert_true(kit.verdicts[kit.count - 1].never);
+	}
+	/* Others may bring about that strangers who call this user are paced, but not the carrier. */
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_CALLEE, &other, 0, 8), 100) > 0);
+	assert_false(kit.verdicts[kit.count - 1].never);
+	assert_false(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	question.source = other;
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	kit_stop(&kit);
+}
+
+/* An owner who finds himself blocked puts himself on the list, and is let in. */
+static void who_is_put_on_the_list_is_let_go(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker(), other = kit_address("203.0.113.1:5060");
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	scan(&kit, &source);
+	scan(&kit, &other);
+	assert_int_equal(protection_prefix_parse(SPAN("198.51.100.0/24"), &kit.policy.never[0]), 0);
+	kit.policy.never_count = 1;
+	assert_int_equal(detect_policy_set(kit.detect, &kit.policy), 0);
+	assert_int_equal(kit.ended[DETECT_FORGOTTEN], 1);
+	assert_true(kit_is_let_in(&kit, &source, 0));
+	assert_false(kit_is_let_in(&kit, &other, 0));
+	kit_stop(&kit);
 }
 
 /* No prefix is blocked that has one of them in it. */
@@ -242,6 +350,94 @@ static void a_harder_verdict_replaces(void **state)
 	scan(&kit, &source);
 	kit_expect(&kit, CONTROL_SCAN, SUBJECT_TRANSPORT_ADDRESS, ACTION_BLOCK);
 	assert_int_equal(kit.ended[DETECT_REPLACED], 1);
+	kit_stop(&kit);
+}
+
+/* Of all that touches a request the hardest is the answer. */
+static void the_hardest_is_found(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+	struct detect_question question = {.source = source, .account = 7, .target = 8, .proven = true};
+	struct detect_verdict verdict;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	assert_false(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_CALLEE, &source, 0, 8), 200) > 0);
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_SLOW);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_CALL_PASSWORD, &source, 7, 0), 200) > 0);
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_REFUSE);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &source, 0, 0), 200) > 0);
+	assert_int_equal(kit.verdicts[2].subject.kind, SUBJECT_ADDRESS);
+	question.source.port++;
+	question.account = 0;
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.control, CONTROL_HANDSHAKE);
+	detect_forget(kit.detect, &kit.verdicts[2].subject, kit.now_us);
+	scan(&kit, &source);
+	assert_true(kit_put_until(&kit, kit_finding(&kit, EVIDENCE_NET_SLOW, &question.source, 0, 0), 200) > 0);
+	question.source = source;
+	assert_true(detect_find(kit.detect, &question, kit.now_us, &verdict));
+	assert_int_equal(verdict.action, ACTION_BLOCK); /* the place, though its address is only refused */
+	kit_stop(&kit);
+}
+
+/* Phones that come with a new port every hour fill the table with old ones, which go before what is held against an attacker. */
+static void old_places_make_room_for_evidence(void **state)
+{
+	static struct kit kit;
+	struct address phone = kit_address("203.0.113.1:1024"), source = attacker();
+	struct detect_subject place = detect_subject(SUBJECT_TRANSPORT_ADDRESS, &source, 0);
+	struct detect_account why;
+
+	(void)state;
+	kit_init(&kit);
+	kit.policy.subjects = 1024;
+	kit_start(&kit);
+	for (uint32_t hour = 0; hour < 200; hour++) {
+		if (hour == 190)
+			kit_put(&kit, EVIDENCE_CALL_FORGED, &source, 0, 0);
+		for (uint32_t n = 0; n < 100; n++) {
+			phone.ip[3] = (uint8_t)n;
+			phone.port++;
+			kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &phone, kit_name("phones", n), 0);
+		}
+		kit_wait(&kit, HOUR);
+	}
+	assert_true(detect_why(kit.detect, &place, kit.now_us, &why));
+	for (uint32_t n = 0; n < 100; n++) {
+		phone.ip[3] = (uint8_t)n;
+		assert_true(detect_is_known(kit.detect, &phone, kit_name("phones", n), kit.now_us));
+		assert_true(detect_is_known(kit.detect, &phone, 0, kit.now_us));
+	}
+	kit_stop(&kit);
+}
+
+/* However much that is heavier is held against an address, that somebody is known there is not pushed out by it. */
+static void what_speaks_for_somebody_stays(void **state)
+{
+	const enum evidence_kind kinds[] = {EVIDENCE_SIP_HOSTILE, EVIDENCE_SIP_SCANNER,   EVIDENCE_CALL_CHALLENGE,
+					    EVIDENCE_CALL_FORGED, EVIDENCE_SIP_MALFORMED, EVIDENCE_CALL_PASSWORD,
+					    EVIDENCE_SIP_FOREIGN};
+	static struct kit kit;
+	struct address source = attacker();
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	kit_put(&kit, EVIDENCE_GOOD_REGISTRATION, &source, 7, 0);
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			source.port++;
+			kit_put(&kit, kinds[i], &source, 0, 0);
+		}
+	}
+	assert_int_equal(kit.count, 0);
+	assert_true(detect_is_known(kit.detect, &source, 0, kit.now_us));
 	kit_stop(&kit);
 }
 
@@ -396,14 +592,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_time_takes_longer),
+		cmocka_unit_test(pacing_does_not_grow),
+		cmocka_unit_test(a_burst_is_no_crime),
+		cmocka_unit_test(only_blocks_are_prolonged),
 		cmocka_unit_test(the_owner_says_how_long),
 		cmocka_unit_test(half_lives_of_the_policy_go_before_the_kinds),
 		cmocka_unit_test(time_never_runs_backwards),
 		cmocka_unit_test(the_never_block_list_is_heeded),
+		cmocka_unit_test(what_the_never_blocked_send_is_only_reported),
+		cmocka_unit_test(who_is_put_on_the_list_is_let_go),
 		cmocka_unit_test(a_prefix_around_a_never_blocked_address_is_spared),
 		cmocka_unit_test(why_says_what_led_to_it),
 		cmocka_unit_test(what_holds_is_listed_and_taken_back),
 		cmocka_unit_test(a_harder_verdict_replaces),
+		cmocka_unit_test(the_hardest_is_found),
+		cmocka_unit_test(old_places_make_room_for_evidence),
+		cmocka_unit_test(what_speaks_for_somebody_stays),
 		cmocka_unit_test(nonsense_is_left_out),
 		cmocka_unit_test(policies_out_of_range_are_refused),
 		cmocka_unit_test(without_memory_there_is_none),

@@ -2,6 +2,7 @@
 """Running it: the commands, accounts of its own, reload, stop."""
 
 import json
+import os
 import re
 import time
 
@@ -159,7 +160,7 @@ def test_status_is_told_as_json_and_as_text(kit):
     check("1001" in gateway.command("registrations").stdout, "the phone is not listed")
     check(re.search(r"\d+\.\d+", kit.run([kit.binary, "version"]).stdout), "no version")
     for command in ("run", "check", "status", "calls", "registrations", "account", "hangup", "reload", "testpbx",
-                    "testcall", "route", "version"):
+                    "testcall", "route", "replay", "version"):
         check(command in kit.run([kit.binary, "help"]).stdout, "help does not name " + command)
     gateway.stop()
     check(gateway.command("status", ok=False).returncode != 0, "status of a stopped gateway is 0")
@@ -241,3 +242,23 @@ rewrite:
     check("if registered" in gateway.command("route", "1001", "--from", "pbx").stdout, "a phone is not told of")
     for wrong in (["--from", "nowhere"], ["--from", "phones", "--time", "noon"], []):
         check(gateway.command("route", "1", *wrong, ok=False).returncode == 2, "%s was taken" % wrong)
+
+
+def test_f5_a_day_is_replayed_with_another_policy(kit):
+    """What was recorded, decided again: by this configuration, and where another would decide otherwise."""
+    gateway = kit.gateway(start=False)
+    events = os.path.join(os.path.dirname(gateway.file), "events")
+    kit.run([os.path.join(os.path.dirname(kit.binary), "tests/detect/write_record"), events])
+    answer = json.loads(gateway.command("replay", events, "--json").stdout)
+    check(answer["findings"] == 610 and answer["damaged"] == 0, "read %s" % answer)
+    check([(row["control"], row["verdict"], row["whom"]) for row in answer["verdicts"]] ==
+          [("scan", "block", "198.51.100.7:5062")], "decided %s" % answer)
+    check("198.51.100.7:5062" in gateway.command("replay", events).stdout, "nobody is named")
+    other = kit.write("other.yaml", open(gateway.file).read() +
+                      "protection: {scan: {verdict: off}, guess: {threshold: 60, dry_run: true}}\n")
+    rows = json.loads(gateway.command("replay", events, "--with", other, "--json").stdout)["verdicts"]
+    check([(row["in"], row["control"], row["dry_run"]) for row in rows] ==
+          [("before", "scan", False), ("after", "guess", True)], "differ in %s" % rows)
+    check("the same" in gateway.command("replay", events, "--with", gateway.file).stdout, "they differ")
+    for wrong in (gateway.file, events + "-not-there"):
+        check(gateway.command("replay", wrong, ok=False).returncode == 1, "%s was replayed" % wrong)

@@ -125,6 +125,56 @@ static void proofs_are_kept_as_many_as_were_asked_for(void **state)
 	sources_free(sources);
 }
 
+static uint32_t proofs_lost(struct sources *sources, uint32_t count, uint64_t now_ms)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct address one = {
+			.family = ADDRESS_IPV4, .port = 5060, .ip = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+
+		lost += !sources_proven(sources, &one, now_ms);
+	}
+	return lost;
+}
+
+static void prove_many(struct sources *sources, uint32_t count, uint32_t lifetime_s, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct address one = {
+			.family = ADDRESS_IPV4, .port = 5060, .ip = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+
+		sources_prove(sources, &one, lifetime_s, now_ms);
+	}
+}
+
+static void proofs_are_kept_while_their_memory_grows(void **state)
+{
+	struct sources *sources = sources_made(1000000);
+
+	(void)state;
+	for (uint32_t count = 1000; count <= 60000; count += 7375) {
+		prove_many(sources, count, 60, 1000);
+		assert_in_range(proofs_lost(sources, count, 1000), 0, count / 50);
+	}
+	assert_int_equal(proofs_lost(sources, 60000, 62000), 60000);
+	prove_many(sources, 60000, 60, 62000); /* in the places of those that have ended */
+	assert_in_range(proofs_lost(sources, 60000, 62000), 0, 1200);
+	sources_free(sources);
+}
+
+static void memory_that_was_short_for_proofs_is_asked_for_again(void **state)
+{
+	struct sources *sources = sources_made(1000000);
+
+	(void)state;
+	memory_fail_after(0); /* the first growth fails */
+	prove_many(sources, 20000, 60, 1000);
+	memory_fail_after(-1);
+	assert_in_range(proofs_lost(sources, 20000, 1000), 0, 400);
+	sources_free(sources);
+}
+
 static void memory_may_end_anywhere(void **state)
 {
 	struct sources *sources = NULL;
@@ -193,6 +243,8 @@ int main(void)
 		cmocka_unit_test(credit_has_an_end),
 		cmocka_unit_test(all_together_overdraw_so_much),
 		cmocka_unit_test(proofs_are_of_address_and_port_and_end),
+		cmocka_unit_test(proofs_are_kept_while_their_memory_grows),
+		cmocka_unit_test(memory_that_was_short_for_proofs_is_asked_for_again),
 		cmocka_unit_test(proofs_are_kept_as_many_as_were_asked_for),
 		cmocka_unit_test(memory_may_end_anywhere),
 		cmocka_unit_test(what_is_needed_stays),
