@@ -1,6 +1,6 @@
 # The few commands people type; Meson and ninja do the work. `make help` lists them.
 .DEFAULT_GOAL := all
-.PHONY: all run test soak bench fuzz format lint docs clean help
+.PHONY: all run test soak bench endurance fuzz format lint docs clean help
 
 all: ## build build/ringwall (installs missing Debian packages when root)
 	@scripts/setup.sh build
@@ -19,8 +19,11 @@ soak: ## mixed traffic for half an hour while processes are killed: make soak [S
 	@scripts/build.sh gcc >build-gcc.log 2>&1 || { tail -n 20 build-gcc.log; exit 1; }
 	@RINGWALL_SOAK_S=$(or $(SECONDS),1800) python3 tests/e2e/run.py --binary build-gcc/ringwall --only test_soak --keep
 
-bench: ## measure beside peers (twenty minutes); writes bench/RESULTS.md
+bench: ## measure beside peers (thirty minutes); writes bench/RESULTS.md
 	@bench/run.sh
+
+endurance: ## 2,000 calls' sound for five minutes without a loss: make endurance [SECONDS=300]
+	@ENDURANCE_S=$(or $(SECONDS),300) bench/run.sh endurance
 
 fuzz: ## fuzz longer: make fuzz SECONDS=600 [TARGETS="sip sdp"]
 	@scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
@@ -40,4 +43,4 @@ clean: ## remove all that was built
 	@rm -rf build build-gcc build-clang build-bench bench/out compile_commands.json
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 16

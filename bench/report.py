@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Adds the lines of a run to the kept ones, with where and when, and prints the table of the last of each work.
+"""Adds the lines of a run to the kept ones, with where and when, and prints the table: the rows that it had, those of the run in
+place of earlier ones of the same work.
 
-  bench/report.py RUN.jsonl KEPT.jsonl
+  bench/report.py RUN.jsonl KEPT.jsonl TABLE.md
 """
 import json
 import os
@@ -20,7 +21,8 @@ HEAD = """\
 Made by `make bench`; do not edit. Both sides get the same load on the same machine in the same run, so that the ratio
 is what counts: microseconds change with the machine. What is compared, and how, stands at the head of each program:
 [signalling/calls.py](signalling/calls.py), [signalling/delay.py](signalling/delay.py), [signalling/memory.py](signalling/memory.py),
-[signalling/sustained.py](signalling/sustained.py), [recovery/](recovery), [rtp/run.py](rtp/run.py), [parse/](parse), [net/](net).
+[signalling/sustained.py](signalling/sustained.py), [recovery/](recovery), [rtp/run.py](rtp/run.py) (on loopback, by sockets),
+[rtp/namespaces.py](rtp/namespaces.py) (between namespaces, the whole gateway), [parse/](parse), [net/](net).
 
 | work | ours | theirs | ratio | goal | peer | date |
 |---|---|---|---|---|---|---|
@@ -69,15 +71,27 @@ def row(line):
                                     line.get("peer", "–"), line["date"]])
 
 
-def main(run, kept):
+def table_read(path):
+    """The rows of an earlier table by their work, and the machines it names."""
+    with open(path) as file:
+        lines = file.read().splitlines()
+    rows = [line for line in lines if line.startswith("| ")][1:]
+    machines = [line[4:-1].split("; ") for line in lines if line.startswith("On: ")]
+    return {line.split(" | ")[0][2:]: line + "\n" for line in rows}, set(sum(machines, []))
+
+
+def main(run, kept, table):
     about = {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "kernel": platform.release(), "cpu": processor()}
+    lines = [{**line, **about} for line in lines_of(run)]
     with open(kept, "a") as file:
-        for line in lines_of(run):
-            file.write(json.dumps({**line, **about}) + "\n")
-    last = {line["work"]: line for line in lines_of(kept) if "work" in line}
-    print(HEAD + "".join(row(line) for line in last.values()), end="")
-    machines = sorted({"%s, Linux %s" % (line["cpu"], line["kernel"]) for line in last.values()})
-    print("\nOn: %s." % "; ".join(machines))
+        for line in lines:
+            file.write(json.dumps(line) + "\n")
+    rows, machines = table_read(table)
+    rows.update({line["work"]: row(line) for line in lines if "work" in line})
+    if lines:
+        machines.add("%s, Linux %s" % (about["cpu"], about["kernel"]))
+    print(HEAD + "".join(rows.values()), end="")
+    print("\nOn: %s." % "; ".join(sorted(machines)))
 
 
 if __name__ == "__main__":

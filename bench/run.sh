@@ -1,8 +1,9 @@
 #!/bin/bash
-# Measures beside peers, all on loopback; some twenty minutes. Prints JSON lines, adds them to bench/out/results.jsonl and
-# writes bench/RESULTS.md from the last of each work.
+# Measures beside peers, on loopback and between network namespaces; some thirty minutes. Prints JSON lines, adds them to
+# bench/out/results.jsonl, and puts them into the table of bench/RESULTS.md.
 #   bench/run.sh                      everything
-#   bench/run.sh calls parse          only these of: calls delay subscriptions memory sustained recovery checkpoints storm rtp dtls net parse
+#   bench/run.sh calls parse          only these of: calls delay subscriptions memory sustained recovery checkpoints storm rtp namespaces dtls net parse
+#   bench/run.sh endurance            many calls for long; not a part of everything. ENDURANCE_S: how long
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -70,18 +71,20 @@ dtls() {
 	"$build/bench/dtls/handshakes" 1000 $speeds
 }
 
-for name in ${*:-calls delay subscriptions memory sustained recovery checkpoints storm rtp dtls net parse}; do
+for name in ${*:-calls delay subscriptions memory sustained recovery checkpoints storm rtp namespaces dtls net parse}; do
 	case $name in
 	calls | delay | subscriptions | memory | sustained) part "$name" "bench/signalling/$name.py" --binary "$build/ringwall" ;;
 	recovery) part recovery bench/recovery/recovery.py --binary "$build/ringwall" ;;
 	checkpoints) part checkpoints checkpoints ;;
 	storm) part storm bench/storm/run.py --build "$build" ;;
 	rtp) part rtp bench/rtp/run.py --build "$build" ;;
+	namespaces) part namespaces bench/rtp/namespaces.py --build "$build" ;;
+	endurance) part endurance bench/rtp/namespaces.py --build "$build" --only-long --long-seconds "${ENDURANCE_S:-300}" many ;;
 	dtls) part dtls dtls ;;
 	net) part net "$build/bench/net/net_memory" ;;
 	parse) part parse parse ;;
 	*) echo "no part: $name" >&2; exit 1 ;;
 	esac
 done
-bench/report.py "$run" bench/out/results.jsonl >bench/out/RESULTS.md && mv bench/out/RESULTS.md bench/RESULTS.md
+bench/report.py "$run" bench/out/results.jsonl bench/RESULTS.md >bench/out/RESULTS.md && mv bench/out/RESULTS.md bench/RESULTS.md
 exit "$failed"

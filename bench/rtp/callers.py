@@ -54,11 +54,18 @@ class Gateway:
         self.process = bench.Process(place, name, [*self.command, "run", "-c", self.file], preexec_fn=die_with_parent)
         bench.wait_for("ringwall to be ready: " + self.process.tail(), self.status)
 
+    def ask(self, what):
+        result = subprocess.run([*self.command, what, "--json", "-c", self.file], capture_output=True, text=True)
+        return json.loads(result.stdout) if result.returncode == 0 else None
+
     def status(self):
         if not self.process.running():
             raise SystemExit("ringwall ended: " + self.process.tail())
-        result = subprocess.run([*self.command, "status", "--json", "-c", self.file], capture_output=True, text=True)
-        return json.loads(result.stdout) if result.returncode == 0 else None
+        return self.ask("status")
+
+    def dropped(self):
+        """Packets of calls that it has refused to relay."""
+        return sum(call[side]["media"]["dropped"] for call in self.ask("calls")["calls"] for side in ("caller", "callee"))
 
 
 class Callee(threading.Thread):

@@ -40,7 +40,7 @@ A_TO_B, B_TO_A, BOTH = 1, 2, 3
 SHARED = 32  # calls side by side at one port of a phone: as BATCH in rtp_ends.c
 PORTS = 32
 PROGRAM_S = 10  # so long that what happens every few seconds has its share
-WARM_S = 2  # peers are locked, neighbours known
+WARM_S = 1  # peers are locked, neighbours known
 GOAL_RTP, GOAL_SRTP, GOAL_WORKERS = 0.05, 0.25, 1.05
 LOSS_MAXIMUM = 0.001
 CPU_ACCOUNT = pathlib.Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")  # of the root: everybody's
@@ -331,22 +331,18 @@ def part_workers(options):
 
 # ---- Many calls ----
 
-def lost_where(network, before):
-    """What was dropped since: by sockets of the phones, by sockets of the gateway, by links."""
-    phones, machine, links = drops(network)
-    return {"phones_sockets": phones - before[0], "gateway_sockets": machine - before[1], "links": links - before[2]}
-
-
-def drops(network):
-    phones = sum(each.udp()["RcvbufErrors"] for each in (network.a, network.b))
-    machine = network.machine.udp()["RcvbufErrors"]
-    return phones, machine, sum(each.link_drops() for each in (network.a, network.b, network.machine))
+def drops(relay):
+    """What was dropped: by sockets of the phones; by sockets of the gateway, by its own judgement, by links."""
+    network, (gateway, _) = relay.network, relay.kept
+    return {"phones_sockets": network.a.socket_drops() + network.b.socket_drops(),
+            "gateway_sockets": network.machine.socket_drops(), "gateway_judged": gateway.dropped(),
+            "links": sum(each.link_drops() for each in (network.a, network.b, network.machine))}
 
 
 def carried(relay, seconds):
-    before = drops(relay.network)
+    before = drops(relay)
     turn = relay.run(seconds, BOTH)
-    where = lost_where(relay.network, before)
+    where = {name: now - before[name] for name, now in drops(relay).items()}
     turn.update(where, lost=turn["sent"] - turn["received"] - where["phones_sockets"])
     bench.say(f"  {relay.name}: {relay.calls} calls, lost by the gateway {turn['lost']} of {turn['sent']}: {where}")
     return turn
@@ -396,7 +392,7 @@ def main():
     parser.add_argument("--worker-calls", type=int, default=500, help="a worker's")
     parser.add_argument("--many-calls", type=int, default=2000)
     parser.add_argument("--socket-calls", type=int, nargs="+", default=[400, 600, 800, 1000])
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="of a turn")
     parser.add_argument("--long-seconds", type=int, default=30, help="of the many calls")
     parser.add_argument("--only-long", action="store_true", help="of the many calls only those by XDP")

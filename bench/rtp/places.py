@@ -60,6 +60,11 @@ class Namespace:
                          if line.startswith("Udp:")]
         return dict(zip(names, map(int, values)))
 
+    def socket_drops(self):
+        """Packets that its open UDP sockets had no room for. /proc/net/snmp does not know of all of them."""
+        lines = pathlib.Path(f"/proc/{self.pid}/net/udp").read_text().splitlines()[1:]
+        return sum(int(line.split()[-1]) for line in lines)
+
     def link_drops(self):
         """Packets that its interfaces have dropped, received or to be sent."""
         lines = pathlib.Path(f"/proc/{self.pid}/net/dev").read_text().splitlines()[2:]

@@ -28,7 +28,7 @@
 #define BUFFER_BYTES (8 << 20)
 #define SOCKETS 32
 #define BATCH 32 /* calls side by side that share a socket, and so one system call */
-#define DRAIN_US 500000
+#define DRAIN_US 300000
 #define SENT_KEPT 64 /* packets of a stream whose time of sending is known: more than a second */
 #define SAMPLES_MAXIMUM (4 << 20)
 
