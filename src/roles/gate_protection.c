@@ -12,10 +12,12 @@
 #include "base/memory.h"
 #include "detect/detect.h"
 #include "roles/gate.h"
+#include "roles/streams.h"
 
 #define EVENTS 1000 /* verdicts that are remembered for `events` */
 #define BANS_MAXIMUM 1000
 #define WHEN_BYTES 32
+#define RECORDS_PER_S 1000
 #define SLOW_PLACES 256
 #define SLOW_UNPROVEN_PER_S 100
 #define SLOW_PER_S 5
@@ -32,6 +34,7 @@ struct gate_protection {
 	struct detect *detect;
 	struct event *tick;
 	uint8_t key[HASH_KEY_BYTES];       /* of names */
+	uint32_t records_left;             /* this second */
 	uint64_t slow_due_us[SLOW_PLACES]; /* by hash of whom is slowed */
 	uint64_t event_count;
 	struct protection_event events[EVENTS]; /* a ring */
@@ -84,18 +87,35 @@ static void on_tick(evutil_socket_t descriptor, short what, void *context)
 
 	(void)descriptor;
 	(void)what;
+	protection->records_left = RECORDS_PER_S;
 	detect_tick(protection->detect, clock_monotonic_us());
 }
 
 /* ---- In and out of the gateway ---- */
+
+/* The store writes it down; a flood is told of in part. */
+static void record(struct gate_protection *protection, const struct evidence *evidence)
+{
+	struct gate *gate = protection->gate;
+	struct ipc_message message;
+
+	if (!gate->config || !gate->config->record.findings || !protection->records_left ||
+	    !role_peer(gate->role, IPC_ROLE_STORE))
+		return;
+	protection->records_left--;
+	evidence_to_message(evidence, &message);
+	role_tell_soon(gate->role, IPC_ROLE_STORE, &message);
+}
 
 void gate_evidence(void *context, const struct evidence *evidence)
 {
 	struct gate *gate = context;
 
 	evidence_put(&gate->evidence, evidence);
-	if (gate->protection)
-		detect_put(gate->protection->detect, evidence);
+	if (!gate->protection)
+		return;
+	detect_put(gate->protection->detect, evidence);
+	record(gate->protection, evidence);
 }
 
 /* Who is slowed is not refused: so many requests pass in a second, of all who are unproven together or of one subject. */
