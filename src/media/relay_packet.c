@@ -219,7 +219,7 @@ static void relay(struct relay_worker *worker, struct relay_passage *passage)
 }
 
 /* Among thousands of calls each one's memory is cold: the whole batch's is fetched at once, first what is found
- * without looking, then what that points to. The side that the packet came from was fetched before it was received. */
+ * without looking, then what that points to, and what that does. The side that the packet came from was fetched before it was received. */
 static void batch_prefetch(const struct relay_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->passage_count; i++) {
@@ -235,6 +235,13 @@ static void batch_prefetch(const struct relay_worker *worker)
 			relay_prefetch(from->in, SRTP_CONTEXT_HOT_BYTES);
 		if (to->out)
 			relay_prefetch(to->out, SRTP_CONTEXT_HOT_BYTES);
+	}
+	for (uint32_t i = 0; i < worker->passage_count; i++) {
+		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
+		if (from->in)
+			srtp_context_prefetch(from->in);
+		if (to->out)
+			srtp_context_prefetch(to->out);
 	}
 }
 
