@@ -311,7 +311,7 @@ const struct config_key config_keys[] = {
 		 "two. When there are more, those go first that would be forgotten first. Takes effect at start."},
 	{"protection.verdicts", KEY_INTEGER, IN_CONFIG(protection.verdicts), RANGE(64, 16777216), .fallback = "16384",
 	 .unit = "verdicts", .help = "How many verdicts are remembered at a time, those that are over among them. Takes effect at start."},
-	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Paced is for the first time alone, an account locked for the second at most."},
+	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Pacing holds for the first time alone; a locked account, and whatever hits somebody known, for the second at most."},
 	{"protection.duration.first", KEY_SECONDS, IN_CONFIG(protection.expiry.first_s), RANGE(SECOND, 30 * DAY), .fallback = "1m",
 	 .help = "The first time."},
 	{"protection.duration.factor", KEY_INTEGER, IN_CONFIG(protection.expiry.factor), RANGE(1, 1000), .fallback = "10", .unit = "times",
