@@ -319,7 +319,7 @@ const struct config_key config_keys[] = {
 	{"protection.record.addresses", KEY_WORD, IN_CONFIG(record.addresses), .words = words_addresses, .fallback = "plain",
 	 .help = "`plain`: as they were. `prefixes`: others in their place, by a key that nobody has after the gateway's end; who shared a "
 		 "prefix still does. `hashed`: others, and prefixes are not kept either. Names are never in it. Takes effect at start."},
-	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Paced is for the first time alone, an account locked for the second at most."},
+	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Pacing holds for the first time alone; a locked account, and whatever hits somebody known, for the second at most."},
 	{"protection.duration.first", KEY_SECONDS, IN_CONFIG(protection.expiry.first_s), RANGE(SECOND, 30 * DAY), .fallback = "1m",
 	 .help = "The first time."},
 	{"protection.duration.factor", KEY_INTEGER, IN_CONFIG(protection.expiry.factor), RANGE(1, 1000), .fallback = "10", .unit = "times",
