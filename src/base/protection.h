@@ -35,7 +35,8 @@ const char *protection_action_name(enum protection_action action);
 	  "A source that sends more than it may, or requests that go in circles.") \
 	X(HANDSHAKE, "handshake", 1000, 0, refuse, "weight", \
 	  "Connections beyond what a source may have, that stay silent or slow, or whose handshake fails.") \
-	X(MEDIA, "media", 500, 0, cut, "weight", "Media in a call that is not what was agreed.") \
+	X(MEDIA, "media", 500, 0, report, "weight", \
+	  "Media in a call that is not what was agreed. It is dropped anyway; `cut` ends the call.") \
 	X(FORGED, "forged", 100, 0, block, "weight", \
 	  "Requests within calls that are not the sender's, and challenges from outside.") \
 	X(HIJACK, "hijack", 50, 0, report, "weight", "Accounts whose devices change suddenly, or that are too many.") \
