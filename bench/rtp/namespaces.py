@@ -179,16 +179,13 @@ class Test:
     def theirs(self, calls, suite=""):
         network = places.Network(self.place, "rtpengine")
         with network.machine.inside():
-            engine = Rtpengine(self.place.directory, "127.0.0.1", [f"a/{OUTSIDE}", f"b/{INSIDE}"], network.machine.prefix)
-        process = bench.Process.__new__(bench.Process)
-        process.popen, process.pid, process.name = engine.process, engine.process.pid, "rtpengine"
-        process.log, process.patience_s = f"{self.place.directory}/rtpengine.log", 6
-        self.place.processes.append(process)
+            engine = Rtpengine(self.place.directory, "127.0.0.1", [f"a/{OUTSIDE}", f"b/{INSIDE}"], lambda arguments: bench.Process(
+                self.place, "rtpengine", [*network.machine.prefix, *arguments], preexec_fn=places.die_with_parent))
         lines = []
         for i in range(calls):
             to_a, to_b = engine.call_make(f"call-{i}", (A, port_of(i)), (B, port_of(i)), suite, direction=["a", "b"])
             lines.append(f"{A}:{port_of(i)} {OUTSIDE}:{to_a} {B}:{port_of(i)} {INSIDE}:{to_b}\n")
-        return Relay(self, "rtpengine", network, process, "".join(lines), suite, engine)
+        return Relay(self, "rtpengine", network, engine.process, "".join(lines), suite, engine)
 
     def direct(self, calls, suite=""):
         ports = "".join(f"{A}:{port_of(i)} {B}:{port_of(i)} {B}:{port_of(i)} {A}:{port_of(i)}\n" for i in range(calls))
