@@ -47,6 +47,11 @@ CPU_ACCOUNT = pathlib.Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")  # of the roo
 STATS_SWITCH = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
+def others_cores(*relays):
+    """What processes of others took meanwhile: relays that wait for a processor are woken more seldom, and so cost less or more."""
+    return round(statistics.median(turn["others_s"] / turn["elapsed_s"] for relay in relays for turn in relay.turns), 2)
+
+
 def port_of(call):
     return 10000 + 2 * (call // SHARED % PORTS)
 
@@ -75,8 +80,12 @@ def run_s(pid):
 
 def soft_interrupts():
     """The kernel's threads that go on with packets where there are too many."""
-    return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm")
-            if path.read_text().startswith("ksoftirqd/")]
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if path.read_text().startswith("ksoftirqd/"):
+                found.append(int(path.parent.name))
+    return found
 
 
 class Clock:
@@ -85,7 +94,7 @@ class Clock:
     def __init__(self, relay):
         self.own = relay.family() if relay else []
         self.ours = [*self.own, os.getpid(), *soft_interrupts()]
-        self.start = self.read()
+        self.start, self.started = self.read(), time.monotonic()
 
     def read(self):
         return busy_s(), all_run_s(), sum(map(run_s, self.ours)), sum(map(run_s, self.own))
@@ -94,7 +103,7 @@ class Clock:
         """`ends_s` is what the ends took, whose threads are gone."""
         busy, everybody, ours, own = (now - then for now, then in zip(self.read(), self.start))
         others = everybody - ours - ends_s
-        return {"own_s": own, "others_s": others, "whole_s": busy - others}
+        return {"own_s": own, "others_s": others, "whole_s": busy - others, "elapsed_s": time.monotonic() - self.started}
 
 
 class Relay:
@@ -206,7 +215,7 @@ def row(work, ours_us, theirs_us, goal, ours, theirs, **more):
     ratio = ours_us / theirs_us
     fields = {"goal": goal} if goal else {}
     bench.result(work=work, ours_us=round(ours_us, 3 if ours_us < 1 else 2), theirs_us=round(theirs_us, 2), ratio=round(ratio, 3),
-                 peer=PEER, loss_ours=round(ours.loss(), 5), loss_theirs=round(theirs.loss(), 5), **fields, **more)
+                 peer=PEER, loss_ours=round(ours.loss(), 5), loss_theirs=round(theirs.loss(), 5), others_cores=others_cores(ours, theirs), **fields, **more)
     if max(ours.loss(), theirs.loss()) > LOSS_MAXIMUM or ours.wrong():
         bench.say(f"{work}: packets were lost or wrong, so the ratio says nothing")
         return False
@@ -302,7 +311,7 @@ def part_delay(options):
             for relay in ours:
                 bench.result(work=f"delay that the relay adds to a packet, {quantile}, {calls} calls, by {relay.way('')}", unit="µs",
                              ours=round(added[relay], 1), theirs=round(added[theirs], 1), peer=PEER,
-                             ratio=round(added[relay] / max(added[theirs], 0.1), 2), direct_us=direct.median(quantile + "_us"))
+                             ratio=round(added[relay] / max(added[theirs], 0.1), 2), direct_us=direct.median(quantile + "_us"), others_cores=others_cores(relay, theirs))
                 good &= relay.loss() <= LOSS_MAXIMUM
     return good
 
@@ -321,7 +330,7 @@ def part_workers(options):
         bench.result(work="relayed packet between namespaces, by sockets: processes of two workers with twice the calls",
                      ours_us=round(two.median("own_us"), 2), theirs_us=round(one.median("own_us"), 2), ratio=round(ratio, 3),
                      goal=GOAL_WORKERS, goal_text="does not rise (at most %.2f)" % GOAL_WORKERS,
-                     peer=f"one worker, {calls} calls", loss_ours=round(two.loss(), 5), loss_theirs=round(one.loss(), 5))
+                     peer=f"one worker, {calls} calls", loss_ours=round(two.loss(), 5), loss_theirs=round(one.loss(), 5), others_cores=others_cores(one, two))
         good &= ratio <= GOAL_WORKERS and max(one.loss(), two.loss()) <= LOSS_MAXIMUM
     return good
 
