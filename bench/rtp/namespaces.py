@@ -13,7 +13,7 @@ by its control protocol), then packets go at a constant rate, to one relay after
 - Program and processes: by kernel.bpf_stats_enabled the time of our XDP program, and user and system time of all our
   processes (the scheduler's own account), beside that of rtpengine. What the stack does in the sender's context is in neither.
 - Delay: from before the system call that sends to the time stamp of the receiving kernel; less that of the direct way.
-- Lost: sent less received; what the sockets of the phones themselves have dropped is the phones'.
+- Lost: sent less received; what sockets and interfaces in the phones' namespaces have dropped is the phones'.
 
   bench/rtp/namespaces.py [--build DIRECTORY] [--calls N] [--turns N] [--seconds N] [--long-seconds N] [PART...]
   parts: rtp srtp delay workers many; all unless named
@@ -338,18 +338,18 @@ def part_workers(options):
 # ---- Many calls ----
 
 def drops(relay):
-    """What was dropped: by sockets of the phones; by sockets of the gateway, by its own judgement, by links."""
+    """What was dropped: by sockets and interfaces of the phones; by those of the gateway, and by its own judgement."""
     network, (gateway, _) = relay.network, relay.kept
     return {"phones_sockets": network.a.socket_drops() + network.b.socket_drops(),
             "gateway_sockets": network.machine.socket_drops(), "gateway_judged": gateway.dropped(),
-            "links": sum(each.link_drops() for each in (network.a, network.b, network.machine))}
+            "phones_links": network.a.link_drops() + network.b.link_drops(), "gateway_links": network.machine.link_drops()}
 
 
 def carried(relay, seconds):
     before = drops(relay)
     turn = relay.run(seconds, BOTH)
     where = {name: now - before[name] for name, now in drops(relay).items()}
-    turn.update(where, lost=turn["sent"] - turn["received"] - where["phones_sockets"])
+    turn.update(where, lost=turn["sent"] - turn["received"] - where["phones_sockets"] - where["phones_links"])
     bench.say(f"  {relay.name}: {relay.calls} calls, lost by the gateway {turn['lost']} of {turn['sent']}: {where}")
     return turn
 
@@ -359,8 +359,8 @@ def many_row(relay, seconds):
     wanted = 2 * RATE * relay.calls * seconds
     met = turn["lost"] == 0 and turn["sent"] >= 0.999 * wanted
     bench.result(work=f"{relay.calls} calls, both ways, {format(2 * RATE * relay.calls, ',')} packets a second, for {seconds} s", ours_text=(
-        "%s sent, %s received; lost by the gateway %d, by the phones' sockets %d; by sockets went %.1f %%; %.2f cores of our processes" % (
-            format(turn["sent"], ","), format(turn["received"], ","), turn["lost"], turn["phones_sockets"],
+        "%s sent, %s received; lost by the gateway %d, by the phones' namespaces %d; by sockets went %.1f %%; %.2f cores of our processes" % (
+            format(turn["sent"], ","), format(turn["received"], ","), turn["lost"], turn["phones_sockets"] + turn["phones_links"],
             100 * turn["by_sockets"], turn["own_s"] / seconds)),
         goal=0, goal_text="none lost by the gateway", met=met, details=turn)
     return met
