@@ -28,11 +28,12 @@ enum evidence_subject {
 /* X(enum, name, level, weight, half-life, subject, only when proven). The weight is of one finding, 0 to 100, about what it says of who
  * sent it: 0 happens to honest peers daily, 10 a few times a year, 100 never; of the GOOD ones, how far it speaks for him. After the
  * half-life (s) half of it is left. The subject is the narrowest that it is about. ONLY PROVEN: the source could be forged to blame
- * somebody, so an unproven finding says nothing about the address that it bears. */
+ * somebody, so an unproven finding says nothing about the address that it bears. Media's come first, and new ones last, as in an upgrade an old
+ * media process tells a new gate their numbers. */
 #define EVIDENCE_KINDS(X) \
+	EVIDENCE_KINDS_CONTENT(X) \
 	EVIDENCE_KINDS_NETWORK(X) \
-	EVIDENCE_KINDS_APPLICATION(X) \
-	EVIDENCE_KINDS_CONTENT(X)
+	EVIDENCE_KINDS_APPLICATION(X)
 
 /* Over a limit of connections; a handshake (TLS, WebSocket) that failed, or took too long; nothing said on a new connection; a message that
  * never ended; renegotiation; frames that are none; a page of a foreign site; a stranger at a listener that is for peers alone; a proven
@@ -51,11 +52,12 @@ enum evidence_subject {
 	X(NET_UNPROVEN, "net_unproven", EVIDENCE_NETWORK, 1, 10, SUBJECT_UNPROVEN, false) \
 	X(KERNEL_BLOCKED, "kernel_blocked", EVIDENCE_NETWORK, 0, 60, SUBJECT_NONE, false)
 
-/* Messages that bend a rule as some phones always do, break one, or are built to harm; no SIP at all; the mark of a known scanner. A wrong password; a nonce used
- * again or made up; a user tried that is not there, by who has not authenticated; a device asked for that is not there; an INVITE or
- * OPTIONS after which nothing comes; calls tried to number after number; what strangers are not allowed; a request in a dialog that is not the
- * sender's; a challenge that came from outside; a contact changed to another country, network or device; more contacts than may be; a
- * loop; a flood at one callee. And: a registration, or an answered call, of who has shown his password. */
+/* Messages that bend a rule as some phones always do, break one, or are built to harm; no SIP at all; the mark of a known scanner. A wrong
+ * password; a nonce used again or made up; a user tried that is not there, by who has not authenticated; a device asked for that is
+ * not there; an INVITE or OPTIONS after which nothing comes; calls tried to number after number; what strangers are not allowed; a
+ * request in a dialog that is not the sender's; a challenge that came from outside; a contact changed to another country, network or
+ * device; more contacts than may be; a loop; a flood at one callee. And: a registration, or an answered call, of who has shown his
+ * password. */
 #define EVIDENCE_KINDS_APPLICATION(X) \
 	X(SIP_SLIGHT, "sip_slight", EVIDENCE_APPLICATION, 0, 3600, SUBJECT_TRANSPORT_ADDRESS, true) \
 	X(SIP_MALFORMED, "sip_malformed", EVIDENCE_APPLICATION, 10, 3600, SUBJECT_TRANSPORT_ADDRESS, true) \

@@ -39,8 +39,8 @@ int protection_prefix_parse(struct span text, struct protection_prefix *out)
 	whole = bits = prefix.address.family == ADDRESS_IPV4 ? 32 : 128;
 	if (slash >= 0 && span_to_uint(span_slice(text, (size_t)slash + 1, SIZE_MAX), whole, &bits))
 		return -EINVAL;
-	for (uint8_t i = (uint8_t)bits; i < whole; i++)
-		if (bit_of(&prefix.address, i))
+	for (uint64_t i = bits; i < whole; i++)
+		if (bit_of(&prefix.address, (uint8_t)i))
 			return -EINVAL;
 	prefix.bits = (uint8_t)bits;
 	*out = prefix;

@@ -20,6 +20,7 @@ struct gateway_question {
 	const struct flow *flow;
 	uint64_t account, target;
 	bool proven;
+	bool is_request; /* a whole one: whoever is slowed may make so many */
 };
 
 struct gateway_callbacks {

@@ -205,19 +205,19 @@ void finding_of_answer(struct relay *relay, const struct sip_message *response)
 
 /* ---- What is done about it ---- */
 
-static enum protection_action judge(struct gateway *gateway, const struct flow *flow, uint64_t account, uint64_t target)
+static enum protection_action judge(struct gateway *gateway, const struct flow *flow, struct gateway_question question)
 {
-	struct gateway_question question = {.flow = flow, .account = account, .target = target};
 
 	if (!gateway->callbacks.judge || !is_watched(gateway, flow))
 		return ACTION_OFF;
+	question.flow = flow;
 	question.proven = is_proven(gateway, flow);
 	return gateway->callbacks.judge(gateway->callbacks.context, &question);
 }
 
 bool findings_admit(struct gateway *gateway, const struct flow *flow)
 {
-	enum protection_action action = judge(gateway, flow, 0, 0);
+	enum protection_action action = judge(gateway, flow, (struct gateway_question){0});
 
 	if (action != ACTION_BLOCK && action != ACTION_CUT)
 		return true;
@@ -258,13 +258,16 @@ bool findings_refuse(struct gateway *gateway, struct sip_server_transaction *ser
 {
 	const struct flow *flow = sip_server_flow(server);
 	struct span account = request->method == SIP_REGISTER ? request->to.uri.user : request->from.uri.user;
+	struct gateway_question question = {.is_request = true};
 	enum protection_action action;
 
 	challenge_returned(gateway, flow, request);
 	if (request->method == SIP_INVITE && invite_is_emergency(gateway, &request->request_uri))
 		return false;
-	action = judge(gateway, flow, name_hash(gateway, flow, account),
-		       request->method == SIP_REGISTER ? 0 : name_hash(gateway, flow, request->request_uri.user));
+	question.account = name_hash(gateway, flow, account);
+	if (request->method != SIP_REGISTER)
+		question.target = name_hash(gateway, flow, request->request_uri.user);
+	action = judge(gateway, flow, question);
 	if (action <= ACTION_REPORT)
 		return false;
 	gateway->counters.requests_stopped++;

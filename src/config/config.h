@@ -210,6 +210,10 @@ struct config {
 		uint32_t session_expires_s; /* asked of each peer (RFC 4028); 0: no session timers */
 	} calls;
 	struct protection protection;
+	struct {
+		uint32_t findings; /* 0: none are recorded */
+		int addresses;     /* enum detect_record_addresses */
+	} record;
 	char **dns_servers;     /* "address:port", NULL-terminated; NULL: the system's */
 	uint32_t media_workers; /* 0: one a core */
 	enum config_datapath media_datapath;

@@ -27,6 +27,8 @@ static const char *const words_redirects[] = {"follow", "pass", "refuse", NULL};
 const char *const words_direction[] = {"in", "out", NULL};
 const char *const words_party[] = {"called", "caller", NULL};
 static const char *const words_datapath[] = {"auto", "sockets", "xdp", NULL};
+/* In the order of enum detect_record_addresses. */
+static const char *const words_addresses[] = {"plain", "prefixes", "hashed", NULL};
 /* In the order of enum protection_action. */
 const char *const words_verdict[] = {"off", "report", "slow", "refuse", "cut", "lock", "block", NULL};
 const char *const words_log_level[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -311,7 +313,13 @@ const struct config_key config_keys[] = {
 		 "two. When there are more, those go first that would be forgotten first. Takes effect at start."},
 	{"protection.verdicts", KEY_INTEGER, IN_CONFIG(protection.verdicts), RANGE(64, 16777216), .fallback = "16384",
 	 .unit = "verdicts", .help = "How many verdicts are remembered at a time, those that are over among them. Takes effect at start."},
-	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Paced is for the first time alone, an account locked for the second at most."},
+	{"protection.record", KEY_SECTION, .help = "The last findings, in a file of the state directory (store/evidence.record), for `ringwall replay`."},
+	{"protection.record.findings", KEY_INTEGER, IN_CONFIG(record.findings), RANGE(0, 67108864), .fallback = "100000", .unit = "findings",
+	 .help = "How many the file holds, the newest, each in 88 bytes. 0: none are kept. Takes effect at start."},
+	{"protection.record.addresses", KEY_WORD, IN_CONFIG(record.addresses), .words = words_addresses, .fallback = "plain",
+	 .help = "`plain`: as they were. `prefixes`: others in their place, by a key that nobody has after the gateway's end; who shared a "
+		 "prefix still does. `hashed`: others, and prefixes are not kept either. Names are never in it. Takes effect at start."},
+	{"protection.duration", KEY_SECTION, .help = "How long verdicts hold. Pacing holds for the first time alone; a locked account, and whatever hits somebody known, for the second at most."},
 	{"protection.duration.first", KEY_SECONDS, IN_CONFIG(protection.expiry.first_s), RANGE(SECOND, 30 * DAY), .fallback = "1m",
 	 .help = "The first time."},
 	{"protection.duration.factor", KEY_INTEGER, IN_CONFIG(protection.expiry.factor), RANGE(1, 1000), .fallback = "10", .unit = "times",

@@ -26,6 +26,7 @@ void ban_to_verdict(const struct ban *ban, struct detect_verdict *out)
 	out->dry_run = ban->flags & BAN_DRY_RUN;
 	out->spares = ban->flags & BAN_SPARES;
 	out->never = ban->flags & BAN_NEVER;
+	out->known = ban->flags & BAN_KNOWN;
 }
 
 uint64_t ban_memory_us(const struct detect *detect)
@@ -42,12 +43,15 @@ static uint64_t duration_us(const struct detect *detect, uint32_t level)
 	return (seconds < maximum ? seconds : maximum) * US_PER_S;
 }
 
-/* What others can bring about (who is called, whose account is guessed) lasts no longer for their patience. */
-static uint32_t level_of(enum protection_action action, uint32_t level)
+/* What others can bring about (who is called, whose account is guessed) lasts no longer for their patience; nor does what hits somebody
+ * known, who may only have a PBX that refused everybody for a day. */
+static uint32_t level_of(const struct detect_verdict *verdict)
 {
-	uint32_t most = action <= ACTION_SLOW ? 0 : action == ACTION_LOCK ? 1 : UINT32_MAX;
+	uint32_t most = verdict->action <= ACTION_SLOW                     ? 0
+			: verdict->action == ACTION_LOCK || verdict->known ? 1
+									   : UINT32_MAX;
 
-	return level < most ? level : most;
+	return verdict->level < most ? verdict->level : most;
 }
 
 static int rank(enum protection_action action, bool is_said_only)
@@ -70,12 +74,12 @@ static void ban_write(struct detect *detect, struct ban *ban, struct detect_verd
 	uint64_t now_us = detect->now_us;
 
 	verdict->since_us = now_us;
-	verdict->until_us = now_us + duration_us(detect, level_of(verdict->action, verdict->level));
+	verdict->until_us = now_us + duration_us(detect, level_of(verdict));
 	ban->control = (uint8_t)verdict->control;
 	ban->action = (uint8_t)verdict->action;
 	ban->kind = (uint8_t)verdict->kind;
 	ban->flags = (uint8_t)((verdict->dry_run ? BAN_DRY_RUN : 0) | (verdict->spares ? BAN_SPARES : 0) |
-			       (verdict->never ? BAN_NEVER : 0));
+			       (verdict->never ? BAN_NEVER : 0) | (verdict->known ? BAN_KNOWN : 0));
 	ban->sum = verdict->sum;
 	ban->threshold = verdict->threshold;
 	ban->level = verdict->level;

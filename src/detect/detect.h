@@ -50,8 +50,9 @@ struct detect_verdict {
 	uint32_t level;          /* how often before, not long ago: each time it holds longer */
 	uint64_t since_us, until_us;
 	bool dry_run; /* said only, by the owner's choice */
-	bool spares; /* who is known there is not to be touched: detect_find says who it is. Where nobody can be known yet, as of a
-			    connection that is being accepted, it paces and does no more */
+	bool spares; /* who is known there is not to be touched, as detect_find says; where nobody can be known yet, as of a connection
+			 * that is being accepted, it paces and does no more */
+	bool known;     /* somebody known is concerned: it holds for the second time's length at most */
 	bool never;     /* of the never-block list, and so said only */
 	bool prolonged; /* a verdict that was told before lasts longer now */
 };

@@ -68,6 +68,8 @@ static bool verdict_raise(struct detect *detect, const struct finding *finding, 
 		verdict.spares = true;
 	}
 	verdict.subject = rung->subject;
+	verdict.known =
+		rung->known && (rung->subject.kind == SUBJECT_ACCOUNT_AT || rung->subject.kind == SUBJECT_ADDRESS);
 	verdict.control = control;
 	verdict.kind = finding->evidence->kind;
 	verdict.sum = sum;

@@ -98,7 +98,8 @@ struct ban {
 #define BAN_SPARES 2u
 #define BAN_NEVER 4u
 #define BAN_TOLD_END 8u
-#define BAN_FLAGS 15u
+#define BAN_KNOWN 16u
+#define BAN_FLAGS 31u
 
 /* ---- What a kind of evidence does ---- */
 

@@ -101,7 +101,8 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 /* A finding: struct evidence without its time. */
 #define IPC_EVIDENCE_FIELDS(F) \
 	F(U16, kind, 0) \
-	F(U32, count, 0) F(BOOL, proven, 0) F(ADDRESS, source, 0) F(ADDRESS, local, 0) F(U64, session, 0)
+	F(U32, count, 0) F(BOOL, proven, 0) F(ADDRESS, source, 0) F(ADDRESS, local, 0) F(U64, session, 0) \
+	F(U64, connection, 0) F(U64, account, 0) F(U64, target, 0)
 
 #define IPC_BINDING_FIELDS(F) \
 	F(TEXT, token, 32) \
@@ -147,7 +148,7 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(KEYED, keyed, IPC_KEYED_FIELDS, IPC_FROM(MEDIA), false) \
 	X(COUNTERS_GET, counters_get, IPC_COUNTERS_GET_FIELDS, IPC_FROM(GATE), false) \
 	X(COUNTERS, counters, IPC_COUNTERS_FIELDS, IPC_FROM(MEDIA), false) \
-	X(EVIDENCE, evidence, IPC_EVIDENCE_FIELDS, IPC_FROM(MEDIA), false) \
+	X(EVIDENCE, evidence, IPC_EVIDENCE_FIELDS, IPC_FROM(MEDIA) | IPC_FROM(GATE), false) \
 	X(LOAD, load, IPC_NOTHING, IPC_FROM(GATE), false) \
 	X(LOADED, loaded, IPC_NOTHING, IPC_FROM(STORE), false) \
 	X(BINDING, binding, IPC_BINDING_FIELDS, IPC_FROM(GATE) | IPC_FROM(STORE), false) \

@@ -75,6 +75,10 @@ bool srtp_roll_over_changed(const struct srtp_context *context);
 struct srtp_roll_over srtp_roll_over_take(struct srtp_context *context);
 void srtp_roll_over_retell(struct srtp_context *context);
 
+/* Asks the processor for what the context points to, a while before a packet of it is worked on. The context itself should be
+ * in the cache by then, or this waits for it. */
+void srtp_context_prefetch(const struct srtp_context *context);
+
 /* Work in place. `packet` has room for *length + SRTP_OVERHEAD_MAXIMUM when protecting. On anything but SRTP_OK the packet
  * must not be used. unprotect verifies before it decrypts and before any state changes. */
 enum srtp_result srtp_protect(struct srtp_context *context, uint8_t *packet, size_t *length);

@@ -68,10 +68,12 @@ static bool socket_send(const struct relay_passage *passage)
 static void passage_send(struct relay_worker *worker, struct relay_passage *passage)
 {
 	struct relay_port *port = passage->to;
+	uint64_t *count = &port->side->counters.packets_out;
+	relay_prefetch(count, sizeof(*count)); /* other packets were sent since it was at hand */
 	if (!(passage->frame && relay_xdp_send(worker, passage)) && !socket_send(passage))
 		return side_drop(passage->from->side, MEDIA_DROP_SEND);
 	if (!passage->is_rtcp)
-		counter_add(&port->side->counters.packets_out, 1);
+		counter_add(count, 1);
 }
 
 /* The packet is good: its source may become the peer. `is_newest`: nothing newer came before it. */
@@ -217,15 +219,15 @@ static void relay(struct relay_worker *worker, struct relay_passage *passage)
 }
 
 /* Among thousands of calls each one's memory is cold: the whole batch's is fetched at once, first what is found
- * without looking, then what that points to. The side that the packet came from was fetched before it was received. */
+ * without looking, then what that points to, and what that does. The side that the packet came from was fetched before it was received. */
 static void batch_prefetch(const struct relay_worker *worker)
 {
 	for (uint32_t i = 0; i < worker->passage_count; i++) {
 		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
 		relay_prefetch(&from->stream->kind, 1);
-		relay_prefetch(&from->counters, CACHE_LINE_BYTES);
+		relay_prefetch(&from->counters, offsetof(struct media_side_counters, drops));
 		relay_prefetch(to, RELAY_SIDE_HOT_BYTES);
-		relay_prefetch(&to->counters, CACHE_LINE_BYTES);
+		relay_prefetch(&to->counters, offsetof(struct media_side_counters, drops));
 	}
 	for (uint32_t i = 0; i < worker->passage_count; i++) {
 		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
@@ -233,6 +235,13 @@ static void batch_prefetch(const struct relay_worker *worker)
 			relay_prefetch(from->in, SRTP_CONTEXT_HOT_BYTES);
 		if (to->out)
 			relay_prefetch(to->out, SRTP_CONTEXT_HOT_BYTES);
+	}
+	for (uint32_t i = 0; i < worker->passage_count; i++) {
+		const struct relay_side *from = worker->passages[i].from->side, *to = other_side(from);
+		if (from->in)
+			srtp_context_prefetch(from->in);
+		if (to->out)
+			srtp_context_prefetch(to->out);
 	}
 }
 

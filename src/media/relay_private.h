@@ -101,8 +101,10 @@ struct relay_side {
 
 static inline void relay_prefetch(const void *memory, size_t length_bytes)
 {
-	for (size_t at = 0; at < length_bytes; at += CACHE_LINE_BYTES)
-		__builtin_prefetch((const char *)memory + at);
+	/* Nothing of ours begins at a line's start. */
+	const char *line = (const char *)((uintptr_t)memory & ~(uintptr_t)(CACHE_LINE_BYTES - 1));
+	for (const char *end = (const char *)memory + length_bytes; line < end; line += CACHE_LINE_BYTES)
+		__builtin_prefetch(line);
 }
 
 struct relay_session;
@@ -131,8 +133,8 @@ struct relay_stream {
 	bool end_to_end;
 	bool is_applied;
 	uint32_t silence_timeout_ms;
-	uint8_t clocks[MEDIA_TYPES]; /* media_clock_code of each payload type */
 	struct relay_side sides[2];
+	uint8_t clocks[MEDIA_TYPES]; /* media_clock_code of each payload type */
 };
 
 struct relay_worker;

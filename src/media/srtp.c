@@ -13,6 +13,8 @@
 #define DIGEST_BYTES 20
 #define TAG_MAXIMUM 10     /* of HMAC-SHA1 */
 #define FIRST_MAXIMUM 2048 /* bytes of a packet that is tried twice */
+#define CACHE_LINE_BYTES 64
+#define CIPHER_HOT_BYTES 192 /* about what OpenSSL's cipher context has */
 
 const char *srtp_result_text(enum srtp_result result)
 {
@@ -97,6 +99,17 @@ static bool unprotect_counter_mode(struct srtp_context *context, uint64_t index,
 	       bytes_equal_constant_time(digest, tag, crypto->profile->rtp_tag_bytes) &&
 	       srtp_crypto_counter_mode(crypto, SRTP_KIND_RTP, read_u32(packet + 8), index, packet + header,
 					length - header);
+}
+
+void srtp_context_prefetch(const struct srtp_context *context)
+{
+	const struct srtp_crypto *crypto = &context->crypto;
+	for (size_t at = 0; at < CIPHER_HOT_BYTES; at += CACHE_LINE_BYTES)
+		__builtin_prefetch((const char *)crypto->cipher + at);
+	__builtin_prefetch(crypto->inner);
+	__builtin_prefetch(crypto->outer);
+	if (context->stream_count)
+		__builtin_prefetch(&context->streams[context->stream_last]);
 }
 
 enum srtp_result srtp_protect(struct srtp_context *context, uint8_t *packet, size_t *length)

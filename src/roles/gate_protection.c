@@ -12,10 +12,16 @@
 #include "base/memory.h"
 #include "detect/detect.h"
 #include "roles/gate.h"
+#include "roles/streams.h"
 
 #define EVENTS 1000 /* verdicts that are remembered for `events` */
 #define BANS_MAXIMUM 1000
 #define WHEN_BYTES 32
+#define RECORDS_PER_S 1000
+#define SLOW_PLACES 256
+#define SLOW_UNPROVEN_PER_S 100
+#define SLOW_PER_S 5
+#define SLOW_AHEAD_US 1000000
 
 struct protection_event {
 	int64_t wall_s;
@@ -27,7 +33,9 @@ struct gate_protection {
 	struct gate *gate;
 	struct detect *detect;
 	struct event *tick;
-	uint8_t key[HASH_KEY_BYTES]; /* of names */
+	uint8_t key[HASH_KEY_BYTES];       /* of names */
+	uint32_t records_left;             /* this second */
+	uint64_t slow_due_us[SLOW_PLACES]; /* by hash of whom is slowed */
 	uint64_t event_count;
 	struct protection_event events[EVENTS]; /* a ring */
 };
@@ -60,7 +68,7 @@ static void on_verdict(void *context, const struct detect_verdict *verdict)
 	log_limited(&limit, LOG_NOTICE, "protection", "%s: %s %s%s for %" PRIu64 " s: %s, %u of %u",
 		    protection_control_name(verdict->control), protection_action_name(verdict->action),
 		    detect_subject_text(&verdict->subject, who),
-		    verdict->never     ? " (not done: it is in protection.never)"
+		    verdict->never     ? " (not done: it is in protection.never_block)"
 		    : verdict->dry_run ? " (not done: dry run)"
 				       : "",
 		    (verdict->until_us - verdict->since_us) / 1000000, evidence_row(verdict->kind)->name, verdict->sum,
@@ -79,23 +87,54 @@ static void on_tick(evutil_socket_t descriptor, short what, void *context)
 
 	(void)descriptor;
 	(void)what;
+	protection->records_left = RECORDS_PER_S;
 	detect_tick(protection->detect, clock_monotonic_us());
 }
 
 /* ---- In and out of the gateway ---- */
+
+/* The store writes it down; a flood is told of in part. */
+static void record(struct gate_protection *protection, const struct evidence *evidence)
+{
+	struct gate *gate = protection->gate;
+	struct ipc_message message;
+
+	if (!gate->config || !gate->config->record.findings || !protection->records_left ||
+	    !role_peer(gate->role, IPC_ROLE_STORE))
+		return;
+	protection->records_left--;
+	evidence_to_message(evidence, &message);
+	role_tell_soon(gate->role, IPC_ROLE_STORE, &message);
+}
 
 void gate_evidence(void *context, const struct evidence *evidence)
 {
 	struct gate *gate = context;
 
 	evidence_put(&gate->evidence, evidence);
-	if (gate->protection)
-		detect_put(gate->protection->detect, evidence);
+	if (!gate->protection)
+		return;
+	detect_put(gate->protection->detect, evidence);
+	record(gate->protection, evidence);
+}
+
+/* Who is slowed is not refused: so many requests pass in a second, of all who are unproven together or of one subject. */
+static bool pace_take(struct gate_protection *protection, const struct detect_subject *subject, uint64_t now_us)
+{
+	bool is_everybody = subject->kind == SUBJECT_UNPROVEN;
+	uint64_t step_us = 1000000 / (is_everybody ? SLOW_UNPROVEN_PER_S : SLOW_PER_S), *due_us;
+
+	due_us = &protection->slow_due_us[hash_bytes(protection->key, subject, sizeof(*subject)) % SLOW_PLACES];
+	if (*due_us > now_us + SLOW_AHEAD_US)
+		return false;
+	*due_us = (*due_us > now_us ? *due_us : now_us) + step_us;
+	return true;
 }
 
 enum protection_action gate_judge(void *context, const struct gateway_question *question)
 {
 	struct gate *gate = context;
+	uint64_t now_us = clock_monotonic_us();
 	struct detect_verdict verdict;
 	const struct detect_question asked = {.source = question->flow->remote,
 					      .connection = question->flow->connection,
@@ -103,7 +142,10 @@ enum protection_action gate_judge(void *context, const struct gateway_question *
 					      .target = question->target,
 					      .proven = question->proven};
 
-	if (!gate->protection || !detect_find(gate->protection->detect, &asked, clock_monotonic_us(), &verdict))
+	if (!gate->protection || !detect_find(gate->protection->detect, &asked, now_us, &verdict))
+		return ACTION_OFF;
+	if (verdict.action == ACTION_SLOW && question->is_request &&
+	    pace_take(gate->protection, &verdict.subject, now_us))
 		return ACTION_OFF;
 	return verdict.action;
 }
@@ -300,6 +342,48 @@ void gate_handle_why(void *context, struct control_request *request, const json_
 	control_answer(request, json_pack("{s:b, s:o}", "ok", 1, "why", rows));
 }
 
+/* Verdicts on what is narrower than, or named like, one of the subjects. */
+struct related {
+	const struct detect_subject *subjects;
+	size_t count;
+	struct detect_subject found[BANS_MAXIMUM];
+	size_t found_count;
+};
+
+static void related_visit(void *context, const struct detect_verdict *verdict)
+{
+	const struct detect_subject *held = &verdict->subject;
+	struct related *related = context;
+
+	for (size_t i = 0; i < related->count && related->found_count < BANS_MAXIMUM; i++) {
+		const struct detect_subject *meant = &related->subjects[i];
+		bool is_there = meant->kind == SUBJECT_ADDRESS && held->bits >= meant->bits &&
+				memcmp(held->address.ip, meant->address.ip, meant->bits / 8) == 0;
+
+		if (is_there || (meant->number && meant->number == held->number)) {
+			related->found[related->found_count++] = *held;
+			return;
+		}
+	}
+}
+
+static int related_forget(struct detect *detect, const struct detect_subject *subjects, size_t count)
+{
+	struct related *related = memory_alloc(sizeof(*related));
+	uint64_t now_us = clock_monotonic_us();
+	int taken = 0;
+
+	if (!related)
+		return 0;
+	related->subjects = subjects;
+	related->count = count;
+	detect_each(detect, now_us, related_visit, related);
+	for (size_t i = 0; i < related->found_count; i++)
+		taken += detect_forget(detect, &related->found[i], now_us);
+	memory_free(related);
+	return taken;
+}
+
 void gate_handle_unban(void *context, struct control_request *request, const json_t *arguments)
 {
 	const char *text = json_string_value(json_object_get(arguments, "who"));
@@ -310,6 +394,8 @@ void gate_handle_unban(void *context, struct control_request *request, const jso
 
 	for (size_t i = 0; i < count; i++)
 		taken += detect_forget(gate->protection->detect, &subjects[i], clock_monotonic_us());
+	if (count)
+		taken += related_forget(gate->protection->detect, subjects, count);
 	if (taken)
 		control_answer(request, json_pack("{s:b, s:i}", "ok", 1, "taken_back", taken));
 	else

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "roles/role.h"
 #include "roles/roles.h"
+#include "roles/store_record.h"
 
 #define COMMIT_DELAY_MS 100    /* changes of this long share one fsync; the promise is 200 ms */
 #define PENDING_MAXIMUM 1024   /* answers that wait for the same commit */
@@ -19,6 +20,7 @@
 struct store_role {
 	struct role *role;
 	struct store *store;
+	struct store_record *record; /* NULL: none */
 	struct event *commit;
 	uint64_t pending[PENDING_MAXIMUM];
 	unsigned pending_count;
@@ -199,6 +201,7 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 		changed(self, message->account_remove.request,
 			store_account_remove(self->store, message->account_remove.user));
 		break;
+	case IPC_EVIDENCE: store_record_put(self->record, &message->evidence); break;
 	default: break;
 	}
 }
@@ -211,9 +214,11 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 	if (!config)
 		return -EINVAL;
 	log_setup("store", config->log_level);
-	config_free(config);
-	if (!self->store)
+	if (!self->store) {
 		self->store = store_open(STORE_FILE, error, error_capacity);
+		self->record = store_record_new(role_loop(self->role), config);
+	}
+	config_free(config);
 	return self->store ? 0 : -EIO;
 }
 
@@ -231,6 +236,7 @@ static void destroy(void *context)
 	if (self->store && store_is_dirty(self->store))
 		commit(self);
 	store_close(self->store);
+	store_record_free(self->record);
 	event_free(self->commit);
 	memory_free(self);
 }

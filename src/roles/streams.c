@@ -210,8 +210,9 @@ void evidence_to_message(const struct evidence *evidence, struct ipc_message *me
 {
 	message->type = IPC_EVIDENCE;
 	message->descriptor = -1;
-	message->evidence = (struct ipc_evidence){(uint16_t)evidence->kind, evidence->count, evidence->proven,
-						  evidence->source,         evidence->local, evidence->session};
+	message->evidence = (struct ipc_evidence){(uint16_t)evidence->kind, evidence->count,   evidence->proven,
+						  evidence->source,         evidence->local,   evidence->session,
+						  evidence->connection,     evidence->account, evidence->target};
 }
 
 bool evidence_from_message(const struct ipc_evidence *message, struct evidence *evidence)
@@ -225,6 +226,9 @@ bool evidence_from_message(const struct ipc_evidence *message, struct evidence *
 		.source = message->source,
 		.local = message->local,
 		.session = message->session,
+		.connection = message->connection,
+		.account = message->account,
+		.target = message->target,
 		.time_us = clock_monotonic_us(),
 	};
 	return true;

@@ -115,6 +115,33 @@ static void what_was_remembered_ages_while_it_was_off(void **state)
 	}
 }
 
+/* A restart is no way to have names counted for longer. */
+static void windows_go_on_across_a_restart(void **state)
+{
+	static struct kit kit;
+	struct address half = kit_address("192.0.2.1:5060");
+	struct detect_subject place = detect_subject(SUBJECT_TRANSPORT_ADDRESS, &half, 0);
+	struct detect_account why;
+	struct dumped dumped;
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	fill(&kit);
+	kit_wait(&kit, 50 * MINUTE);
+	dumped = dump(&kit);
+	kit_stop(&kit);
+	kit_start(&kit);
+	assert_int_equal(restore(&kit, dumped, 0), 0);
+	assert_true(detect_why(kit.detect, &place, kit.now_us, &why));
+	assert_int_equal(why.distinct, 5);
+	kit_wait(&kit, 70 * MINUTE);
+	assert_true(detect_why(kit.detect, &place, kit.now_us, &why));
+	assert_int_equal(why.distinct, 0);
+	memory_free(dumped.bytes);
+	kit_stop(&kit);
+}
+
 /* A clock that was set back, or years on. */
 static void wrong_clocks_harm_nothing(void **state)
 {
@@ -301,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_restart_forgets_nothing),
 		cmocka_unit_test(what_was_remembered_ages_while_it_was_off),
+		cmocka_unit_test(windows_go_on_across_a_restart),
 		cmocka_unit_test(wrong_clocks_harm_nothing),
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(what_is_sealed_and_wrong_changes_nothing),

@@ -154,6 +154,35 @@ static void a_pbx_that_refuses_everybody_bans_nobody(void **state)
 	kit_stop(&kit);
 }
 
+/* The same for six hours. By then each phone is refused for a while, but ten minutes after the PBX is well again all are let in. */
+static void a_long_outage_is_over_soon(void **state)
+{
+	static struct kit kit;
+
+	(void)state;
+	start(&kit);
+	for (uint32_t n = 0; n < 500; n++)
+		phone_put(&kit, n, 0, EVIDENCE_GOOD_REGISTRATION);
+	for (uint32_t minute = 0; minute < 360; minute++) {
+		for (uint32_t n = 0; n < 500; n++) {
+			struct address source = phone_at(n, 0);
+
+			for (int i = 0; i < 2; i++)
+				if (kit_is_let_in(&kit, &source, kit_name("phones", n)))
+					phone_put(&kit, n, 0, EVIDENCE_CALL_PASSWORD);
+		}
+		kit_wait(&kit, MINUTE);
+	}
+	assert_true(kit.count >= 500);
+	for (uint32_t i = 0; i < VERDICTS_MAXIMUM; i++) {
+		assert_int_equal(kit.verdicts[i].subject.kind, SUBJECT_ACCOUNT_AT);
+		assert_true(kit.verdicts[i].known);
+	}
+	kit_wait(&kit, 10 * MINUTE);
+	assert_int_equal(let_in(&kit, 0), PHONES);
+	kit_stop(&kit);
+}
+
 /* Somebody changes the password of an account that rings in thirty branches, and all of them go on with the old one for a while. */
 static void an_account_of_many_places_is_not_locked(void **state)
 {
@@ -202,6 +231,7 @@ int main(void)
 		cmocka_unit_test(typing_errors_are_forgiven),
 		cmocka_unit_test(a_new_office_mistypes),
 		cmocka_unit_test(a_pbx_that_refuses_everybody_bans_nobody),
+		cmocka_unit_test(a_long_outage_is_over_soon),
 		cmocka_unit_test(an_account_of_many_places_is_not_locked),
 		cmocka_unit_test(a_small_table_wrongs_nobody),
 	};

@@ -45,6 +45,27 @@ static void each_time_takes_longer(void **state)
 	kit_stop(&kit);
 }
 
+/* Each that was told ends once, whether a tick or the next one comes first. */
+static void every_verdict_ends_once(void **state)
+{
+	static struct kit kit;
+	struct address source = attacker();
+
+	(void)state;
+	kit_init(&kit);
+	kit_start(&kit);
+	for (uint32_t i = 0; i < 6; i++) {
+		scan(&kit, &source);
+		kit.now_us = kit.verdicts[i].until_us;
+		if (i % 2)
+			detect_tick(kit.detect, kit.now_us);
+		assert_int_equal(kit.ended[DETECT_EXPIRED], i % 2 ? i + 1 : i);
+	}
+	detect_tick(kit.detect, kit.now_us + 10 * DAY);
+	assert_int_equal(kit.ended[DETECT_EXPIRED], 6);
+	kit_stop(&kit);
+}
+
 /* Whoever is called does not become harder to reach for a stranger's patience. */
 static void pacing_does_not_grow(void **state)
 {
@@ -592,6 +613,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_time_takes_longer),
+		cmocka_unit_test(every_verdict_ends_once),
 		cmocka_unit_test(pacing_does_not_grow),
 		cmocka_unit_test(a_burst_is_no_crime),
 		cmocka_unit_test(only_blocks_are_prolonged),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is seen of attackers is held against them, and against nobody else (THREATS S1 to S3, S6, S9, F3 to F5)."""
 
+import os
 import random
 import re
 import socket
@@ -182,6 +183,19 @@ def test_f4_forged_packets_get_nobody_blocked(kit):
     check(Client(HONEST, "udp").guess("1001", USERS["1001"]) == 200, "the phone cannot register")
 
 
+def test_f5_what_was_seen_is_replayed_with_another_policy(kit):
+    """The record of the store, while the gateway runs and with addresses kept."""
+    gateway = local(kit, more="protection:\n  record: {findings: 1000}\n")
+    guessed(Client(STRANGER), 9)
+    check(bans(gateway) == {}, "nine wrong passwords were too many: %s" % bans(gateway))
+    record = os.path.join(gateway.state, "store", "evidence.record")
+    wait_for("the record to be written", lambda: os.path.exists(record) and os.path.getsize(record) > 4096, 5)
+    time.sleep(1.5)
+    stricter = kit.write("stricter.yaml", open(gateway.file).read().replace("findings: 1000", "findings: 1000}\n  guess: {threshold: 50"))
+    said = gateway.command("replay", record, "--with", stricter).stdout
+    check(STRANGER in said and "guess" in said, "replay says: " + said)
+
+
 def test_f5_dry_run_never_and_unban(kit):
     gateway = local(kit, more="protection:\n  guess: {dry_run: true}\n  scan: {dry_run: true}\n  harvest: {dry_run: true}\n")
     found = guessed(Client(STRANGER), 14)
@@ -203,7 +217,7 @@ def test_f5_dry_run_never_and_unban(kit):
     gateway.command("unban", STRANGER, ok=False)
     gateway.command("unban", "1001", ok=False)
     wait_for("him to be served again", lambda: Client(STRANGER).guess("1001", "wrong") == 401, 5)
-    check(gateway.command("unban", "192.0.2.200", ok=False).returncode == 1, "what was never held is taken back")
+    check(gateway.command("unban", "198.18.0.1", ok=False).returncode == 1, "what was never held is taken back")
 
 
 def test_a4_calls_for_help_pass(kit):
