@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -405,6 +406,7 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS], help="only these")
     options = parser.parse_args()
     options.build = options.build.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that what was begun is put back
     if os.geteuid() != 0:
         sys.exit("namespaces and XDP need root")
     good = [PARTS[part](options) for part in options.parts or PARTS]
