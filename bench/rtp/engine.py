@@ -66,19 +66,24 @@ def crypto(tag, suite):
     return f"a=crypto:{tag} {suite} inline:{base64.b64encode(bytes([1] + [0] * (SUITES[suite][1] - 1))).decode()}"
 
 
-class Rtpengine:
-    """`interfaces` as its option --interface takes them; `prefix` goes before the command."""
+def popen_in(folder):
+    return lambda arguments: subprocess.Popen(arguments, stdout=subprocess.DEVNULL, cwd=folder,
+                                              stderr=open(f"{folder}/rtpengine.log", "w"))
 
-    def __init__(self, folder, address, interfaces, prefix=()):
+
+class Rtpengine:
+    """`interfaces` as its option --interface takes them; `start` begins the process, whose output is to be in rtpengine.log of
+    the folder."""
+
+    def __init__(self, folder, address, interfaces, start=None):
         port = free_udp_port(address)
         program = shutil.which("rtpengine")
         if not program:
             sys.exit("rtpengine is not installed (Debian package rtpengine-daemon)")
-        self.process = subprocess.Popen(
-            [*prefix, program, "--config-file=none", "--table=-1", *(f"--interface={each}" for each in interfaces),
+        self.process = (start or popen_in(folder))(
+            [program, "--config-file=none", "--table=-1", *(f"--interface={each}" for each in interfaces),
              f"--listen-ng={address}:{port}", "--port-min=10000", "--port-max=50000", "--foreground", "--log-stderr",
-             "--log-level=3", f"--pidfile={folder}/rtpengine.pid", "--timeout=600", "--silent-timeout=600"],
-            stdout=subprocess.DEVNULL, stderr=open(f"{folder}/rtpengine.log", "w"), cwd=folder)
+             "--log-level=3", f"--pidfile={folder}/rtpengine.pid", "--timeout=600", "--silent-timeout=600"])
         self.control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.control.connect((address, port))
         self.control.settimeout(1)

@@ -13,7 +13,7 @@ by its control protocol), then packets go at a constant rate, to one relay after
 - Program and processes: by kernel.bpf_stats_enabled the time of our XDP program, and user and system time of all our
   processes (the scheduler's own account), beside that of rtpengine. What the stack does in the sender's context is in neither.
 - Delay: from before the system call that sends to the time stamp of the receiving kernel; less that of the direct way.
-- Lost: sent less received; what the sockets of the phones themselves have dropped is the phones'.
+- Lost: sent less received; what sockets and interfaces in the phones' namespaces have dropped is the phones'.
 
   bench/rtp/namespaces.py [--build DIRECTORY] [--calls N] [--turns N] [--seconds N] [--long-seconds N] [PART...]
   parts: rtp srtp delay workers many; all unless named
@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -45,6 +46,11 @@ GOAL_RTP, GOAL_SRTP, GOAL_WORKERS = 0.05, 0.25, 1.05
 LOSS_MAXIMUM = 0.001
 CPU_ACCOUNT = pathlib.Path("/sys/fs/cgroup/cpuacct/cpuacct.usage")  # of the root: everybody's
 STATS_SWITCH = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
+
+
+def others_cores(*relays):
+    """What processes of others took meanwhile: relays that wait for a processor are woken more seldom, and so cost less or more."""
+    return round(statistics.median(turn["others_s"] / turn["elapsed_s"] for relay in relays for turn in relay.turns), 2)
 
 
 def port_of(call):
@@ -75,8 +81,12 @@ def run_s(pid):
 
 def soft_interrupts():
     """The kernel's threads that go on with packets where there are too many."""
-    return [int(path.parent.name) for path in pathlib.Path("/proc").glob("[0-9]*/comm")
-            if path.read_text().startswith("ksoftirqd/")]
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if path.read_text().startswith("ksoftirqd/"):
+                found.append(int(path.parent.name))
+    return found
 
 
 class Clock:
@@ -85,7 +95,7 @@ class Clock:
     def __init__(self, relay):
         self.own = relay.family() if relay else []
         self.ours = [*self.own, os.getpid(), *soft_interrupts()]
-        self.start = self.read()
+        self.start, self.started = self.read(), time.monotonic()
 
     def read(self):
         return busy_s(), all_run_s(), sum(map(run_s, self.ours)), sum(map(run_s, self.own))
@@ -94,7 +104,7 @@ class Clock:
         """`ends_s` is what the ends took, whose threads are gone."""
         busy, everybody, ours, own = (now - then for now, then in zip(self.read(), self.start))
         others = everybody - ours - ends_s
-        return {"own_s": own, "others_s": others, "whole_s": busy - others}
+        return {"own_s": own, "others_s": others, "whole_s": busy - others, "elapsed_s": time.monotonic() - self.started}
 
 
 class Relay:
@@ -179,16 +189,13 @@ class Test:
     def theirs(self, calls, suite=""):
         network = places.Network(self.place, "rtpengine")
         with network.machine.inside():
-            engine = Rtpengine(self.place.directory, "127.0.0.1", [f"a/{OUTSIDE}", f"b/{INSIDE}"], network.machine.prefix)
-        process = bench.Process.__new__(bench.Process)
-        process.popen, process.pid, process.name = engine.process, engine.process.pid, "rtpengine"
-        process.log, process.patience_s = f"{self.place.directory}/rtpengine.log", 6
-        self.place.processes.append(process)
+            engine = Rtpengine(self.place.directory, "127.0.0.1", [f"a/{OUTSIDE}", f"b/{INSIDE}"], lambda arguments: bench.Process(
+                self.place, "rtpengine", [*network.machine.prefix, *arguments], preexec_fn=places.die_with_parent))
         lines = []
         for i in range(calls):
             to_a, to_b = engine.call_make(f"call-{i}", (A, port_of(i)), (B, port_of(i)), suite, direction=["a", "b"])
             lines.append(f"{A}:{port_of(i)} {OUTSIDE}:{to_a} {B}:{port_of(i)} {INSIDE}:{to_b}\n")
-        return Relay(self, "rtpengine", network, process, "".join(lines), suite, engine)
+        return Relay(self, "rtpengine", network, engine.process, "".join(lines), suite, engine)
 
     def direct(self, calls, suite=""):
         ports = "".join(f"{A}:{port_of(i)} {B}:{port_of(i)} {B}:{port_of(i)} {A}:{port_of(i)}\n" for i in range(calls))
@@ -209,7 +216,7 @@ def row(work, ours_us, theirs_us, goal, ours, theirs, **more):
     ratio = ours_us / theirs_us
     fields = {"goal": goal} if goal else {}
     bench.result(work=work, ours_us=round(ours_us, 3 if ours_us < 1 else 2), theirs_us=round(theirs_us, 2), ratio=round(ratio, 3),
-                 peer=PEER, loss_ours=round(ours.loss(), 5), loss_theirs=round(theirs.loss(), 5), **fields, **more)
+                 peer=PEER, loss_ours=round(ours.loss(), 5), loss_theirs=round(theirs.loss(), 5), others_cores=others_cores(ours, theirs), **fields, **more)
     if max(ours.loss(), theirs.loss()) > LOSS_MAXIMUM or ours.wrong():
         bench.say(f"{work}: packets were lost or wrong, so the ratio says nothing")
         return False
@@ -305,7 +312,7 @@ def part_delay(options):
             for relay in ours:
                 bench.result(work=f"delay that the relay adds to a packet, {quantile}, {calls} calls, by {relay.way('')}", unit="µs",
                              ours=round(added[relay], 1), theirs=round(added[theirs], 1), peer=PEER,
-                             ratio=round(added[relay] / max(added[theirs], 0.1), 2), direct_us=direct.median(quantile + "_us"))
+                             ratio=round(added[relay] / max(added[theirs], 0.1), 2), direct_us=direct.median(quantile + "_us"), others_cores=others_cores(relay, theirs))
                 good &= relay.loss() <= LOSS_MAXIMUM
     return good
 
@@ -324,7 +331,7 @@ def part_workers(options):
         bench.result(work="relayed packet between namespaces, by sockets: processes of two workers with twice the calls",
                      ours_us=round(two.median("own_us"), 2), theirs_us=round(one.median("own_us"), 2), ratio=round(ratio, 3),
                      goal=GOAL_WORKERS, goal_text="does not rise (at most %.2f)" % GOAL_WORKERS,
-                     peer=f"one worker, {calls} calls", loss_ours=round(two.loss(), 5), loss_theirs=round(one.loss(), 5))
+                     peer=f"one worker, {calls} calls", loss_ours=round(two.loss(), 5), loss_theirs=round(one.loss(), 5), others_cores=others_cores(one, two))
         good &= ratio <= GOAL_WORKERS and max(one.loss(), two.loss()) <= LOSS_MAXIMUM
     return good
 
@@ -332,18 +339,18 @@ def part_workers(options):
 # ---- Many calls ----
 
 def drops(relay):
-    """What was dropped: by sockets of the phones; by sockets of the gateway, by its own judgement, by links."""
+    """What was dropped: by sockets and interfaces of the phones; by those of the gateway, and by its own judgement."""
     network, (gateway, _) = relay.network, relay.kept
     return {"phones_sockets": network.a.socket_drops() + network.b.socket_drops(),
             "gateway_sockets": network.machine.socket_drops(), "gateway_judged": gateway.dropped(),
-            "links": sum(each.link_drops() for each in (network.a, network.b, network.machine))}
+            "phones_links": network.a.link_drops() + network.b.link_drops(), "gateway_links": network.machine.link_drops()}
 
 
 def carried(relay, seconds):
     before = drops(relay)
     turn = relay.run(seconds, BOTH)
     where = {name: now - before[name] for name, now in drops(relay).items()}
-    turn.update(where, lost=turn["sent"] - turn["received"] - where["phones_sockets"])
+    turn.update(where, lost=turn["sent"] - turn["received"] - where["phones_sockets"] - where["phones_links"])
     bench.say(f"  {relay.name}: {relay.calls} calls, lost by the gateway {turn['lost']} of {turn['sent']}: {where}")
     return turn
 
@@ -353,8 +360,8 @@ def many_row(relay, seconds):
     wanted = 2 * RATE * relay.calls * seconds
     met = turn["lost"] == 0 and turn["sent"] >= 0.999 * wanted
     bench.result(work=f"{relay.calls} calls, both ways, {format(2 * RATE * relay.calls, ',')} packets a second, for {seconds} s", ours_text=(
-        "%s sent, %s received; lost by the gateway %d, by the phones' sockets %d; by sockets went %.1f %%; %.2f cores of our processes" % (
-            format(turn["sent"], ","), format(turn["received"], ","), turn["lost"], turn["phones_sockets"],
+        "%s sent, %s received; lost by the gateway %d, by the phones' namespaces %d; by sockets went %.1f %%; %.2f cores of our processes" % (
+            format(turn["sent"], ","), format(turn["received"], ","), turn["lost"], turn["phones_sockets"] + turn["phones_links"],
             100 * turn["by_sockets"], turn["own_s"] / seconds)),
         goal=0, goal_text="none lost by the gateway", met=met, details=turn)
     return met
@@ -399,6 +406,7 @@ def main():
     parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *PARTS], help="only these")
     options = parser.parse_args()
     options.build = options.build.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that what was begun is put back
     if os.geteuid() != 0:
         sys.exit("namespaces and XDP need root")
     good = [PARTS[part](options) for part in options.parts or PARTS]

@@ -29,6 +29,7 @@
 #define SOCKETS 32
 #define BATCH 32 /* calls side by side that share a socket, and so one system call */
 #define DRAIN_US 300000
+#define DRAIN_TURNS 60
 #define SENT_KEPT 64 /* packets of a stream whose time of sending is known: more than a second */
 #define SAMPLES_MAXIMUM (4 << 20)
 
@@ -56,6 +57,7 @@ struct load {
 	unsigned calls, rate, suite;
 	uint32_t ssrc; /* of call 0, A's; then one for each side of each call */
 	bool is_stamped;
+	int done; /* sides that have sent all */
 	uint64_t start_us, end_us;
 	struct side sides[2];
 };
@@ -269,6 +271,19 @@ static void sweep(struct side *side)
 
 /* ---- A turn ---- */
 
+/* Until the other side, which may be late, has sent all of its own, and for some time after. */
+static void drain(struct side *side)
+{
+	struct load *load = side->load;
+	__atomic_add_fetch(&load->done, 1, __ATOMIC_SEQ_CST);
+	for (int left = DRAIN_TURNS; left; left--) {
+		if (__atomic_load_n(&load->done, __ATOMIC_SEQ_CST) < 2)
+			left = DRAIN_TURNS;
+		usleep(DRAIN_US / DRAIN_TURNS);
+		sweep(side);
+	}
+}
+
 static void *side_run(void *argument)
 {
 	struct side *side = argument;
@@ -289,10 +304,7 @@ static void *side_run(void *argument)
 			usleep((useconds_t)(next_us - now_us));
 		now_us = clock_monotonic_us();
 	}
-	for (int i = 0; i < 10; i++) {
-		usleep(DRAIN_US / 10);
-		sweep(side);
-	}
+	drain(side);
 	return NULL;
 }
 
@@ -318,6 +330,7 @@ static void delays_print(struct load *load)
 static void turn_prepare(struct load *load, unsigned ways, unsigned stamped)
 {
 	load->is_stamped = stamped != 0;
+	load->done = 0;
 	for (int i = 0; i < 2; i++) {
 		struct side *side = &load->sides[i];
 		int on = load->is_stamped;
