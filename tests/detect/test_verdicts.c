@@ -94,6 +94,7 @@ static void a_burst_is_no_crime(void **state)
 
 	(void)state;
 	kit_init(&kit);
+	kit.policy.controls[CONTROL_MEDIA].verdict = ACTION_CUT;
 	kit_start(&kit);
 	evidence = kit_finding(&kit, EVIDENCE_MEDIA_RATE, &source, 0, 0);
 	evidence.session = 3;
@@ -219,6 +220,7 @@ static void what_the_never_blocked_send_is_only_reported(void **state)
 	kit_init(&kit);
 	assert_int_equal(protection_prefix_parse(SPAN("198.51.100.7"), &kit.policy.never[0]), 0);
 	kit.policy.never_count = 1;
+	kit.policy.controls[CONTROL_MEDIA].verdict = ACTION_CUT;
 	kit_start(&kit);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct evidence evidence = kit_finding(&kit, kinds[i], &source, 7, 8);
