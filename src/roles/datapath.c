@@ -46,7 +46,7 @@ int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints)
 		return 0;
 	}
 	sites_gather(config, &wanted);
-	error = bpf_datapath_open(&supervisor->datapath, &wanted, reason, sizeof(reason));
+	error = bpf_datapath_open(&supervisor->datapath, &wanted, NULL, reason, sizeof(reason));
 	if (config->media_datapath == DATAPATH_XDP && (error || *reason)) {
 		buffer_printf(complaints, "%s: media.datapath: xdp is not to be had: %s\n",
 			      supervisor->current.configuration.path, *reason ? reason : strerror(-error));
