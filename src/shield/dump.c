@@ -11,15 +11,19 @@
 #define VERSION 1
 #define HEAD_BYTES (sizeof(MAGIC) - 1 + 2 * 4)
 #define RECORD_BYTES (4 + 16 + 3 * 8 + SHIELD_REASON_BYTES)
-#define CHECK_BYTES 8
 #define US_PER_S 1000000
 
 /* Of damage; whoever can write the file can make a right one. */
 static const uint8_t check_key[HASH_KEY_BYTES] = "ringwall shield";
 
+uint64_t dump_check(struct span bytes)
+{
+	return hash_bytes(check_key, bytes.data, bytes.length);
+}
+
 size_t shield_dump_bytes(const struct shield *shield)
 {
-	return HEAD_BYTES + (size_t)shield->count * RECORD_BYTES + CHECK_BYTES;
+	return HEAD_BYTES + (size_t)shield->count * RECORD_BYTES + DUMP_CHECK_BYTES;
 }
 
 static void put_u32(struct buffer *out, uint32_t value)
@@ -65,7 +69,7 @@ ptrdiff_t shield_dump(const struct shield *shield, uint64_t now_us, int64_t wall
 	for (uint32_t i = 0; i < shield->count; i++)
 		record_put(&out, &shield->blocks[shield->heap[i]].entry, now_us, wall_s);
 	if (!out.overflow)
-		put_u64(&out, hash_bytes(check_key, out.data, out.length));
+		put_u64(&out, dump_check(buffer_span(&out)));
 	return out.overflow ? -ENOSPC : (ptrdiff_t)out.length;
 }
 
@@ -89,15 +93,15 @@ static uint64_t get_u64(const char *at)
 
 static int form_check(struct span bytes, uint32_t *count)
 {
-	size_t body = bytes.length - CHECK_BYTES;
+	size_t body = bytes.length - DUMP_CHECK_BYTES;
 
-	if (bytes.length < HEAD_BYTES + CHECK_BYTES || memcmp(bytes.data, MAGIC, sizeof(MAGIC) - 1) != 0 ||
+	if (bytes.length < HEAD_BYTES + DUMP_CHECK_BYTES || memcmp(bytes.data, MAGIC, sizeof(MAGIC) - 1) != 0 ||
 	    get_u32(bytes.data + sizeof(MAGIC) - 1) != VERSION)
 		return -EPROTO;
 	*count = get_u32(bytes.data + sizeof(MAGIC) - 1 + 4);
 	if (*count > SHIELD_MAXIMUM || body != HEAD_BYTES + (size_t)*count * RECORD_BYTES)
 		return -EBADMSG;
-	return get_u64(bytes.data + body) == hash_bytes(check_key, bytes.data, body) ? 0 : -EBADMSG;
+	return get_u64(bytes.data + body) == dump_check(span_slice(bytes, 0, body)) ? 0 : -EBADMSG;
 }
 
 /* Of the day's clock to the monotonic one; what was before that began is its beginning. */

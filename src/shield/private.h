@@ -47,6 +47,10 @@ uint8_t prefix_bits_of(const struct address *address); /* 32, 128, or 0 */
 /* shield.c: as shield_add, with times and hits of before. */
 int shield_entry_add(struct shield *shield, const struct shield_entry *wanted, struct span reason, uint64_t now_us);
 
+/* dump.c: what stands at the end of a dump, over what is before. */
+#define DUMP_CHECK_BYTES 8
+uint64_t dump_check(struct span bytes);
+
 /* heap.c. */
 void heap_put(struct shield *shield, uint32_t number);
 void heap_take(struct shield *shield, uint32_t number);
