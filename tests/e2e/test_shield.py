@@ -2,6 +2,7 @@
 """The shield in the kernel, with real packets: two phones, each in a namespace behind a veth pair, and sockets of ours where the
 gateway's would be. tests/shield/shield_drive.c loads the program and fills its tables."""
 
+import json
 import os
 import random
 import signal
@@ -11,11 +12,14 @@ import subprocess
 import time
 
 from kit import Skip, check, need, wait_for
-from test_datapath import inside
+from test_datapath import Network as Gateways, inside
+from test_processes import roles_of
 
 SIP = b"OPTIONS sip:x SIP/2.0\r\n\r\n"
 SOURCE, TOTAL, PROVEN, SYN_SOURCE, SYN_TOTAL = range(5)
 IPV6_DSTOPTS = 59
+REASONS = ("blocked", "stranger", "junk", "proven_rate", "source_rate", "unproven_rate", "syn_source_rate", "syn_rate",
+           "closed_port", "fragment")
 
 
 class Drive:
@@ -457,3 +461,47 @@ def test_closed_media_port_is_silent(kit):
             check(not answered(udp(own, 0, place), (router, 20002)), "a port that has another peer answers")
             server.close()
     check(drive.counters()["closed_port"] >= 4, "it is not counted: %s" % drive.counters())
+
+
+# ---- The whole gateway -------------------------------------------------------------------------------
+
+
+def test_gateway_keeps_strangers_from_its_peers(kit):
+    """N5, N7: by the configuration alone; the shield's process holds the maps, and others' media goes on."""
+    network = Gateways(kit)
+    gateway = network.with_xdp()
+    gateway.process.wait_output("blocks go by xdp")
+    counters = counters_of_newest()
+    check(not answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 20400)),
+          "a closed media port answers")
+    check(answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 21500)),
+          "a port that is not the gateway's is silent")
+    stranger = udp(network.phone.address, 0, network.phone)
+    for _ in range(10):
+        stranger.sendto(SIP, (network.pbx.router, 5060))
+    wait_for("strangers to be counted", lambda: counters()["stranger"] == 10, 3)
+    pid = roles_of(gateway.process.pid)["shield"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for("another shield", lambda: roles_of(gateway.process.pid).get("shield") not in (None, pid))
+    stranger.sendto(SIP, (network.pbx.router, 5060))
+    wait_for("the shield to hold when its process has died", lambda: counters()["stranger"] == 11, 3)
+    gateway.process.wait_output("blocks go by xdp", count=2)
+    gateway.command("reload")
+    stranger.sendto(SIP, (network.pbx.router, 5060))
+    wait_for("the shield to hold after a reload", lambda: counters()["stranger"] == 12, 3)
+    gateway.stop()
+
+
+def counters_of_newest():
+    """A function that reads the counters of the shield that was loaded last."""
+    bpftool = need("bpftool")
+
+    def ask(*words):
+        return json.loads(subprocess.run([bpftool, "-j"] + list(words), capture_output=True, text=True).stdout)
+    newest = max(each["id"] for each in ask("map", "show") if each.get("name") == "shield_counters")
+
+    def read():
+        rows = ask("map", "dump", "id", str(newest))
+        return {REASONS[row["formatted"]["key"]]: sum(each["value"] for each in row["formatted"]["values"])
+                for row in rows}
+    return read
