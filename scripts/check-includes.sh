@@ -20,11 +20,12 @@ sdp: base
 bpf: base
 media: base bpf
 detect: base
+shield: base bpf
 store: base ipc
 transport: base net sip
 call: base config ipc media net sdp sip transport
 agent: base media net sdp sip transport
-roles: agent base bpf call config control detect ipc media net sdp sip store transport
+roles: agent base bpf call config control detect ipc media net sdp shield sip store transport
 cli: agent base call config control detect ipc media net roles sdp sip store transport
 '
 

@@ -19,6 +19,7 @@
 
 #include "media.skel.h"
 
+#define GUARD_INTERFACES (2 * DATAPATH_SITES_MAXIMUM)
 #define LOOPBACK_FORWARDING "/proc/sys/net/%s/conf/lo/forwarding"
 
 int bpf_site_add(struct datapath_sites *table, const struct address *address, uint16_t port_first, uint16_t port_last)
@@ -174,11 +175,35 @@ static bool is_attached(const unsigned *interfaces, uint32_t count, unsigned int
 	return false;
 }
 
-/* In the driver or not at all: the generic way costs more than it saves. Sites whose interface refuses are left out. */
+/* In the driver or not at all: the generic way costs more than it saves. */
+static int interface_attach(struct bpf_datapath *datapath, const struct media *program, unsigned interface)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+	int link;
+
+	if (datapath->link_count == DATAPATH_SITES_MAXIMUM)
+		return -ENOSPC;
+	link = bpf_link_create(bpf_program__fd(program->progs.media), (int)interface, BPF_XDP, &options);
+	if (link >= 0)
+		datapath->links[datapath->link_count++] = link;
+	return link < 0 ? link : 0;
+}
+
+static const char *attach_error(int error)
+{
+	switch (error) {
+	case -EBUSY: return "another XDP program is there";
+	case -EOPNOTSUPP:
+	case -EINVAL: return "the driver cannot run XDP as it is set up";
+	case -ENOSPC: return "there are too many interfaces";
+	default: return strerror(-error);
+	}
+}
+
+/* Sites whose interface refuses are left out. */
 static void sites_attach(struct bpf_datapath *datapath, const struct media *program, struct datapath_sites *table,
 			 unsigned *interfaces, struct buffer *reason)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -186,20 +211,14 @@ static void sites_attach(struct bpf_datapath *datapath, const struct media *prog
 		char name[IF_NAMESIZE] = "";
 
 		if (!is_attached(interfaces, kept, interface)) {
-			int link = bpf_link_create(bpf_program__fd(program->progs.media), (int)interface, BPF_XDP,
-						   &options);
+			int error = interface_attach(datapath, program, interface);
 			uint32_t key = interface;
 
-			if (link < 0) {
+			if (error) {
 				if_indextoname(interface, name);
-				why(reason, &table->sites[i], name,
-				    link == -EBUSY ? "another XDP program is there"
-				    : link == -EOPNOTSUPP || link == -EINVAL
-					    ? "the driver cannot run XDP as it is set up"
-					    : strerror(-link));
+				why(reason, &table->sites[i], name, attach_error(error));
 				continue;
 			}
-			datapath->links[datapath->link_count++] = link;
 			if (table->device_count < DATAPATH_DEVICES_MAXIMUM)
 				table->devices[table->device_count++] = interface;
 			bpf_map_update_elem(bpf_map__fd(program->maps.devices), &key, &key, BPF_ANY);
@@ -210,6 +229,48 @@ static void sites_attach(struct bpf_datapath *datapath, const struct media *prog
 	table->count = kept;
 	memset(table->sites + kept, 0, (DATAPATH_SITES_MAXIMUM - kept) * sizeof(table->sites[0]));
 }
+
+/* ---- The shield ---- */
+
+static bool is_guarded(const struct bpf_guard *guard, const struct address *address)
+{
+	for (uint32_t i = 0; i < guard->count; i++)
+		if (guard->addresses[i].family == address->family &&
+		    (address_is_any(&guard->addresses[i]) || address_equal_ip(&guard->addresses[i], address)))
+			return true;
+	return false;
+}
+
+/* Those that media has are attached already: `interfaces`, in which the others are noted, too. */
+static void guard_attach(struct bpf_datapath *datapath, const struct media *program, const struct bpf_guard *guard,
+			 unsigned interfaces[GUARD_INTERFACES], uint32_t count, struct buffer *reason)
+{
+	struct ifaddrs *all = NULL;
+
+	(void)getifaddrs(&all);
+	for (const struct ifaddrs *each = all; each; each = each->ifa_next) {
+		struct address address;
+		unsigned interface = if_nametoindex(each->ifa_name);
+		int error;
+
+		if (!each->ifa_addr || address_from_sockaddr(each->ifa_addr, &address) != 0 ||
+		    each->ifa_flags & IFF_LOOPBACK || !is_guarded(guard, &address) ||
+		    is_attached(interfaces, count, interface))
+			continue;
+		error = count < GUARD_INTERFACES ? interface_attach(datapath, program, interface) : -ENOSPC;
+		if (error)
+			buffer_printf(reason, "%s%s: %s", reason->length ? "; " : "", each->ifa_name,
+				      attach_error(error));
+		if (count < GUARD_INTERFACES)
+			interfaces[count++] = interface;
+	}
+	if (all)
+		freeifaddrs(all);
+	if (!datapath->link_count && !reason->length)
+		buffer_put_text(reason, "loopback has no driver that XDP could run in");
+}
+
+/* ---- The whole ---- */
 
 /* Each site's flows behind the other's. */
 static void flows_number(struct datapath_sites *table)
@@ -242,40 +303,88 @@ static int sites_fill(const struct media *program, const struct datapath_sites *
 	return error ? error : bpf_map_freeze(descriptor);
 }
 
-int bpf_datapath_open(struct bpf_datapath *datapath, const struct datapath_sites *wanted, char *reason,
-		      size_t reason_capacity)
+static int copies_take(const struct bpf_map *const *maps, int *const *descriptors, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		*descriptors[i] = fcntl(bpf_map__fd(maps[i]), F_DUPFD_CLOEXEC, 3);
+		if (*descriptors[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int media_take(struct bpf_datapath *datapath, const struct media *program)
+{
+	const struct bpf_map *maps[] = {program->maps.flows, program->maps.sites, program->maps.sockets};
+	int *descriptors[] = {&datapath->flows, &datapath->sites, &datapath->sockets};
+
+	return copies_take(maps, descriptors, sizeof(maps) / sizeof(maps[0]));
+}
+
+static int shield_take(struct bpf_datapath *datapath, const struct media *program)
+{
+	const struct bpf_map *maps[BPF_SHIELD_MAPS] = {
+		[BPF_SHIELD_SETTINGS] = program->maps.shield_settings,
+		[BPF_SHIELD_BLOCKS] = program->maps.shield_blocks,
+		[BPF_SHIELD_PEERS] = program->maps.shield_peers,
+		[BPF_SHIELD_LISTENERS] = program->maps.shield_listeners,
+		[BPF_SHIELD_PROVEN] = program->maps.shield_proven,
+		[BPF_SHIELD_COUNTERS] = program->maps.shield_counters,
+	};
+	int *descriptors[BPF_SHIELD_MAPS];
+
+	for (int i = 0; i < BPF_SHIELD_MAPS; i++)
+		descriptors[i] = &datapath->shield.maps[i];
+	return copies_take(maps, descriptors, BPF_SHIELD_MAPS);
+}
+
+/* The program passes everything until the table of sites, and the shield's settings, are there. */
+static int program_attach(struct bpf_datapath *datapath, const struct media *program, struct datapath_sites *table,
+			  unsigned interfaces[GUARD_INTERFACES], const struct bpf_guard *guard, struct buffer *text,
+			  struct buffer *guard_text)
+{
+	int error;
+
+	sites_attach(datapath, program, table, interfaces, text);
+	error = sites_fill(program, table);
+	if (!error && table->count)
+		error = media_take(datapath, program);
+	if (!error && guard) {
+		guard_attach(datapath, program, guard, interfaces, table->count, guard_text);
+		error = shield_take(datapath, program);
+	}
+	return error ? error : datapath->link_count ? 0 : -EOPNOTSUPP;
+}
+
+int bpf_datapath_open(struct bpf_datapath *datapath, const struct datapath_sites *wanted, struct bpf_guard *guard,
+		      char *reason, size_t reason_capacity)
 {
 	struct datapath_sites table = {0};
-	unsigned interfaces[DATAPATH_SITES_MAXIMUM];
-	struct buffer text = buffer_over(reason, reason_capacity);
+	unsigned interfaces[GUARD_INTERFACES];
+	struct buffer text = buffer_over(reason, reason_capacity), guard_text = {0};
 	struct media *program = NULL;
-	int error = -EOPNOTSUPP;
+	int error;
 
 	*datapath = BPF_DATAPATH_NONE;
+	if (guard)
+		guard_text = buffer_over(guard->reason, guard->reason_capacity);
 	sites_choose(wanted, &table, interfaces, &text);
-	if (!table.count)
-		goto out;
-	error = forwarding_prepare(&table, &text);
-	if (error)
-		goto out;
+	if (table.count && forwarding_prepare(&table, &text))
+		memset(&table, 0, sizeof(table));
 	flows_number(&table);
-	error = program_load(&program, table.flow_count);
-	if (error) {
-		buffer_printf(&text, "%sthe kernel does not take the program: %s", text.length ? "; " : "",
-			      strerror(-error));
-		goto out;
+	error = table.count || (guard && guard->count) ? program_load(&program, table.flow_count) : -EOPNOTSUPP;
+	if (error && error != -EOPNOTSUPP) {
+		const char *cause = strerror(-error);
+
+		buffer_printf(&text, "%sthe kernel does not take the program: %s", text.length ? "; " : "", cause);
+		if (guard)
+			buffer_printf(&guard_text, "the kernel does not take the program: %s", cause);
 	}
-	/* The program passes everything until the table of sites is there. */
-	sites_attach(datapath, program, &table, interfaces, &text);
-	error = table.count ? sites_fill(program, &table) : -EOPNOTSUPP;
-	if (error)
-		goto out;
-	datapath->flows = fcntl(bpf_map__fd(program->maps.flows), F_DUPFD_CLOEXEC, 3);
-	datapath->sites = fcntl(bpf_map__fd(program->maps.sites), F_DUPFD_CLOEXEC, 3);
-	datapath->sockets = fcntl(bpf_map__fd(program->maps.sockets), F_DUPFD_CLOEXEC, 3);
-	error = datapath->flows < 0 || datapath->sites < 0 || datapath->sockets < 0 ? -EMFILE : 0;
-out:
+	if (!error)
+		error = program_attach(datapath, program, &table, interfaces, guard, &text, &guard_text);
 	buffer_text(&text);
+	if (guard)
+		buffer_text(&guard_text);
 	media__destroy(program);
 	if (error)
 		bpf_datapath_close(datapath);
@@ -292,5 +401,6 @@ void bpf_datapath_close(struct bpf_datapath *datapath)
 		close(datapath->sites);
 	if (datapath->sockets >= 0)
 		close(datapath->sockets);
+	bpf_shield_close(&datapath->shield);
 	*datapath = BPF_DATAPATH_NONE;
 }

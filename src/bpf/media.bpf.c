@@ -2,7 +2,8 @@
 /* RTP from one side of a call to the other without leaving the kernel; or, where it is to be encrypted or decrypted, with all its
  * headers written, to the worker that does it. Takes only what is beyond doubt: whatever is odd (an option, a fragment, another
  * SSRC, a leap, no route) is left to the socket of the same port, which judges and counts as it would without this program. So a
- * flow may come and go at any time, and no packet is lost by that. */
+ * flow may come and go at any time, and no packet is lost by that.
+ * Before it stands the shield, of shield.bpf.h: an interface has one program. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -104,6 +105,8 @@ static __always_inline bool ip_equal(const __u8 *a, const __u8 *b)
 
 	return x[0] == y[0] && x[1] == y[1];
 }
+
+#include "shield.bpf.h"
 
 /* ---- In ---- */
 
@@ -459,8 +462,7 @@ static __always_inline int to_worker(struct xdp_md *context, const struct datapa
 	return bpf_redirect_map(&sockets, socket, XDP_DROP);
 }
 
-SEC("xdp")
-int media(struct xdp_md *context)
+static __noinline int media_relay(struct xdp_md *context)
 {
 	struct frame frame = {};
 	struct decision decision = {};
@@ -500,4 +502,16 @@ int media(struct xdp_md *context)
 	if (decision.way == DATAPATH_WORKER)
 		return to_worker(context, table, &decision, &way, flow, number);
 	return relay(context, &frame, &decision, &way, flow, now_ns);
+}
+
+/* The one program of an interface. */
+SEC("xdp")
+int media(struct xdp_md *context)
+{
+	int action;
+
+	if (shield_refuses(context))
+		return XDP_DROP;
+	action = media_relay(context);
+	return action == XDP_PASS && shield_silences(context) ? XDP_DROP : action;
 }

@@ -6,11 +6,11 @@
 
 #include "base/address.h"
 
-#define IPC_VERSION 6
+#define IPC_VERSION 7
 #define IPC_MESSAGE_MAXIMUM 8192 /* bytes on the wire */
 
 /* X(enum, name) */
-#define IPC_ROLES(X) X(SUPERVISOR, "supervisor") X(GATE, "gate") X(MEDIA, "media") X(STORE, "store")
+#define IPC_ROLES(X) X(SUPERVISOR, "supervisor") X(GATE, "gate") X(MEDIA, "media") X(STORE, "store") X(SHIELD, "shield")
 enum ipc_role {
 #define X(id, name) IPC_ROLE_##id,
 	IPC_ROLES(X)
@@ -33,8 +33,14 @@ enum ipc_file_kind {
 };
 
 /* What a DATAPATH message brings of the kernel's datapath (bpf/datapath.h): its two maps; then frames and AF_XDP sockets, each with
- * that many entries in its rings, if there are any. */
-enum ipc_datapath_part { IPC_DATAPATH_FLOWS, IPC_DATAPATH_SITES, IPC_DATAPATH_FRAMES, IPC_DATAPATH_SOCKET };
+ * that many entries in its rings, if there are any. To the shield, its maps: `device` is enum bpf_shield_map. */
+enum ipc_datapath_part {
+	IPC_DATAPATH_FLOWS,
+	IPC_DATAPATH_SITES,
+	IPC_DATAPATH_FRAMES,
+	IPC_DATAPATH_SOCKET,
+	IPC_DATAPATH_SHIELD,
+};
 
 /* How an upgrade goes. */
 enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_DONE, IPC_UPGRADE_FAILED };
@@ -121,6 +127,30 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 #define IPC_AGAIN_FIELDS(F) F(U32, epoch, 0)
 #define IPC_STORE_STATE_FIELDS(F) F(U32, epoch, 0) F(U64, stored, 0) F(U32, error, 0)
 
+
+/* Blocks, as in shield/shield.h. `seconds`: how long from now; 0: for good. Times are answered as how long ago and how long still. */
+#define IPC_BLOCK_FIELDS(F) \
+	F(U64, request, 0) \
+	F(ADDRESS, address, 0) F(U8, bits, 0) F(BOOL, by_hand, 0) F(U32, seconds, 0) F(TEXT, reason, 96)
+#define IPC_UNBLOCK_FIELDS(F) F(U64, request, 0) F(ADDRESS, address, 0) F(U8, bits, 0)
+#define IPC_BLOCKS_GET_FIELDS(F) F(U64, request, 0)
+/* To BLOCKS_GET: one for each block, then BLOCK_DONE. `hits` are packets dropped; `hit_s` how long ago the last, ~0: none yet. */
+#define IPC_BLOCKED_FIELDS(F) \
+	F(U64, request, 0) \
+	F(ADDRESS, address, 0) F(U8, bits, 0) F(BOOL, by_hand, 0) F(BOOL, for_good, 0) F(U32, since_s, 0) F(U32, left_s, 0) \
+		F(U64, hits, 0) F(U32, hit_s, 0) F(TEXT, reason, 96)
+/* The answer to a request: 0, or the error (-error of shield/shield.h) and what it means. */
+#define IPC_BLOCK_DONE_FIELDS(F) F(U64, request, 0) F(U32, error, 0) F(TEXT, text, 128)
+/* Who is blocked and still sends: so many packets since the last time. */
+#define IPC_BLOCK_HIT_FIELDS(F) F(ADDRESS, address, 0) F(U8, bits, 0) F(U64, packets, 0)
+/* Who has shown that it is at its address (port 0: with whatever port), for so long; 0: has not any more. */
+#define IPC_PROVEN_FIELDS(F) F(ADDRESS, source, 0) F(U32, seconds, 0)
+/* Packets a second and at once, in the kernel; 0: no limit. `kind` is enum shield_rate_kind. */
+#define IPC_SHIELD_RATE_FIELDS(F) F(U8, kind, 0) F(U32, per_second, 0) F(U32, burst, 0)
+/* Whom to never block, beside the peers: `first` begins the list anew, and it is in force with `last`. */
+#define IPC_NEVER_FIELDS(F) F(BOOL, first, 0) F(BOOL, last, 0) F(ADDRESS, address, 0) F(U8, bits, 0)
+#define IPC_SHIELD_STATE_FIELDS(F) F(TEXT, backend, 16) F(TEXT, reason, 768) F(U32, blocks, 0) F(U32, maximum, 0)
+
 /* clang-format on */
 #define IPC_FROM(role) (1u << IPC_ROLE_##role)
 
@@ -133,8 +163,10 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(MEMORY, memory, IPC_MEMORY_FIELDS, IPC_FROM(SUPERVISOR), true) \
 	X(APPLY, apply, IPC_APPLY_FIELDS, IPC_FROM(SUPERVISOR), false) \
 	X(STOP, stop, IPC_NOTHING, IPC_FROM(SUPERVISOR), false) \
-	X(READY, ready, IPC_READY_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \
-	X(FAILED, failed, IPC_FAILED_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE), false) \
+	X(READY, ready, IPC_READY_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE) | IPC_FROM(SHIELD), \
+	  false) \
+	X(FAILED, failed, IPC_FAILED_FIELDS, IPC_FROM(GATE) | IPC_FROM(MEDIA) | IPC_FROM(STORE) | IPC_FROM(SHIELD), \
+	  false) \
 	X(RELOAD, reload, IPC_RELOAD_FIELDS, IPC_FROM(GATE), false) \
 	X(RELOADED, reloaded, IPC_RELOADED_FIELDS, IPC_FROM(SUPERVISOR), false) \
 	X(UPGRADE, upgrade, IPC_UPGRADE_FIELDS, IPC_FROM(GATE), false) \
@@ -159,7 +191,17 @@ enum ipc_upgrade_progress { IPC_UPGRADE_NONE, IPC_UPGRADE_RUNNING, IPC_UPGRADE_D
 	X(AGAIN, again, IPC_AGAIN_FIELDS, IPC_FROM(GATE), false) \
 	X(STORE_STATE, store_state, IPC_STORE_STATE_FIELDS, IPC_FROM(STORE), false) \
 	X(DATAPATH, datapath, IPC_DATAPATH_FIELDS, IPC_FROM(SUPERVISOR), true) \
-	X(DATAPATH_STATE, datapath_state, IPC_DATAPATH_STATE_FIELDS, IPC_FROM(SUPERVISOR), false)
+	X(DATAPATH_STATE, datapath_state, IPC_DATAPATH_STATE_FIELDS, IPC_FROM(SUPERVISOR), false) \
+	X(BLOCK, block, IPC_BLOCK_FIELDS, IPC_FROM(GATE), false) \
+	X(UNBLOCK, unblock, IPC_UNBLOCK_FIELDS, IPC_FROM(GATE), false) \
+	X(BLOCKS_GET, blocks_get, IPC_BLOCKS_GET_FIELDS, IPC_FROM(GATE), false) \
+	X(BLOCKED, blocked, IPC_BLOCKED_FIELDS, IPC_FROM(SHIELD), false) \
+	X(BLOCK_DONE, block_done, IPC_BLOCK_DONE_FIELDS, IPC_FROM(SHIELD), false) \
+	X(BLOCK_HIT, block_hit, IPC_BLOCK_HIT_FIELDS, IPC_FROM(SHIELD), false) \
+	X(PROVEN, proven, IPC_PROVEN_FIELDS, IPC_FROM(GATE), false) \
+	X(SHIELD_RATE, shield_rate, IPC_SHIELD_RATE_FIELDS, IPC_FROM(GATE), false) \
+	X(NEVER, never, IPC_NEVER_FIELDS, IPC_FROM(GATE), false) \
+	X(SHIELD_STATE, shield_state, IPC_SHIELD_STATE_FIELDS, IPC_FROM(SHIELD), false)
 
 enum ipc_type {
 #define X(id, name, fields, from, descriptor) IPC_##id,

@@ -32,6 +32,7 @@ static const struct {
 	{IPC_ROLE_MEDIA, IPC_FILE_MEDIA_CERTIFICATE},
 	{IPC_ROLE_MEDIA, IPC_FILE_MEDIA_KEY},
 	{IPC_ROLE_STORE, IPC_FILE_CONFIGURATION},
+	{IPC_ROLE_SHIELD, IPC_FILE_CONFIGURATION},
 };
 
 static void on_message(void *context, struct ipc_channel *channel, struct ipc_message *message)
@@ -64,15 +65,16 @@ static void child_execute(const struct child *child, int descriptor)
 	const struct confine_identity *identity = &child->supervisor->identity;
 	char user[16], group[16], drop[2] = {identity->drop ? '1' : '0', 0};
 	char *arguments[] = {(char[]){"ringwall"}, (char[]){ROLE_COMMAND}, NULL, drop, user, group, NULL};
-	char name[16], store[1200];
+	char name[16], own[1200];
 
 	snprintf(name, sizeof(name), "%s", ipc_role_name(child->role));
 	arguments[2] = name;
 	snprintf(user, sizeof(user), "%u", (unsigned)identity->user);
 	snprintf(group, sizeof(group), "%u", (unsigned)identity->group);
-	snprintf(store, sizeof(store), "%s/%s", child->supervisor->state_directory, STORE_DIRECTORY);
-	/* The store works in its own directory, which it may then reach whatever stands above it. */
-	if (chdir(child->role == IPC_ROLE_STORE ? store : "/"))
+	snprintf(own, sizeof(own), "%s/%s", child->supervisor->state_directory,
+		 child->role == IPC_ROLE_SHIELD ? SHIELD_DIRECTORY : STORE_DIRECTORY);
+	/* These work in their own directories, which they may then reach whatever stands above it. */
+	if (chdir(child->role == IPC_ROLE_STORE || child->role == IPC_ROLE_SHIELD ? own : "/"))
 		_exit(126);
 	if (descriptor == CHANNEL_DESCRIPTOR)
 		fcntl(descriptor, F_SETFD, 0);

@@ -123,6 +123,7 @@ static const struct {
 	uint64_t access;
 } files[] = {
 	{IPC_ROLE_STORE, ".", ACCESS_OWN},
+	{IPC_ROLE_SHIELD, ".", ACCESS_OWN},
 	{IPC_ROLE_GATE, "/etc/resolv.conf", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/hosts", LANDLOCK_ACCESS_FS_READ_FILE},
 	{IPC_ROLE_GATE, "/etc/host.conf", LANDLOCK_ACCESS_FS_READ_FILE},
@@ -132,6 +133,7 @@ static const struct {
 	{IPC_ROLE_GATE, "/proc", ACCESS_READ},
 	{IPC_ROLE_MEDIA, "/proc", ACCESS_READ},
 	{IPC_ROLE_STORE, "/proc", ACCESS_READ},
+	{IPC_ROLE_SHIELD, "/proc", ACCESS_READ},
 #endif
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which system calls each role may make: one table. What is not in it ends the process. */
 #include <errno.h>
+#include <linux/bpf.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -13,7 +14,8 @@
 #define GATE (1u << IPC_ROLE_GATE)
 #define MEDIA (1u << IPC_ROLE_MEDIA)
 #define STORE (1u << IPC_ROLE_STORE)
-#define ALL (GATE | MEDIA | STORE)
+#define SHIELD (1u << IPC_ROLE_SHIELD)
+#define ALL (GATE | MEDIA | STORE | SHIELD)
 
 struct call_row {
 	const char *name;
@@ -111,25 +113,28 @@ static const struct call_row calls[] = {
 	{"getgid", ALL, 0},
 	{"getegid", ALL, 0},
 	/* Files: the gate's resolver reads its own, the store its directory; Landlock says which. */
-	{"openat", GATE | STORE, MEDIA},
-	{"open", STORE, GATE | MEDIA},
-	{"access", STORE, GATE | MEDIA},
-	{"faccessat", STORE, GATE | MEDIA},
-	{"faccessat2", STORE, GATE | MEDIA},
-	{"stat", GATE | STORE, MEDIA},
-	{"lstat", GATE | STORE, MEDIA},
-	{"statx", GATE | STORE, MEDIA},
-	{"readlink", STORE, GATE | MEDIA},
-	{"readlinkat", STORE, GATE | MEDIA},
-	{"getdents64", STORE, GATE | MEDIA},
-	{"getcwd", STORE, GATE | MEDIA},
-	{"statfs", STORE, GATE | MEDIA},
-	{"fstatfs", STORE, GATE | MEDIA},
+	{"openat", GATE | STORE | SHIELD, MEDIA},
+	{"open", STORE, GATE | MEDIA | SHIELD},
+	{"access", STORE, GATE | MEDIA | SHIELD},
+	{"faccessat", STORE, GATE | MEDIA | SHIELD},
+	{"faccessat2", STORE, GATE | MEDIA | SHIELD},
+	{"stat", GATE | STORE, MEDIA | SHIELD},
+	{"lstat", GATE | STORE, MEDIA | SHIELD},
+	{"statx", GATE | STORE, MEDIA | SHIELD},
+	{"readlink", STORE, GATE | MEDIA | SHIELD},
+	{"readlinkat", STORE, GATE | MEDIA | SHIELD},
+	{"getdents64", STORE, GATE | MEDIA | SHIELD},
+	{"getcwd", STORE, GATE | MEDIA | SHIELD},
+	{"statfs", STORE, GATE | MEDIA | SHIELD},
+	{"fstatfs", STORE, GATE | MEDIA | SHIELD},
 	{"unlink", STORE, 0},
 	{"unlinkat", STORE, 0},
+	{"renameat", SHIELD, 0},
+	{"renameat2", SHIELD, 0},
+	{"rename", SHIELD, 0},
 	{"pwrite64", STORE, 0},
 	{"ftruncate", STORE, 0},
-	{"fsync", STORE, 0},
+	{"fsync", STORE | SHIELD, 0},
 	{"fdatasync", STORE, 0},
 	{"fallocate", STORE, 0},
 	{"fchmod", STORE, 0},
@@ -153,12 +158,16 @@ static const struct {
 	int family;
 	uint8_t allowed, refused;
 } families[] = {
-	{AF_INET, GATE | MEDIA, STORE},
-	{AF_INET6, GATE | MEDIA, STORE},
-	{AF_NETLINK, GATE, MEDIA | STORE},
+	{AF_INET, GATE | MEDIA, STORE | SHIELD},
+	{AF_INET6, GATE | MEDIA, STORE | SHIELD},
+	{AF_NETLINK, GATE, MEDIA | STORE | SHIELD},
 	{AF_UNIX, 0, ALL},
 };
 /* clang-format on */
+
+/* Of bpf(2), the shield may read and write maps that it was given; it loads nothing. */
+static const int map_commands[] = {BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY,
+				   BPF_MAP_LOOKUP_BATCH};
 
 /* A row for a role: 0 or a negative errno. Calls that this machine does not have are left out. */
 static int row_add(scmp_filter_ctx filter, const struct call_row *row, uint8_t role)
@@ -217,6 +226,16 @@ static int memory_add(scmp_filter_ctx filter)
 	return error;
 }
 
+static int maps_add(scmp_filter_ctx filter, uint8_t role)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(map_commands) / sizeof(map_commands[0]) && role & SHIELD && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
+					 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)map_commands[i]));
+	return error;
+}
+
 int confine_calls(enum ipc_role role, bool lenient)
 {
 	uint8_t bit = (uint8_t)(1u << role);
@@ -232,6 +251,8 @@ int confine_calls(enum ipc_role role, bool lenient)
 		error = memory_add(filter);
 	if (!error && !lenient)
 		error = controls_add(filter);
+	if (!error)
+		error = maps_add(filter, bit);
 	if (!error)
 		error = seccomp_load(filter);
 	if (filter)

@@ -8,6 +8,8 @@
 #include "media/media.h"
 #include "roles/supervisor.h"
 
+#define GUARDED_MAXIMUM (CONFIG_ZONES_MAXIMUM * CONFIG_LISTENERS_MAXIMUM)
+
 static void site_add(struct datapath_sites *table, const struct config_zone *zone, const struct address *address)
 {
 	if (address->family == ADDRESS_NONE)
@@ -27,6 +29,20 @@ static void sites_gather(const struct config *config, struct datapath_sites *tab
 	}
 }
 
+/* All that others can reach us by. */
+static uint32_t guarded_gather(const struct config *config, struct address out[GUARDED_MAXIMUM])
+{
+	uint32_t count = 0;
+
+	for (uint8_t i = 0; i < config->zone_count; i++) {
+		const struct config_zone *zone = &config->zones[i];
+
+		for (uint8_t k = 0; k < zone->listener_count && count < GUARDED_MAXIMUM; k++)
+			out[count++] = zone->listeners[k].address;
+	}
+	return count;
+}
+
 static void state_set(struct supervisor *supervisor, const char *state, const char *reason)
 {
 	snprintf(supervisor->datapath_state, sizeof(supervisor->datapath_state), "%s%s%s", state, *reason ? ": " : "",
@@ -37,16 +53,24 @@ static void state_set(struct supervisor *supervisor, const char *state, const ch
 int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints)
 {
 	const struct config *config = supervisor->current.configuration.config;
+	struct address guarded[GUARDED_MAXIMUM];
+	struct bpf_guard guard = {guarded, guarded_gather(config, guarded), supervisor->shield_reason,
+				  sizeof(supervisor->shield_reason)};
 	struct datapath_sites wanted;
 	char reason[sizeof(supervisor->datapath_state) - 16];
 	int error;
 
 	if (config->media_datapath == DATAPATH_SOCKETS) {
+		snprintf(supervisor->shield_reason, sizeof(supervisor->shield_reason), "media.datapath is sockets");
 		snprintf(supervisor->datapath_state, sizeof(supervisor->datapath_state), "sockets");
 		return 0;
 	}
 	sites_gather(config, &wanted);
-	error = bpf_datapath_open(&supervisor->datapath, &wanted, reason, sizeof(reason));
+	error = bpf_datapath_open(&supervisor->datapath, &wanted, &guard, reason, sizeof(reason));
+	if (error && !*supervisor->shield_reason)
+		snprintf(supervisor->shield_reason, sizeof(supervisor->shield_reason), "%s", strerror(-error));
+	if (!error && supervisor->datapath.flows < 0)
+		error = -EOPNOTSUPP; /* for media; the shield is there */
 	if (config->media_datapath == DATAPATH_XDP && (error || *reason)) {
 		buffer_printf(complaints, "%s: media.datapath: xdp is not to be had: %s\n",
 			      supervisor->current.configuration.path, *reason ? reason : strerror(-error));
@@ -65,7 +89,8 @@ static void part_hand_over(struct child *media, const struct ipc_datapath *part,
 
 	message.datapath = *part;
 	if (ipc_send(media->channel, &message))
-		log_write(LOG_WARNING, "datapath", "the media process could not be given the datapath");
+		log_write(LOG_WARNING, "datapath", "the %s process could not be given the datapath",
+			  ipc_role_name(media->role));
 }
 
 static void state_tell(struct supervisor *supervisor)
@@ -128,12 +153,27 @@ static void parts_hand_over(struct child *media, uint32_t generation)
 		sockets_hand_over(media, generation);
 }
 
+static void shield_hand_over(struct child *shield, uint32_t generation)
+{
+	const struct bpf_shield *maps = &shield->supervisor->datapath.shield;
+	struct ipc_message reason = {.type = IPC_DATAPATH_STATE, .descriptor = -1};
+
+	snprintf(reason.datapath_state.text, sizeof(reason.datapath_state.text), "%s",
+		 shield->supervisor->shield_reason);
+	(void)ipc_send(shield->channel, &reason);
+	for (uint8_t i = 0; i < BPF_SHIELD_MAPS && maps->maps[i] >= 0; i++)
+		part_hand_over(shield, &(struct ipc_datapath){generation, IPC_DATAPATH_SHIELD, .device = i},
+			       maps->maps[i]);
+}
+
 void datapath_hand_over(struct child *child, uint32_t generation)
 {
 	if (!child->channel)
 		return;
 	if (child->role == IPC_ROLE_GATE)
 		state_tell(child->supervisor);
+	else if (child->role == IPC_ROLE_SHIELD)
+		shield_hand_over(child, generation);
 	else if (child->role == IPC_ROLE_MEDIA && child->supervisor->datapath.flows >= 0)
 		parts_hand_over(child, generation);
 }

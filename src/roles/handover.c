@@ -17,6 +17,7 @@ void handover_start(struct handover *handover, uint32_t generation)
 	handover->memory = -1;
 	handover->datapath_flows = handover->datapath_sites = -1;
 	handover->datapath_sockets = BPF_SOCKETS_NONE;
+	handover->shield = BPF_SHIELD_NONE;
 }
 
 void handover_clear(struct handover *handover)
@@ -36,6 +37,7 @@ void handover_clear(struct handover *handover)
 	if (handover->datapath_sites >= 0)
 		close(handover->datapath_sites);
 	bpf_sockets_close(&handover->datapath_sockets);
+	bpf_shield_close(&handover->shield);
 	handover_start(handover, handover->generation);
 }
 
@@ -78,6 +80,18 @@ static int listener_take(struct handover *handover, const struct ipc_message *me
 	return 0;
 }
 
+static int shield_map_take(struct handover *handover, const struct ipc_message *message)
+{
+	int *place =
+		message->datapath.device < BPF_SHIELD_MAPS ? &handover->shield.maps[message->datapath.device] : NULL;
+
+	if (!place || *place >= 0)
+		close(message->descriptor);
+	else
+		*place = message->descriptor;
+	return place ? 0 : -EINVAL;
+}
+
 static int datapath_take(struct handover *handover, const struct ipc_message *message)
 {
 	const struct ipc_datapath *part = &message->datapath;
@@ -91,7 +105,9 @@ static int datapath_take(struct handover *handover, const struct ipc_message *me
 		return bpf_sockets_add(
 			&handover->datapath_sockets,
 			&(struct bpf_socket){message->descriptor, part->device, part->queue, part->worker});
-	if (part->part > IPC_DATAPATH_SOCKET) {
+	if (part->part == IPC_DATAPATH_SHIELD)
+		return shield_map_take(handover, message);
+	if (part->part > IPC_DATAPATH_SHIELD) {
 		close(message->descriptor);
 		return -EINVAL;
 	}

@@ -5,6 +5,7 @@
 #define RINGWALL_ROLES_HANDOVER_H
 
 #include "bpf/ring.h"
+#include "bpf/shield.h"
 #include "config/config.h"
 #include "ipc/ipc.h"
 
@@ -32,6 +33,7 @@ struct handover {
 	uint32_t memory_records;
 	int datapath_flows, datapath_sites; /* of the kernel (bpf/datapath.h); -1: none */
 	struct bpf_sockets datapath_sockets;
+	struct bpf_shield shield;
 };
 
 void handover_start(struct handover *handover, uint32_t generation);

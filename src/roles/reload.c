@@ -93,6 +93,7 @@ void reload_finish(struct supervisor *supervisor, const char *reason)
 	log_setup("supervisor", supervisor->current.configuration.config->log_level);
 	child_hand_over(&supervisor->children[IPC_ROLE_MEDIA], &supervisor->current);
 	child_hand_over(&supervisor->children[IPC_ROLE_STORE], &supervisor->current);
+	child_hand_over(&supervisor->children[IPC_ROLE_SHIELD], &supervisor->current);
 	snprintf(text, sizeof(text), "%.400s is in force: %u zones, %u listeners",
 		 supervisor->current.configuration.path, supervisor->current.configuration.config->zone_count,
 		 supervisor->current.listener_count);
@@ -101,7 +102,7 @@ void reload_finish(struct supervisor *supervisor, const char *reason)
 
 void reload_undo(struct supervisor *supervisor)
 {
-	static const enum ipc_role roles[] = {IPC_ROLE_GATE, IPC_ROLE_MEDIA, IPC_ROLE_STORE};
+	static const enum ipc_role roles[] = {IPC_ROLE_GATE, IPC_ROLE_MEDIA, IPC_ROLE_STORE, IPC_ROLE_SHIELD};
 
 	log_write(LOG_WARNING, "supervisor", "reload: nothing changed: the supervisor process ended in the middle");
 	supervisor->current.number = ++supervisor->last_generation;

@@ -39,5 +39,6 @@ void role_finish(struct role *role);
 int gate_main(int descriptor);
 int media_main(int descriptor);
 int store_main(int descriptor);
+int shield_main(int descriptor);
 
 #endif

@@ -9,6 +9,7 @@
 /* Below state_directory. The store alone may write there, so it has a directory of its own. */
 #define STORE_DIRECTORY "store"
 #define STORE_FILE "ringwall.db"
+#define SHIELD_DIRECTORY "shield" /* likewise */
 #define PID_FILE "ringwall.pid"
 #define TESTPBX_SECRET_FILE "testpbx.secret"
 #define TESTPBX_USER "1001"

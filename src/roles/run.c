@@ -15,7 +15,10 @@
 static const struct {
 	enum ipc_role role;
 	int (*run)(int descriptor);
-} roles[] = {{IPC_ROLE_GATE, gate_main}, {IPC_ROLE_MEDIA, media_main}, {IPC_ROLE_STORE, store_main}};
+} roles[] = {{IPC_ROLE_GATE, gate_main},
+	     {IPC_ROLE_MEDIA, media_main},
+	     {IPC_ROLE_STORE, store_main},
+	     {IPC_ROLE_SHIELD, shield_main}};
 
 int role_run(int argument_count, char **arguments)
 {

@@ -45,6 +45,21 @@ static int directories_make(const char *path)
 	return mkdir(part, 0700) && errno != EEXIST ? -errno : 0;
 }
 
+/* A role's own, which nobody else may enter. */
+static int own_directory_make(const char *state_directory, const char *name, const struct confine_identity *identity)
+{
+	char path[PATH_BYTES];
+	int error;
+
+	snprintf(path, sizeof(path), "%s/%s", state_directory, name);
+	error = directories_make(path);
+	if (!error && chmod(path, 0700))
+		error = -errno;
+	if (!error && identity->drop && chown(path, identity->user, identity->group))
+		error = -errno;
+	return error;
+}
+
 int state_prepare(const char *state_directory, const struct confine_identity *identity, struct buffer *complaints)
 {
 	char path[PATH_BYTES];
@@ -53,13 +68,12 @@ int state_prepare(const char *state_directory, const struct confine_identity *id
 	if (error)
 		return complain(complaints, error, state_directory, "the state directory cannot be made");
 	snprintf(path, sizeof(path), "%s/%s", state_directory, STORE_DIRECTORY);
-	error = directories_make(path);
-	if (!error && chmod(path, 0700))
-		error = -errno;
-	if (!error && identity->drop && chown(path, identity->user, identity->group))
-		error = -errno;
+	error = own_directory_make(state_directory, STORE_DIRECTORY, identity);
 	if (error)
 		return complain(complaints, error, path, "the store's directory cannot be made");
+	error = own_directory_make(state_directory, SHIELD_DIRECTORY, identity);
+	if (error)
+		return complain(complaints, error, state_directory, "the shield's directory cannot be made");
 
 	/* Who ran as another user before, or used the commands as root, left files that the store could not open. */
 	for (int i = 0; identity->drop && i < 3; i++) {

@@ -26,10 +26,11 @@
 #define RECORDS_BEYOND_CALLS 64
 #define LONG_LIFE_US (60u * 1000000u)
 
-static const enum ipc_role roles[] = {IPC_ROLE_STORE, IPC_ROLE_MEDIA, IPC_ROLE_GATE};
+static const enum ipc_role roles[] = {IPC_ROLE_STORE, IPC_ROLE_SHIELD, IPC_ROLE_MEDIA, IPC_ROLE_GATE};
 #define ROLES (sizeof(roles) / sizeof(roles[0]))
 /* Who has a channel to whom. */
-static const enum ipc_role links[][2] = {{IPC_ROLE_GATE, IPC_ROLE_MEDIA}, {IPC_ROLE_GATE, IPC_ROLE_STORE}};
+static const enum ipc_role links[][2] = {
+	{IPC_ROLE_GATE, IPC_ROLE_MEDIA}, {IPC_ROLE_GATE, IPC_ROLE_STORE}, {IPC_ROLE_GATE, IPC_ROLE_SHIELD}};
 #define LINKS (sizeof(links) / sizeof(links[0]))
 
 static void deadline_start(struct supervisor *supervisor, unsigned ms)
@@ -65,6 +66,7 @@ static void stop_go_on(struct supervisor *supervisor)
 		return;
 	child_stop(&supervisor->children[IPC_ROLE_MEDIA]);
 	child_stop(&supervisor->children[IPC_ROLE_STORE]);
+	child_stop(&supervisor->children[IPC_ROLE_SHIELD]);
 	if (supervisor->testpbx > 0)
 		kill(supervisor->testpbx, PROCESS_END_SIGNAL);
 	if (!anybody_runs(supervisor))

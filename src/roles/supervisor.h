@@ -128,9 +128,10 @@ struct supervisor {
 	int lock, control;
 	int memory; /* of the gate's checkpoints: it outlives every gate */
 	uint32_t memory_records;
-	struct bpf_datapath datapath;          /* what media relays in the kernel with */
-	char datapath_state[512];              /* "xdp", or "sockets" and why */
-	char datapath_srtp[128];               /* why SRTP goes by sockets beside it; empty: it does not */
+	struct bpf_datapath datapath; /* what media relays in the kernel with */
+	char datapath_state[512];     /* "xdp", or "sockets" and why */
+	char shield_reason[512];      /* why the shield is not in the kernel's program, or not on all interfaces */
+	char datapath_srtp[128];      /* why SRTP goes by sockets beside it; empty: it does not */
 	struct child children[IPC_ROLE_COUNT]; /* the supervisor's own place is unused */
 	pid_t testpbx;
 	struct event *messages, *checked, *deadline;
@@ -151,7 +152,7 @@ void supervisor_message(struct supervisor *supervisor, struct child *child, stru
  * negative error, complained of. */
 int datapath_prepare(struct supervisor *supervisor, struct buffer *complaints);
 
-/* To the media process its maps and, when it is a new one, AF_XDP sockets; to the gate what `status` shows. */
+/* To the media process its maps and, when it is a new one, AF_XDP sockets; to the shield its maps; to the gate what `status` shows. */
 void datapath_hand_over(struct child *child, uint32_t generation);
 
 /* ---- reload.c ---- */

@@ -84,11 +84,14 @@ static json_t *children_json(const struct supervisor *supervisor, struct inherit
 static json_t *datapath_json(const struct supervisor *supervisor, struct inheritance *inheritance)
 {
 	const struct bpf_datapath *datapath = &supervisor->datapath;
-	json_t *links = json_array();
+	json_t *links = json_array(), *shield = json_array();
 
+	for (int i = 0; i < BPF_SHIELD_MAPS && datapath->shield.maps[0] >= 0; i++)
+		json_array_append_new(shield, descriptor_json(inheritance, datapath->shield.maps[i]));
 	for (uint32_t i = 0; i < datapath->link_count; i++)
 		json_array_append_new(links, descriptor_json(inheritance, datapath->links[i]));
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:s}", "abi", DATAPATH_ABI, "flows",
+	return json_pack("{s:i, s:i, s:o, s:s, s:o, s:o, s:o, s:o, s:s}", "abi", DATAPATH_ABI, "shield_abi", SHIELD_ABI,
+			 "shield", shield, "shield_reason", supervisor->shield_reason, "flows",
 			 descriptor_json(inheritance, datapath->flows), "sites",
 			 descriptor_json(inheritance, datapath->sites), "sockets",
 			 descriptor_json(inheritance, datapath->sockets), "links", links, "state",
@@ -271,6 +274,27 @@ static void children_read(struct reader *reader, const json_t *from, bool same_v
 
 /* A program before the first that had one leaves none; one with other maps leaves what we cannot use. Then there are the
  * sockets until the next start. */
+static void shield_read(struct reader *reader, const json_t *from, struct supervisor *supervisor)
+{
+	const json_t *maps = json_object_get(from, "shield"), *row;
+	struct bpf_shield *shield = &supervisor->datapath.shield;
+	size_t i;
+
+	snprintf(supervisor->shield_reason, sizeof(supervisor->shield_reason),
+		 "the program before had no shield of this kind; the next start opens it");
+	if (json_integer_value(json_object_get(from, "shield_abi")) != SHIELD_ABI)
+		return;
+	json_array_foreach(maps, i, row)
+	{
+		json_t *map = json_pack("{s:O}", "shield", row);
+
+		if (i < BPF_SHIELD_MAPS)
+			shield->maps[i] = descriptor_of(reader, map, "shield", false);
+		json_decref(map);
+	}
+	text_of(reader, from, "shield_reason", supervisor->shield_reason, sizeof(supervisor->shield_reason));
+}
+
 static void datapath_read(struct reader *reader, const json_t *from, struct supervisor *supervisor)
 {
 	struct bpf_datapath *datapath = &supervisor->datapath;
@@ -294,6 +318,7 @@ static void datapath_read(struct reader *reader, const json_t *from, struct supe
 			datapath->links[datapath->link_count++] = descriptor_of(reader, link, "link", false);
 		json_decref(link);
 	}
+	shield_read(reader, from, supervisor);
 	if (json_integer_value(json_object_get(from, "abi")) != DATAPATH_ABI)
 		bpf_datapath_close(datapath);
 	else

@@ -8,7 +8,7 @@
 
 #define TAKEOVER_FORMAT 2
 #define TAKEOVER_VARIABLE "RINGWALL_TAKEOVER" /* in the environment: the memory file's descriptor */
-#define TAKEOVER_DESCRIPTORS (CONFIG_ZONES_MAXIMUM * CONFIG_LISTENERS_MAXIMUM + 32)
+#define TAKEOVER_DESCRIPTORS (CONFIG_ZONES_MAXIMUM * CONFIG_LISTENERS_MAXIMUM + 48)
 
 /* Describes the supervisor. Returns the memory file's descriptor or a negative errno. `descriptors` gets all that the new
  * program must find open, -1 after the last. */

@@ -23,7 +23,7 @@
 #define DRAIN_PATIENCE_MS 1000
 
 /* The store first: what the gate says while the store is away is kept; what media is, the new gate finds as it was. */
-static const enum ipc_role order[] = {IPC_ROLE_STORE, IPC_ROLE_GATE, IPC_ROLE_MEDIA};
+static const enum ipc_role order[] = {IPC_ROLE_STORE, IPC_ROLE_SHIELD, IPC_ROLE_GATE, IPC_ROLE_MEDIA};
 #define ORDER (sizeof(order) / sizeof(order[0]))
 
 /* ---- What is said ---- */
@@ -297,7 +297,8 @@ int upgrade_take_over(struct supervisor *supervisor, int descriptor)
 	bool resumes = supervisor->arrival == ARRIVAL_RESUME;
 	/* What is read is closed; the next one, should this one die, wants to read it again. */
 	int copy = resumes ? fcntl(descriptor, F_DUPFD_CLOEXEC, 3) : descriptor;
-	char why[300] = "";
+	char why[300] = "", text[512];
+	struct buffer complaints = BUFFER_OVER(text);
 	int error = takeover_read(copy, false, supervisor, why, sizeof(why));
 
 	if (error) {
@@ -310,7 +311,12 @@ int upgrade_take_over(struct supervisor *supervisor, int descriptor)
 			  supervisor->upgrade.from);
 	else if (supervisor->keeper)
 		keeper_strays_end(supervisor);
-	return confine_identity_find(supervisor->current.configuration.config->user, &supervisor->identity);
+	error = confine_identity_find(supervisor->current.configuration.config->user, &supervisor->identity);
+	if (!error) /* the program before may have known fewer roles */
+		error = state_prepare(supervisor->state_directory, &supervisor->identity, &complaints);
+	if (error)
+		log_write(LOG_ERROR, "supervisor", "the state directory: %s", buffer_text(&complaints));
+	return error;
 }
 
 static void replace_next(struct supervisor *supervisor);

@@ -16,7 +16,7 @@ from test_encryption import USERS, testpbx
 
 GATEWAY = OUTSIDE + ":5060"
 CALLER = PHONES_BOUND[0]
-ROLES = ("gate", "media", "store")
+ROLES = ("gate", "media", "shield", "store")
 MEDIA_GAP_MS = 1500  # generous: a sanitized process on a busy machine starts slowly
 
 

@@ -26,7 +26,7 @@
 #include "base/memory.h"
 #include "roles/confine.h"
 
-static const enum ipc_role roles[] = {IPC_ROLE_GATE, IPC_ROLE_MEDIA, IPC_ROLE_STORE};
+static const enum ipc_role roles[] = {IPC_ROLE_GATE, IPC_ROLE_MEDIA, IPC_ROLE_STORE, IPC_ROLE_SHIELD};
 
 /* Runs `act` in a child that confine_calls has limited. Returns what waitpid says. */
 static int confined(enum ipc_role role, int (*act)(void))
