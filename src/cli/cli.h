@@ -18,7 +18,7 @@ struct arguments {
 	const char *configuration, *explain;
 	const char *password_file, *password, *user;
 	const char *listen, *media, *ports, *realm;
-	const char *from, *caller, *time, *with;
+	const char *from, *caller, *time, *with, *reason;
 	const char *proxy, *transport, *authorities, *local, *duration, *timeout;
 	int word_count;
 	bool json, reference, example, ended;
@@ -90,6 +90,7 @@ int calls_command(const struct arguments *arguments);
 int registrations_command(const struct arguments *arguments);
 int route_command(const struct arguments *arguments);
 int bans_command(const struct arguments *arguments);
+int ban_command(const struct arguments *arguments);
 int events_command(const struct arguments *arguments);
 int why_command(const struct arguments *arguments);
 int unban_command(const struct arguments *arguments);

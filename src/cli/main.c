@@ -32,6 +32,7 @@ const struct command commands[] = {
 	 "manage the gateway's own accounts (authentication: local)", account_command},
 	{"route", "NUMBER", 1, 1, LISTS " from caller time", "show where the configuration sends a number", route_command},
 	{"bans", "", 0, 0, LISTS, "list who is blocked, refused, locked or slowed, why and for how long", bans_command},
+	{"ban", "PREFIX [DURATION]", 1, 2, LISTS " reason", "drop all packets of an address or prefix, for good or so long", ban_command},
 	{"why", "ADDRESS|USER", 1, 1, LISTS, "show what is remembered of an address, address:port or user", why_command},
 	{"unban", "ADDRESS|USER", 1, 1, LISTS, "take back what is held against it, and forget why", unban_command},
 	{"events", "", 0, 0, LISTS, "list the last verdicts, and how they ended", events_command},

@@ -23,6 +23,7 @@ static const struct option_row options[] = {
 	{"reference", NULL, AT(reference), "print the reference of all keys, as Markdown"},
 	{"example", NULL, AT(example), "print a whole configuration to start from"},
 	{"from", "ZONE", AT(from), "the zone that it is called from"},
+	{"reason", "TEXT", AT(reason), "why, for `ringwall bans`"},
 	{"caller", "NUMBER", AT(caller), "who calls"},
 	{"time", "TIME", AT(time), "a day and a time, such as \"Mon 09:30\"; default: now"},
 	{"with", "FILE", AT(with), "show only what this configuration would decide otherwise"},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The commands that show and undo what the gateway does about attackers. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 
@@ -16,6 +18,12 @@ static void action_cell(struct text_table *table, const json_t *row)
 
 static void reason_cell(struct text_table *table, const json_t *row)
 {
+	const char *given = text_of(row, "reason");
+
+	if (*given) {
+		text_table_cell(table, "%s; %lld packets dropped", given, number_of(row, "dropped"));
+		return;
+	}
 	text_table_cell(table, "%s: %s, %lld of %lld", text_of(row, "control"), text_of(row, "evidence"),
 			number_of(row, "sum"), number_of(row, "threshold"));
 }
@@ -33,7 +41,10 @@ static void bans_print(const json_t *answer)
 		text_table_cell(table, "%s", text_of(row, "who"));
 		text_table_cell(table, "%s", text_of(row, "kind"));
 		action_cell(table, row);
-		text_table_cell(table, "%s", duration_text(number_of(row, "left_s"), left));
+		text_table_cell(table, "%s",
+				json_is_true(json_object_get(row, "for_good"))
+					? "for good"
+					: duration_text(number_of(row, "left_s"), left));
 		reason_cell(table, row);
 	}
 	text_table_print(table, "Nothing is held against anybody.");
@@ -110,4 +121,39 @@ int unban_command(const struct arguments *arguments)
 {
 	return ask_and_print(arguments, json_pack("{s:s, s:s}", "command", "unban", "who", arguments->words[0]),
 			     unban_print);
+}
+
+/* "90", "15m", "2h", "1d". -1: it is none. */
+static long long seconds_of(const char *text)
+{
+	static const struct {
+		const char *unit;
+		long long seconds;
+	} units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+	char *end = NULL;
+	long long number = strtoll(text, &end, 10);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (end != text && number > 0 && number < 100000 && !strcmp(end, units[i].unit))
+			return number * units[i].seconds;
+	return -1;
+}
+
+static void ban_print(const json_t *answer)
+{
+	(void)answer;
+	printf("It is blocked.\n");
+}
+
+int ban_command(const struct arguments *arguments)
+{
+	long long seconds = arguments->word_count > 1 ? seconds_of(arguments->words[1]) : 0;
+
+	if (seconds < 0)
+		return complain(EXIT_USAGE, "%s is no duration such as 30m, 2h or 1d", arguments->words[1]);
+	return ask_and_print(arguments,
+			     json_pack("{s:s, s:s, s:I, s:s}", "command", "ban", "who", arguments->words[0], "seconds",
+				       (json_int_t)seconds, "reason",
+				       arguments->reason ? arguments->reason : "by hand"),
+			     ban_print);
 }

@@ -399,6 +399,7 @@ static int on_apply(void *context, struct handover *handover, char *error, size_
 		handover->control = -1;
 		sessions_declare(gate);
 	}
+	gate_protection_tell_again(gate);
 	load(gate);
 	return 0;
 }
@@ -423,6 +424,8 @@ static void on_peer(void *context, enum ipc_role peer, struct ipc_channel *chann
 	}
 	if (peer == IPC_ROLE_MEDIA && channel)
 		sessions_declare(gate);
+	if (peer == IPC_ROLE_SHIELD && channel)
+		gate_protection_tell_again(gate);
 }
 
 static void on_loaded(struct gate *gate)
@@ -459,6 +462,10 @@ static void on_message(void *context, struct ipc_channel *channel, struct ipc_me
 		if (evidence_from_message(&message->evidence, &evidence))
 			gate_evidence(gate, &evidence);
 		break;
+	case IPC_SHIELD_STATE: gate->shield = message->shield_state; break;
+	case IPC_BLOCK_HIT: gate_shield_on_hit(gate, &message->block_hit); break;
+	case IPC_BLOCKED: gate_shield_on_blocked(gate, &message->blocked); break;
+	case IPC_BLOCK_DONE: gate_shield_on_done(gate, &message->block_done); break;
 	case IPC_COUNTERS: gate_on_counters(gate, &message->counters); break;
 	case IPC_BINDING: gateway_binding_loaded(gate->gateway, &message->binding); break;
 	case IPC_ACCOUNT: gateway_account_set(gate->gateway, &message->account); break;

@@ -35,7 +35,8 @@ struct gate {
 	struct ipc_upgrade_state upgrade; /* the last one; number 0: none */
 	struct ipc_datapath_state datapath;
 	struct gate_protection *protection;
-	struct gate_ended *ended; /* NULL: no call has ended yet */
+	struct ipc_shield_state shield; /* what drops packets, and why it is no better */
+	struct gate_ended *ended;       /* NULL: no call has ended yet */
 	bool loading, loaded;
 	bool stopping;
 };
@@ -53,6 +54,23 @@ void gate_handle_events(void *context, struct control_request *request, const js
 void gate_handle_why(void *context, struct control_request *request, const json_t *arguments);
 void gate_handle_unban(void *context, struct control_request *request, const json_t *arguments);
 
+/* ---- gate_shield.c: what goes to the shield and comes from it, and `ban` ---- */
+
+struct detect_verdict;
+void gate_shield_block(struct gate *gate, const struct detect_verdict *verdict, uint64_t now_us);
+void gate_shield_unblock(struct gate *gate, const struct detect_verdict *verdict);
+void gate_shield_never(struct gate *gate); /* the configuration's list */
+void gate_shield_on_hit(struct gate *gate, const struct ipc_block_hit *hit);
+void gate_shield_on_blocked(struct gate *gate, const struct ipc_blocked *blocked);
+void gate_shield_on_done(struct gate *gate, const struct ipc_block_done *done);
+/* Answers `bans` with `rows`, which it takes over, and what the shield adds. */
+void gate_shield_list(struct gate *gate, struct control_request *request, json_t *rows);
+/* Answers `unban` of what detection holds nothing against. */
+void gate_shield_unban(struct gate *gate, struct control_request *request, const char *text);
+void gate_handle_ban(void *context, struct control_request *request, const json_t *arguments);
+/* The shield is a new one: everything that holds is told again. */
+void gate_protection_tell_again(struct gate *gate);
+
 /* ---- gate_control.c: the commands of the control socket ---- */
 
 extern const struct control_command gate_commands[];
@@ -66,6 +84,7 @@ struct gate_waiting {
 	struct ipc_account account; /* to be set or removed once it is stored; user "" otherwise */
 	bool is_removal;
 	struct gate_calls *calls;
+	json_t *rows; /* of the answer so far; NULL: none */
 };
 
 void gate_on_stored(struct gate *gate, const struct ipc_stored *stored);

@@ -48,6 +48,7 @@ void gate_waiting_free(struct gate_waiting *waiting)
 {
 	list_remove(&waiting->link);
 	gate_calls_free(waiting->calls);
+	json_decref(waiting->rows);
 	memory_free_secret(waiting, sizeof(*waiting));
 }
 
@@ -211,6 +212,9 @@ static void handle_status(void *context, struct control_request *request, const 
 	json_object_set_new(answer, "evidence", evidence_json(&gate->evidence));
 	json_object_set_new(answer, "peers", peers_json(gate->gateway));
 	json_object_set_new(answer, "datapath", json_string(gate->datapath.text));
+	json_object_set_new(answer, "shield",
+			    json_pack("{s:s, s:s, s:i, s:i}", "by", gate->shield.backend, "reason", gate->shield.reason,
+				      "blocks", (int)gate->shield.blocks, "maximum", (int)gate->shield.maximum));
 	json_object_set_new(answer, "upgrade", upgrade_json(&gate->upgrade));
 	control_answer(request, answer);
 }
@@ -487,6 +491,7 @@ const struct control_command gate_commands[] = {
 	{"hangup", handle_hangup},
 	{"bans", gate_handle_bans},
 	{"events", gate_handle_events},
+	{"ban", gate_handle_ban},
 	{"why", gate_handle_why},
 	{"unban", gate_handle_unban},
 	{"reload", handle_reload},

@@ -74,10 +74,13 @@ static void on_verdict(void *context, const struct detect_verdict *verdict)
 		    (verdict->until_us - verdict->since_us) / 1000000, evidence_row(verdict->kind)->name, verdict->sum,
 		    verdict->threshold);
 	carry_out(protection, verdict);
+	gate_shield_block(protection->gate, verdict, clock_monotonic_us());
 }
 
 static void on_ended(void *context, const struct detect_verdict *verdict, enum detect_end why)
 {
+	if (why == DETECT_FORGOTTEN) /* else it ends there by itself, or lasts longer */
+		gate_shield_unblock(((struct gate_protection *)context)->gate, verdict);
 	remember(context, verdict, (uint8_t)(why + 1));
 }
 
@@ -188,6 +191,19 @@ void gate_protection_free(struct gate *gate)
 	gate->protection = NULL;
 }
 
+static void again_visit(void *context, const struct detect_verdict *verdict)
+{
+	gate_shield_block(context, verdict, clock_monotonic_us());
+}
+
+void gate_protection_tell_again(struct gate *gate)
+{
+	if (!gate->protection || !gate->config)
+		return;
+	gate_shield_never(gate);
+	detect_each(gate->protection->detect, clock_monotonic_us(), again_visit, gate);
+}
+
 const uint8_t *gate_protection_key(const struct gate *gate)
 {
 	return gate->protection->key;
@@ -229,7 +245,7 @@ void gate_handle_bans(void *context, struct control_request *request, const json
 
 	(void)arguments;
 	detect_each(gate->protection->detect, bans.now_us, ban_visit, &bans);
-	control_answer(request, json_pack("{s:b, s:o}", "ok", 1, "bans", bans.rows));
+	gate_shield_list(gate, request, bans.rows);
 }
 
 static const char *when_text(int64_t wall_s, char out[WHEN_BYTES])
@@ -388,7 +404,7 @@ void gate_handle_unban(void *context, struct control_request *request, const jso
 {
 	const char *text = json_string_value(json_object_get(arguments, "who"));
 	struct detect_subject subjects[MEANT_MAXIMUM];
-	const struct gate *gate = context;
+	struct gate *gate = context;
 	size_t count = text ? subjects_meant(gate, text, subjects) : 0;
 	int taken = 0;
 
@@ -399,5 +415,5 @@ void gate_handle_unban(void *context, struct control_request *request, const jso
 	if (taken)
 		control_answer(request, json_pack("{s:b, s:i}", "ok", 1, "taken_back", taken));
 	else
-		control_refuse(request, "nothing is held against %s", text ? text : "nobody");
+		gate_shield_unban(gate, request, text);
 }

@@ -157,17 +157,23 @@ static void on_restart(evutil_socket_t descriptor, short what, void *context)
 		restart_later(child);
 }
 
+/* The gate tells media of its calls, and the shield of its blocks, as soon as they are joined: they have what they need for that by
+ * then. The others ask their peers. */
+static bool is_told(enum ipc_role role)
+{
+	return role == IPC_ROLE_MEDIA || role == IPC_ROLE_SHIELD;
+}
+
 bool supervisor_child_start(struct supervisor *supervisor, struct child *child)
 {
 	if (child_start(child))
 		return false;
 	child->is_due = false;
 	child->is_new = supervisor->upgrade.step == UPGRADE_REPLACING && !supervisor->upgrade.is_going_back;
-	/* The gate tells media of its calls as soon as they are joined: media has its relay by then. The others ask their peers. */
-	if (child->role == IPC_ROLE_MEDIA)
+	if (is_told(child->role))
 		child_hand_over(child, &supervisor->current);
 	child_join(supervisor, child);
-	if (child->role != IPC_ROLE_MEDIA)
+	if (!is_told(child->role))
 		child_hand_over(child, &supervisor->current);
 	return true;
 }
@@ -394,12 +400,13 @@ static int children_start(struct supervisor *supervisor)
 
 	for (size_t i = 0; i < ROLES && !error; i++)
 		error = child_start(&supervisor->children[roles[i]]);
-	if (!error)
-		child_hand_over(&supervisor->children[IPC_ROLE_MEDIA], &supervisor->current);
+	for (size_t i = 0; i < ROLES && !error; i++)
+		if (is_told(roles[i]))
+			child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
 	for (size_t i = 0; i < LINKS && !error; i++)
 		child_link(&supervisor->children[links[i][0]], &supervisor->children[links[i][1]]);
 	for (size_t i = 0; i < ROLES && !error; i++)
-		if (roles[i] != IPC_ROLE_MEDIA)
+		if (!is_told(roles[i]))
 			child_hand_over(&supervisor->children[roles[i]], &supervisor->current);
 	if (error)
 		return error;

@@ -4,6 +4,7 @@
 import os
 import random
 import re
+import signal
 import socket
 import time
 
@@ -11,6 +12,8 @@ from kamailio import Kamailio, USERS
 from kit import DOMAIN, INSIDE, OUTSIDE, PBX, PHONES_BOUND, STRANGER, check, udp_socket, wait_for
 from sipp import Sipp, register
 from softphone import credentials
+from test_datapath import Network
+from test_processes import roles_of
 
 GATEWAY = (OUTSIDE, 5060)
 HONEST, NEIGHBOUR = PHONES_BOUND[:2]
@@ -218,6 +221,63 @@ def test_f5_dry_run_never_and_unban(kit):
     gateway.command("unban", "1001", ok=False)
     wait_for("him to be served again", lambda: Client(STRANGER).guess("1001", "wrong") == 401, 5)
     check(gateway.command("unban", "198.18.0.1", ok=False).returncode == 1, "what was never held is taken back")
+
+
+BAD_CONNECTIONS = """
+import socket, sys
+for _ in range(int(sys.argv[2])):
+    try:
+        with socket.create_connection((sys.argv[1], 5060), 1) as s:
+            s.sendall(b"OPTIONS sip:x SIP/2.0\\r\\nCall-ID: a\\r\\nCall-ID: b\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            s.settimeout(1)
+            s.recv(1000)
+    except OSError as error:
+        print(type(error).__name__)
+"""
+PING = """
+import os, socket, sys
+name = os.urandom(8).hex().encode()
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1)
+s.connect((sys.argv[1], 5060))
+s.send(b"OPTIONS sip:x SIP/2.0\\r\\nVia: SIP/2.0/UDP x;branch=z9hG4bK" + name + b";rport\\r\\nMax-Forwards: 9\\r\\nFrom: <sip:a@x>;tag=a\\r\\n"
+       b"To: <sip:x>\\r\\nCall-ID: " + name + b"\\r\\nCSeq: 1 OPTIONS\\r\\nContent-Length: 0\\r\\n\\r\\n")
+try:
+    print(s.recv(1000).decode().split()[1])
+except OSError:
+    print("silence")
+"""
+
+
+def test_f1_a_verdict_is_in_the_kernel(kit):
+    """An address that makes bad messages by many connections is dropped at its interface; by hand, too; and both are taken back."""
+    network = Network(kit)
+    gateway = network.with_xdp(changes=[("\"udp:{outside}:5060\"", "\"udp:{outside}:5060\", \"tcp:{outside}:5060\"")])
+
+    def inside(place, script, *arguments):
+        return kit.run(place.prefix + ["python3", "-c", script, place.router] + [str(each) for each in arguments]).stdout
+
+    def blocks():
+        return gateway.ask("status")["shield"]["blocks"]
+    check(inside(network.phone, PING).strip() == "200", "the phone is not served")
+    inside(network.phone, BAD_CONNECTIONS, 40)
+    wait_for("the kernel to block it", lambda: blocks() > 0, 5)
+    held = [ban for ban in gateway.ask("bans") if ban["kind"] == "in the kernel"]
+    check(any(network.phone.address in ban["who"] for ban in held), "the kernel's blocks are %s" % held)
+    check(inside(network.phone, PING).strip() == "silence", "it is still heard")
+    gateway.command("unban", network.phone.address)
+    wait_for("it to be taken back", lambda: blocks() == 0, 5)
+    wait_for("it to be heard again", lambda: inside(network.phone, PING).strip() == "200", 10)
+
+    gateway.command("ban", network.phone.address, "1h", "--reason", "bothers us")
+    check("bothers us" in gateway.command("bans").stdout, "it is not listed")
+    check(inside(network.phone, PING).strip() == "silence", "who was blocked by hand is heard")
+    check(gateway.command("ban", network.pbx.address, ok=False).returncode == 1, "the PBX can be blocked")
+    os.kill(roles_of(gateway.process.pid)["shield"], signal.SIGKILL)
+    check(inside(network.phone, PING).strip() == "silence", "a block died with its process")
+    wait_for("another shield", lambda: blocks() == 1, 5)
+    gateway.command("unban", network.phone.address)
+    wait_for("it to be heard again", lambda: inside(network.phone, PING).strip() == "200", 10)
 
 
 def test_a4_calls_for_help_pass(kit):
