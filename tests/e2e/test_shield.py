@@ -5,6 +5,7 @@ gateway's would be. tests/shield/shield_drive.c loads the program and fills its 
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -490,6 +491,31 @@ def test_gateway_keeps_strangers_from_its_peers(kit):
     stranger.sendto(SIP, (network.pbx.router, 5060))
     wait_for("the shield to hold after a reload", lambda: counters()["stranger"] == 12, 3)
     gateway.stop()
+
+
+def test_gateway_without_xdp_has_a_table_of_nftables(kit):
+    """On loopback: made by a process that may configure the network and nothing else, and gone when the gateway has ended."""
+    nft = need("nft")
+    gateway = kit.gateway()
+    line = gateway.process.wait_output(r"blocks go by (\S+): (.*)")
+    if line.group(1) != "nftables":
+        raise Skip("no nftables here: " + line.group(2))
+    check("loopback" in line.group(2), "no reason is given: " + line.group(2))
+    rules = kit.run([nft, "list", "ruleset"]).stdout
+    check("table inet ringwall" in rules and re.search(r"ip daddr 10.0.0.1 udp dport 5060 ip saddr != @zone1_4 drop", rules),
+          "the PBX's listener is not for it alone: " + rules)
+    check("does not take" not in gateway.process.output(), "something was not taken")
+    runner = subprocess.run(["ps", "--ppid", str(roles_of(gateway.process.pid)["shield"]), "-o", "pid="], text=True,
+                            capture_output=True).stdout.strip()
+    with open("/proc/%s/status" % runner) as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    if os.geteuid() == 0:
+        check(int(status["CapPrm"], 16) == 1 << 12, "the runner may: " + status["CapPrm"])
+        check("0" not in status["Uid"].split(), "the runner is root")
+    check(status["NoNewPrivs"] == "1", "the runner may gain privileges")
+    gateway.stop()
+    check("ringwall" not in kit.run([nft, "list", "ruleset"]).stdout, "the table stays when the gateway has ended")
+    wait_for("the runner to end", lambda: not os.path.exists("/proc/" + runner), 3)
 
 
 def counters_of_newest():
