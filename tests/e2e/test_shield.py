@@ -472,7 +472,7 @@ def test_gateway_keeps_strangers_from_its_peers(kit):
     network = Gateways(kit)
     gateway = network.with_xdp()
     gateway.process.wait_output("blocks go by xdp")
-    counters = counters_of_newest()
+    counters = counters_of(roles_of(gateway.process.pid)["shield"])
     check(not answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 20400)),
           "a closed media port answers")
     check(answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 21500)),
@@ -518,16 +518,20 @@ def test_gateway_without_xdp_has_a_table_of_nftables(kit):
     wait_for("the runner to end", lambda: not os.path.exists("/proc/" + runner), 3)
 
 
-def counters_of_newest():
-    """A function that reads the counters of the shield that was loaded last."""
-    bpftool = need("bpftool")
+def counters_of(pid):
+    """A function that reads the counters of the shield whose maps that process holds."""
+    bpftool, held = need("bpftool"), set()
+    for name in os.listdir("/proc/%d/fdinfo" % pid):
+        with open("/proc/%d/fdinfo/%s" % (pid, name)) as file:
+            held.update(int(number) for number in re.findall(r"(?m)^map_id:\s*(\d+)", file.read()))
 
     def ask(*words):
         return json.loads(subprocess.run([bpftool, "-j"] + list(words), capture_output=True, text=True).stdout)
-    newest = max(each["id"] for each in ask("map", "show") if each.get("name") == "shield_counters")
+    own = [each["id"] for each in ask("map", "show") if each.get("name") == "shield_counters" and each["id"] in held]
+    check(len(own) == 1, "the process does not hold the counters")
 
     def read():
-        rows = ask("map", "dump", "id", str(newest))
+        rows = ask("map", "dump", "id", str(own[0]))
         return {REASONS[row["formatted"]["key"]]: sum(each["value"] for each in row["formatted"]["values"])
                 for row in rows}
     return read
