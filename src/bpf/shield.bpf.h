@@ -187,15 +187,18 @@ static __always_inline __u64 peer_zones(const struct packet *packet)
 	return peer ? peer->zones : 0;
 }
 
-static __always_inline bool is_blocked(const struct packet *packet, __u64 now_ns)
+/* The time is asked for only when it matters: most packets are of calls. */
+static __always_inline bool is_blocked(const struct packet *packet)
 {
 	struct shield_key key = packet->source;
+	__u64 now_ns = 0;
 
 	for (int i = 0; i < SHIELD_NESTED_MAXIMUM; i++) {
 		struct shield_block *block = bpf_map_lookup_elem(&shield_blocks, &key);
 
 		if (!block)
 			return false;
+		now_ns = now_ns ? now_ns : bpf_ktime_get_ns();
 		if (now_ns < block->until_ns) {
 			if (peer_zones(packet))
 				return false;
@@ -312,9 +315,10 @@ static __always_inline bool is_limited(const struct packet *packet)
 }
 
 static __always_inline bool listener_refuses(const struct shield_settings *settings, const struct packet *packet,
-					     const struct shield_listener *listener, __u64 now_ns)
+					     const struct shield_listener *listener)
 {
 	struct shield_proof *proof;
+	__u64 now_ns;
 
 	if (peer_zones(packet) & listener->zones)
 		return false;
@@ -324,6 +328,7 @@ static __always_inline bool listener_refuses(const struct shield_settings *setti
 		return shield_drop(SHIELD_DROP_JUNK);
 	if (!is_limited(packet))
 		return false;
+	now_ns = bpf_ktime_get_ns();
 	proof = proof_find(packet, true, now_ns);
 	if (!proof)
 		proof = proof_find(packet, false, now_ns);
@@ -339,12 +344,10 @@ static __noinline bool shield_refuses(struct xdp_md *context)
 	struct shield_settings *settings;
 	struct shield_listener *listener;
 	__u32 zero = 0;
-	__u64 now_ns;
 
 	if (!packet_read(context, &packet))
 		return false;
-	now_ns = bpf_ktime_get_ns();
-	if (is_blocked(&packet, now_ns))
+	if (is_blocked(&packet))
 		return shield_drop(SHIELD_DROP_BLOCKED);
 	settings = bpf_map_lookup_elem(&shield_settings, &zero);
 	if (!settings || settings->abi != SHIELD_ABI)
@@ -352,7 +355,7 @@ static __noinline bool shield_refuses(struct xdp_md *context)
 	if (packet.is_hiding)
 		return shield_drop(SHIELD_DROP_FRAGMENT);
 	listener = packet.is_read ? listener_find(settings, &packet) : NULL;
-	return listener && listener_refuses(settings, &packet, listener, now_ns);
+	return listener && listener_refuses(settings, &packet, listener);
 }
 
 /* ---- Closed ports ---- */

@@ -40,5 +40,6 @@ int gate_main(int descriptor);
 int media_main(int descriptor);
 int store_main(int descriptor);
 int shield_main(int descriptor);
+extern int shield_runner; /* of nft_runner.h; negative: there is none */
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "roles/confine.h"
+#include "roles/nft_runner.h"
 #include "roles/role.h"
 #include "roles/roles.h"
 
@@ -36,6 +37,8 @@ int role_run(int argument_count, char **arguments)
 	log_setup(arguments[1], LOG_NOTICE);
 	snprintf(name, sizeof(name), "ringwall-%s", arguments[1]);
 	prctl(PR_SET_NAME, name); /* what ps and top show */
+	if (strcmp(arguments[1], ipc_role_name(IPC_ROLE_SHIELD)) == 0)
+		shield_runner = nft_runner_start(&identity);
 	error = confine_drop(&identity);
 	if (error) {
 		log_write(LOG_ERROR, "confine", "root cannot be given up: %s", strerror(-error));

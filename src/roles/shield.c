@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "roles/nft_runner.h"
 #include "roles/role.h"
 #include "roles/roles.h"
 #include "roles/shield_rules.h"
@@ -21,6 +22,8 @@
 #define SAVE_DELAY_US 100000
 #define LIST_PATIENCE_MS 10000
 #define US_PER_S 1000000ull
+
+int shield_runner = -1;
 
 struct shield_role {
 	struct role *role;
@@ -300,13 +303,14 @@ static int shield_start(struct shield_role *self, struct handover *handover)
 {
 	const struct shield_options options = {BLOCKS_MAXIMUM, random_system(), on_hit, self};
 	char why[sizeof(self->reason)], given[sizeof(self->reason)];
+	const struct shield_nft nft = {nft_runner_run, &shield_runner};
 	struct shield_backend backend;
 	int error;
 
 	self->maps = handover->shield;
 	handover->shield = BPF_SHIELD_NONE;
 	memcpy(given, self->reason, sizeof(given));
-	error = shield_backend_choose(&self->maps, given, NULL, &backend, why, sizeof(why));
+	error = shield_backend_choose(&self->maps, given, &nft, &backend, why, sizeof(why));
 	if (error)
 		return error;
 	memcpy(self->reason, why, sizeof(self->reason));

@@ -5,6 +5,7 @@ gateway's would be. tests/shield/shield_drive.c loads the program and fills its 
 import json
 import os
 import random
+import re
 import signal
 import socket
 import struct
@@ -471,7 +472,7 @@ def test_gateway_keeps_strangers_from_its_peers(kit):
     network = Gateways(kit)
     gateway = network.with_xdp()
     gateway.process.wait_output("blocks go by xdp")
-    counters = counters_of_newest()
+    counters = counters_of(roles_of(gateway.process.pid)["shield"])
     check(not answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 20400)),
           "a closed media port answers")
     check(answered(udp(network.phone.address, 0, network.phone), (network.phone.router, 21500)),
@@ -492,16 +493,45 @@ def test_gateway_keeps_strangers_from_its_peers(kit):
     gateway.stop()
 
 
-def counters_of_newest():
-    """A function that reads the counters of the shield that was loaded last."""
-    bpftool = need("bpftool")
+def test_gateway_without_xdp_has_a_table_of_nftables(kit):
+    """On loopback: made by a process that may configure the network and nothing else, and gone when the gateway has ended."""
+    nft = need("nft")
+    gateway = kit.gateway()
+    line = gateway.process.wait_output(r"blocks go by (\S+): (.*)")
+    if line.group(1) != "nftables":
+        raise Skip("no nftables here: " + line.group(2))
+    check("loopback" in line.group(2), "no reason is given: " + line.group(2))
+    rules = kit.run([nft, "list", "ruleset"]).stdout
+    check("table inet ringwall" in rules and re.search(r"ip daddr 10.0.0.1 udp dport 5060 ip saddr != @zone1_4 drop", rules),
+          "the PBX's listener is not for it alone: " + rules)
+    check("does not take" not in gateway.process.output(), "something was not taken")
+    runner = subprocess.run(["ps", "--ppid", str(roles_of(gateway.process.pid)["shield"]), "-o", "pid="], text=True,
+                            capture_output=True).stdout.strip()
+    with open("/proc/%s/status" % runner) as file:
+        status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+    if os.geteuid() == 0:
+        check(int(status["CapPrm"], 16) == 1 << 12, "the runner may: " + status["CapPrm"])
+        check("0" not in status["Uid"].split(), "the runner is root")
+    check(status["NoNewPrivs"] == "1", "the runner may gain privileges")
+    gateway.stop()
+    check("ringwall" not in kit.run([nft, "list", "ruleset"]).stdout, "the table stays when the gateway has ended")
+    wait_for("the runner to end", lambda: not os.path.exists("/proc/" + runner), 3)
+
+
+def counters_of(pid):
+    """A function that reads the counters of the shield whose maps that process holds."""
+    bpftool, held = need("bpftool"), set()
+    for name in os.listdir("/proc/%d/fdinfo" % pid):
+        with open("/proc/%d/fdinfo/%s" % (pid, name)) as file:
+            held.update(int(number) for number in re.findall(r"(?m)^map_id:\s*(\d+)", file.read()))
 
     def ask(*words):
         return json.loads(subprocess.run([bpftool, "-j"] + list(words), capture_output=True, text=True).stdout)
-    newest = max(each["id"] for each in ask("map", "show") if each.get("name") == "shield_counters")
+    own = [each["id"] for each in ask("map", "show") if each.get("name") == "shield_counters" and each["id"] in held]
+    check(len(own) == 1, "the process does not hold the counters")
 
     def read():
-        rows = ask("map", "dump", "id", str(newest))
+        rows = ask("map", "dump", "id", str(own[0]))
         return {REASONS[row["formatted"]["key"]]: sum(each["value"] for each in row["formatted"]["values"])
                 for row in rows}
     return read

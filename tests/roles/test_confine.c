@@ -2,6 +2,7 @@
  * Confinement, tried by doing what is forbidden: each case in a child of its own. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/landlock.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -85,6 +86,10 @@ static int act_module(void)
 {
 	return result(syscall(SYS_bpf, 0, NULL, 0));
 }
+static int act_map(void)
+{
+	return result(syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, NULL, 0));
+}
 static int act_raw_socket(void)
 {
 	return result(socket(AF_PACKET, SOCK_RAW, 0));
@@ -139,24 +144,25 @@ static int act_control(void)
 static const struct {
 	const char *what;
 	int (*act)(void);
-	int gate, media, store; /* exit code, or KILLED */
+	int gate, media, store, shield; /* exit code, or KILLED */
 } cases[] = {
-	{"ordinary work", act_ordinary, 0, 0, 0},
-	{"executing a program", act_execute, KILLED, KILLED, KILLED},
-	{"forking", act_fork, KILLED, KILLED, KILLED},
-	{"tracing", act_trace, KILLED, KILLED, KILLED},
-	{"becoming root", act_become_root, KILLED, KILLED, KILLED},
-	{"signalling others", act_kill, KILLED, KILLED, KILLED},
-	{"loading kernel programs", act_module, KILLED, KILLED, KILLED},
-	{"raw sockets", act_raw_socket, KILLED, KILLED, KILLED},
-	{"listening anew", act_listen, KILLED, KILLED, KILLED},
-	{"removing files", act_unlink, KILLED, KILLED, ENOENT},
-	{"opening files", act_open, 0, EACCES, 0},
-	{"internet sockets", act_inet, 0, 0, EACCES},
-	{"UNIX sockets", act_unix, EACCES, EACCES, EACCES},
-	{"memory that is code", act_code, EACCES, EACCES, EACCES},
-	{"device controls", act_control, ENOTTY, ENOTTY, ENOTTY},
-	{"threads", act_thread, KILLED, 0, KILLED},
+	{"ordinary work", act_ordinary, 0, 0, 0, 0},
+	{"executing a program", act_execute, KILLED, KILLED, KILLED, KILLED},
+	{"forking", act_fork, KILLED, KILLED, KILLED, KILLED},
+	{"tracing", act_trace, KILLED, KILLED, KILLED, KILLED},
+	{"becoming root", act_become_root, KILLED, KILLED, KILLED, KILLED},
+	{"signalling others", act_kill, KILLED, KILLED, KILLED, KILLED},
+	{"loading kernel programs", act_module, KILLED, KILLED, KILLED, KILLED},
+	{"writing into maps of the kernel", act_map, KILLED, KILLED, KILLED, EINVAL}, /* of none */
+	{"raw sockets", act_raw_socket, KILLED, KILLED, KILLED, KILLED},
+	{"listening anew", act_listen, KILLED, KILLED, KILLED, KILLED},
+	{"removing files", act_unlink, KILLED, KILLED, ENOENT, KILLED},
+	{"opening files", act_open, 0, EACCES, 0, 0},
+	{"internet sockets", act_inet, 0, 0, EACCES, EACCES},
+	{"UNIX sockets", act_unix, EACCES, EACCES, EACCES, EACCES},
+	{"memory that is code", act_code, EACCES, EACCES, EACCES, EACCES},
+	{"device controls", act_control, ENOTTY, ENOTTY, ENOTTY, ENOTTY},
+	{"threads", act_thread, KILLED, 0, KILLED, KILLED},
 };
 /* clang-format on */
 
@@ -164,9 +170,9 @@ static void every_role_may_do_its_own_and_no_more(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const int expected[] = {cases[i].gate, cases[i].media, cases[i].store};
+		const int expected[] = {cases[i].gate, cases[i].media, cases[i].store, cases[i].shield};
 
-		for (size_t k = 0; k < 3; k++) {
+		for (size_t k = 0; k < 4; k++) {
 			int status = confined(roles[k], cases[i].act);
 			int got = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? KILLED : WEXITSTATUS(status);
 
