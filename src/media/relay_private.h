@@ -196,6 +196,7 @@ struct relay_worker {
 	uint64_t window_start_us;
 	uint32_t window_packets;
 	bool is_stopping, is_busy;
+	bool waits_to_send; /* by AF_XDP */
 	uint32_t passage_count;
 	struct relay_passage passages[RELAY_BATCH];
 	struct relay_finding findings[RELAY_FINDINGS];

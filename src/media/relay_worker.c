@@ -19,6 +19,7 @@
 #define EVENTS_MAXIMUM 128
 #define COMMANDS_MAXIMUM 32 /* a turn: opening sockets takes longer than passing packets on */
 #define TICK_MS 200
+#define SEND_AGAIN_MS 1
 #define PACE_US 1000 /* a busy worker's turns start at least so far apart: fewer wake-ups, more packets in each */
 #define PACE_WINDOW_US 10000 /* busy is who had, in the last window, */
 #define PACE_PACKETS 40      /* so many packets */
@@ -229,16 +230,21 @@ static void turn(struct relay_worker *worker, int wait_ms)
 	for (int i = 0; i < count; i++) {
 		if (i + 1 < count && events[i + 1].data.ptr != worker)
 			side_prefetch(events[i + 1].data.ptr);
-		if (events[i].data.ptr == worker)
+		if (events[i].data.ptr == worker) {
 			has_frames = true;
-		else if (events[i].data.ptr)
+			if (events[i].events & EPOLLERR)
+				relay_xdp_error(worker);
+		} else if (events[i].data.ptr) {
 			relay_batch_receive(worker, events[i].data.ptr);
-		else
+		} else {
 			has_commands = true;
+		}
 	}
 	if (has_frames)
 		relay_xdp_receive(worker);
 	relay_batch_relay(worker);
+	if (has_frames || worker->waits_to_send || worker->now_us >= worker->next_tick_us)
+		worker->waits_to_send = worker->xdp && relay_xdp_settle(worker);
 	/* Last: a command may close sockets that stand among the events. */
 	if (has_commands)
 		run_commands(worker);
@@ -249,8 +255,10 @@ static void *worker_main(void *context)
 {
 	struct relay_worker *worker = context;
 	worker->now_us = clock_monotonic_us();
-	while (!worker->is_stopping)
-		turn(worker, tick(worker));
+	while (!worker->is_stopping) {
+		int wait_ms = tick(worker);
+		turn(worker, worker->waits_to_send ? SEND_AGAIN_MS : wait_ms);
+	}
 	return NULL;
 }
 

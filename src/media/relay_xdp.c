@@ -41,6 +41,7 @@ struct xdp_socket {
 	int descriptor;
 	uint8_t device;
 	bool has_sent;
+	bool is_dead; /* its interface is gone */
 };
 
 struct relay_xdp_worker {
@@ -426,7 +427,7 @@ bool relay_xdp_send(struct relay_worker *worker, struct relay_passage *passage)
 	struct relay_xdp_worker *own = worker->xdp;
 	struct relay_side *from = passage->from->side;
 	struct xdp_socket *socket = passage->device < DATAPATH_DEVICES_MAXIMUM ? own->by_device[passage->device] : NULL;
-	if (!socket || passage->to->is_rtcp || !flow_is_unchanged(from, passage->generation) ||
+	if (!socket || socket->is_dead || passage->to->is_rtcp || !flow_is_unchanged(from, passage->generation) ||
 	    !ring_room(&socket->send))
 		return false;
 	size_t before = (size_t)(passage->packet - passage->frame);
@@ -449,13 +450,39 @@ void relay_xdp_done(struct relay_worker *worker, struct relay_passage *passage)
 	passage->frame = NULL;
 }
 
-/* Until the kernel has taken all, or cannot for now: the next turn's call takes the rest. */
+/* Until the kernel has taken all, or cannot for now. */
 static void socket_flush(struct xdp_socket *socket)
 {
-	for (int i = 0; socket->has_sent && i < SEND_ATTEMPTS; i++) {
-		if (sendto(socket->descriptor, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0 || errno != EAGAIN)
-			socket->has_sent = !!ring_waiting(&socket->send);
+	for (int i = 0; socket->has_sent && !socket->is_dead && i < SEND_ATTEMPTS; i++) {
+		bool is_taken = sendto(socket->descriptor, NULL, 0, MSG_DONTWAIT, NULL, 0) >= 0;
+		if (!is_taken && (errno == ENETDOWN || errno == ENXIO || errno == EBADF))
+			socket->is_dead = true;
+		if (is_taken || errno != EAGAIN)
+			socket->has_sent = ring_waiting(&socket->send) > 0;
 	}
+}
+
+void relay_xdp_error(struct relay_worker *worker)
+{
+	for (uint32_t i = 0; i < worker->xdp->socket_count; i++) {
+		struct xdp_socket *socket = &worker->xdp->sockets[i];
+		int error = 0;
+		socklen_t length = sizeof(error);
+		if (getsockopt(socket->descriptor, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error)
+			socket->is_dead = true;
+	}
+}
+
+bool relay_xdp_settle(struct relay_worker *worker)
+{
+	struct relay_xdp_worker *own = worker->xdp;
+	bool waits = false;
+	for (uint32_t i = 0; i < own->socket_count; i++) {
+		socket_flush(&own->sockets[i]);
+		waits = waits || (own->sockets[i].has_sent && !own->sockets[i].is_dead);
+	}
+	frames_exchange(own);
+	return waits;
 }
 
 void relay_xdp_receive(struct relay_worker *worker)
@@ -464,7 +491,4 @@ void relay_xdp_receive(struct relay_worker *worker)
 	for (uint32_t i = 0; i < own->socket_count; i++)
 		socket_receive(worker, &own->sockets[i]);
 	relay_batch_relay(worker);
-	for (uint32_t i = 0; i < own->socket_count; i++)
-		socket_flush(&own->sockets[i]);
-	frames_exchange(own);
 }

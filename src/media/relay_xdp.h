@@ -24,6 +24,13 @@ void relay_xdp_side_clear(struct relay_worker *worker, uint32_t flow, const stru
 /* Takes what has come into the batch, which is relayed when it is full, and at the end. */
 void relay_xdp_receive(struct relay_worker *worker);
 
+/* Sends what still waits, and gives empty frames back to the kernel, which may have sent them since: also when nothing comes, now and
+ * then. Returns whether something waits yet. */
+bool relay_xdp_settle(struct relay_worker *worker);
+
+/* A socket has an error to tell: of an interface that is gone, nothing is sent by it any more. */
+void relay_xdp_error(struct relay_worker *worker);
+
 /* A passage that has come so leaves so, when that is still its way; false: it must go by its socket. Its frame is taken in any case
  * by done. */
 bool relay_xdp_send(struct relay_worker *worker, struct relay_passage *passage);
