@@ -121,6 +121,15 @@ static void zones_print(const json_t *zones)
 	text_table_print(table, "");
 }
 
+/* What drops the packets of who is blocked, and why it is no better. */
+static void shield_print(const json_t *shield)
+{
+	const char *reason = text_of(shield, "reason");
+
+	printf("  blocks by %s%s%s, %lld in force\n\n", text_of(shield, "by"), *reason ? ": " : "", reason,
+	       number_of(shield, "blocks"));
+}
+
 /* The accounts at providers: since when, how long yet, and what went wrong last. */
 static void trunks_print(const json_t *trunks)
 {
@@ -222,7 +231,8 @@ static void status_print(const json_t *answer)
 	       "%lld\n\n",
 	       number_of(answer, "calls"), number_of(answer, "registrations"), number_of(answer, "subscriptions"),
 	       number_of(answer, "accounts"), number_of(answer, "connections"), number_of(answer, "transactions"));
-	printf("  media by %s\n\n", text_of(answer, "datapath"));
+	printf("  media by %s\n", text_of(answer, "datapath"));
+	shield_print(json_object_get(answer, "shield"));
 	zones_print(json_object_get(answer, "zones"));
 	peers_print(json_object_get(answer, "peers"));
 	trunks_print(json_object_get(answer, "trunks"));
