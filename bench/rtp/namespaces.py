@@ -273,7 +273,7 @@ def part_rtp(options):
         test.turns(relays, BOTH)
         xdp, sockets, theirs, direct = relays
         good = program_row(xdp, theirs, BOTH)
-        good &= whole_row("RTP to RTP", "", GOAL_RTP, (xdp, theirs, direct))
+        good &= whole_row("RTP to RTP", "", None, (xdp, theirs, direct))
         return good & whole_row("RTP to RTP", "", None, (sockets, theirs, direct))
 
 
