@@ -190,7 +190,7 @@ void finding_of_answer(struct relay *relay, const struct sip_message *response)
 	const struct flow *flow = relay->server ? sip_server_flow(relay->server) : NULL;
 	bool is_register;
 
-	if (!request || response->status < 200 || gateway_zone(gateway, flow->zone)->kind != ZONE_ACCESS)
+	if (!request || response->status < 200 || !is_watched(gateway, flow))
 		return;
 	is_register = request->method == SIP_REGISTER;
 	if (response->status == 401 || response->status == 407)
@@ -207,7 +207,6 @@ void finding_of_answer(struct relay *relay, const struct sip_message *response)
 
 static enum protection_action judge(struct gateway *gateway, const struct flow *flow, struct gateway_question question)
 {
-
 	if (!gateway->callbacks.judge || !is_watched(gateway, flow))
 		return ACTION_OFF;
 	question.flow = flow;
@@ -261,6 +260,8 @@ bool findings_refuse(struct gateway *gateway, struct sip_server_transaction *ser
 	struct gateway_question question = {.is_request = true};
 	enum protection_action action;
 
+	if (!is_watched(gateway, flow))
+		return false;
 	challenge_returned(gateway, flow, request);
 	if (request->method == SIP_INVITE && invite_is_emergency(gateway, &request->request_uri))
 		return false;

@@ -9,6 +9,8 @@
 #include "detect/detect.h"
 #include "roles/gate.h"
 
+#define ROWS_MAXIMUM 5000 /* of `bans` */
+
 static void tell(struct gate *gate, const struct ipc_message *message)
 {
 	if (role_peer(gate->role, IPC_ROLE_SHIELD))
@@ -131,7 +133,7 @@ void gate_shield_on_blocked(struct gate *gate, const struct ipc_blocked *blocked
 {
 	struct gate_waiting *waiting = gate_waiting_find(gate, IPC_ROLE_SHIELD, blocked->request);
 
-	if (waiting && waiting->rows)
+	if (waiting && waiting->rows && json_array_size(waiting->rows) < ROWS_MAXIMUM)
 		json_array_append_new(waiting->rows, blocked_json(blocked));
 }
 
