@@ -13,7 +13,7 @@ from kamailio import USERS
 from kit import OUTSIDE, check, need, wait_for
 from phones import Baresip, check_heard
 from srtp import INBOUND, OUTBOUND, Srtp
-from test_datapath import Call, Network, Rtp, datagrams, in_call, media_of, media_pid
+from test_datapath import Call, Network, Rtp, datagrams, in_call, media_dies, media_of
 from test_dtls import certificate
 
 KEY_BYTES, SALT_BYTES = {"AES_CM_128_HMAC_SHA1_80": 16, "AEAD_AES_128_GCM": 16}, {"AES_CM_128_HMAC_SHA1_80": 14, "AEAD_AES_128_GCM": 12}
@@ -230,16 +230,7 @@ def test_a1_srtp_goes_on_while_processes_die(kit):
     """kill -9 of media: the stack's sockets, then again past it; and reload, upgrade and the gate's death change nothing."""
     async def body(gateway, call):
         passed_by(call)
-        pid = media_pid(gateway)
-        os.kill(pid, signal.SIGKILL)
-        sent = 0
-        for _ in range(100):
-            call.caller.send(call.to_callee, 1, 0.01)
-            sent += 1
-        numbers, _ = call.callee.received()
-        check(len(numbers) >= sent - 40, "of %d packets around the death of media %d came" % (sent, len(numbers)))
-        wait_for("another media process", lambda: media_pid(gateway) not in (None, pid), 5)
-        call.settle()
+        media_dies(gateway, call, lost=40)
         passed_by(call)
         gateway.command("reload")
         passed_by(call)
